@@ -1,0 +1,65 @@
+/** The module that the importer and the exporter see; its types are in onnx-proto.d.ts beside this file. */
+import { onnx } from 'onnx-proto/dist/onnx.js';
+import { Reader, Writer } from './protobuf-runtime.js';
+
+/** Malformed bytes: not protobuf, cut short, or nested too deeply. */
+export class ProtobufError extends Error {
+  name = 'ProtobufError';
+}
+
+/** The fields of a tensor that come out as typed arrays. */
+const typed = {
+  floatData: Float32Array,
+  doubleData: Float64Array,
+  int32Data: Int32Array,
+  int64Data: BigInt64Array,
+  uint64Data: BigUint64Array,
+};
+
+function complete(tensor) {
+  for (const [field, kind] of Object.entries(typed)) {
+    if (tensor[field] instanceof kind) continue;
+    const big = kind === BigInt64Array || kind === BigUint64Array;
+    tensor[field] = kind.from(tensor[field], big ? BigInt : undefined);
+  }
+  return tensor;
+}
+
+/** Bounds every nested decode: the generated code looks `decode` up on each call, so replacing it is enough. */
+function guard(namespace) {
+  for (const type of Object.values(namespace)) {
+    if (typeof type !== 'function') continue;
+    guard(type);
+    if (!Object.hasOwn(type, 'decode')) continue;
+    const fields = type.decode;
+    const isTensor = type === onnx.TensorProto;
+    type.decode = (reader, length) => {
+      const message = reader.nested(length, fields);
+      return isTensor ? complete(message) : message;
+    };
+  }
+}
+guard(onnx);
+
+function codec(type) {
+  return {
+    decode(bytes) {
+      // a plain view, so that no field is a Buffer where the input is one
+      const reader = new Reader(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+      try {
+        return type.decode(reader, bytes.byteLength);
+      } catch (error) {
+        throw new ProtobufError(error instanceof Error ? error.message : String(error), { cause: error });
+      }
+    },
+    encode: (message) => type.encode(message, new Writer()).finish(),
+  };
+}
+
+export const ModelProto = codec(onnx.ModelProto);
+export const GraphProto = codec(onnx.GraphProto);
+export const NodeProto = codec(onnx.NodeProto);
+export const AttributeProto = codec(onnx.AttributeProto);
+export const TensorProto = codec(onnx.TensorProto);
+export const TypeProto = codec(onnx.TypeProto);
+export const ValueInfoProto = codec(onnx.ValueInfoProto);

@@ -1,0 +1,163 @@
+import type { DiagnosticKind } from './diagnostics.ts';
+
+interface CatalogueEntry {
+  readonly kind: DiagnosticKind;
+  readonly title: string;
+  /** At length, for `convolith explain`. */
+  readonly explanation: string;
+  readonly hint?: string;
+}
+
+/** Every diagnostic there is. Codes are stable; a new one is one entry. */
+export const CATALOGUE = {
+  'onnx-truncated': {
+    kind: 'invalid',
+    title: 'The file ends in the middle of a field',
+    explanation:
+      'An ONNX file is a protocol-buffer message. This one announces more bytes than it has: it was cut off while it was written, copied or downloaded.',
+    hint: 'compare the file size with the original, or export or download it again',
+  },
+  'onnx-malformed': {
+    kind: 'invalid',
+    title: 'The file is not an ONNX model',
+    explanation:
+      'The bytes do not decode as an ONNX ModelProto with a graph. Common causes: an HTML error page or a Git LFS pointer saved under the name of a model, a zip archive, or a model of another framework.',
+    hint: 'open the file in a text editor: an error page or a Git LFS pointer is readable text',
+  },
+  'graph-cyclic': {
+    kind: 'invalid',
+    title: 'The graph has a cycle',
+    explanation:
+      'A value depends on itself. ONNX graphs must be acyclic; no order of the nodes can compute this one.',
+  },
+  'graph-undefined-value': {
+    kind: 'invalid',
+    title: 'A node reads a value that nothing produces',
+    explanation: 'The name is neither a graph input, nor an initializer, nor the output of a node.',
+  },
+  'graph-duplicate-value': {
+    kind: 'invalid',
+    title: 'Two producers give a value the same name',
+    explanation: 'ONNX graphs are in single-assignment form: each value has exactly one producer.',
+  },
+  'graph-invalid': {
+    kind: 'invalid',
+    title: 'The graph breaks a rule of the IR',
+    explanation: 'The verifier found an inconsistency; the message names the node and the rule.',
+  },
+  'tensor-size': {
+    kind: 'invalid',
+    title: 'A tensor has a different number of bytes than its shape needs',
+    explanation:
+      'The dimensions and the element type of a stored tensor fix its size; the data present has another.',
+  },
+  'external-outside': {
+    kind: 'invalid',
+    title: 'External data lies outside the model’s folder',
+    explanation:
+      'A model may name files that hold its weights. For safety they must lie in the folder of the model or below it, by a relative path; absolute paths, ".." that leaves the folder, and links out of it are refused.',
+  },
+  'external-missing': {
+    kind: 'unsupported',
+    title: 'A file with the model’s weights is missing',
+    explanation:
+      'The model keeps weights in separate files (ONNX external data). Auditing does not need them; compiling and running do.',
+    hint: 'put the named file beside the model',
+  },
+  'weights-missing': {
+    kind: 'unsupported',
+    title: 'The values of a constant are needed and not there',
+    explanation: 'Only the shape of this constant is known, because the file with its data was not given.',
+    hint: 'put the file with the weights beside the model',
+  },
+  'dimension-missing': {
+    kind: 'unsupported',
+    title: 'A dimension has no value',
+    explanation:
+      'The model leaves this dimension open. A symbolic batch is taken as 1, with a note; any other must be given to compile or run.',
+    hint: 'give it with --dim NAME=VALUE or --shape INPUT=1x3x224x224',
+  },
+  'dimension-invalid': {
+    kind: 'usage',
+    title: 'A given dimension does not fit the model',
+    explanation:
+      'The option names an input or dimension that the model does not have, or a size that contradicts it.',
+  },
+  'batch-assumed': {
+    kind: 'note',
+    title: 'The batch dimension was not given and is taken as 1',
+    explanation:
+      'The first dimension of the inputs is symbolic; convolith takes one image unless told otherwise.',
+    hint: 'give it with --dim NAME=VALUE',
+  },
+  'dtype-converted': {
+    kind: 'note',
+    title: 'Weights or values of f16 or f64 were converted to f32',
+    explanation: 'Computation is in f32. f16 converts exactly; f64 is rounded to nearest.',
+  },
+  'dtype-unsupported': {
+    kind: 'unsupported',
+    title: 'An element type is not supported',
+    explanation: 'Tensors of strings, complex numbers, bfloat16, float8 and 4-bit types are not supported.',
+  },
+  'op-unknown': {
+    kind: 'unsupported',
+    title: 'An operator is not known',
+    explanation: 'The node’s operator (with its domain and version) is not among those that convolith reads.',
+  },
+  'op-unsupported-form': {
+    kind: 'unsupported',
+    title: 'This form of an operator is not supported',
+    explanation: 'The operator is known, but not with these attributes or inputs; the message says which.',
+  },
+  'shape-mismatch': {
+    kind: 'invalid',
+    title: 'The shapes at a node do not fit its operator',
+    explanation: 'Inference over the given input sizes fails at this node.',
+    hint: 'if the input sizes were given by --dim or --shape, try the size the network was made for',
+  },
+  'shape-data-dependent': {
+    kind: 'unsupported',
+    title: 'A shape depends on the values of the input',
+    explanation: 'Sizes must be computable from the sizes of the inputs alone.',
+  },
+  'target-unsupported': {
+    kind: 'unsupported',
+    title: 'The target has no kernel for a node',
+    explanation: 'The operator is read and audited, but this target cannot run it in this form.',
+  },
+  'self-check-failed': {
+    kind: 'failed',
+    title: 'A compiled kernel disagrees with the reference',
+    explanation:
+      'After compiling, sampled outputs of every kernel call are compared with the reference evaluator. A disagreement is a bug of convolith; no bundle is written.',
+    hint: 'please report it, with the model if you can',
+  },
+  'bundle-corrupt': {
+    kind: 'failed',
+    title: 'A bundle does not verify',
+    explanation:
+      'A file of the bundle is missing, has another SHA-256 than the manifest says, or the self-test disagrees.',
+    hint: 'compile it again, or copy all of its files again',
+  },
+  'comparison-failed': {
+    kind: 'failed',
+    title: 'Two backends disagree beyond the tolerance',
+    explanation: 'The outputs differ by more than 1e-4 of the largest magnitude.',
+  },
+  'file-unreadable': {
+    kind: 'usage',
+    title: 'A file cannot be read or written',
+    explanation: 'The operating system refused; the message has its reason.',
+  },
+  'input-invalid': {
+    kind: 'usage',
+    title: 'A given input does not fit the model',
+    explanation: 'The name, shape or element type of an input tensor is not what the model asks for.',
+  },
+  'usage-invalid': {
+    kind: 'usage',
+    title: 'An option is unknown or has a wrong value',
+    explanation: 'The message names the option and what it takes.',
+  },
+} as const satisfies Record<string, CatalogueEntry>;

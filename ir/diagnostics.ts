@@ -1,0 +1,56 @@
+import { CATALOGUE } from './diagnostic-catalogue.ts';
+
+/** `invalid`: the model is wrong. `unsupported`: it needs what is not there or not given. `usage`: the call is wrong. */
+export type DiagnosticKind = 'invalid' | 'unsupported' | 'usage' | 'failed' | 'warning' | 'note';
+
+export type DiagnosticCode = keyof typeof CATALOGUE;
+
+/** Something to tell the user. `subject` is the place: a node, a value, a file, an option. */
+export interface Diagnostic {
+  readonly code: DiagnosticCode;
+  readonly kind: DiagnosticKind;
+  readonly subject: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** Makes a diagnostic whose kind and default hint come from the catalogue. */
+export function diagnostic(
+  code: DiagnosticCode,
+  subject: string,
+  message: string,
+  hint?: string,
+): Diagnostic {
+  const entry: { kind: DiagnosticKind; hint?: string } = CATALOGUE[code];
+  const advice = hint ?? entry.hint;
+  return { code, kind: entry.kind, subject, message, ...(advice === undefined ? {} : { hint: advice }) };
+}
+
+export const isError = (d: Diagnostic): boolean => d.kind !== 'warning' && d.kind !== 'note';
+
+/** One line: `error[onnx-truncated] model.onnx: …`, with the hint on a second. */
+export const formatDiagnostic = (d: Diagnostic): string => {
+  const level = isError(d) ? 'error' : d.kind;
+  const head = `${level}[${d.code}]${d.subject ? ` ${d.subject}` : ''}: ${d.message}`;
+  return d.hint ? `${head}\n  hint: ${d.hint}` : head;
+};
+
+/** The user's or the model's error: all that was found, never only the first. */
+export class CompileError extends Error {
+  override readonly name = 'CompileError';
+  readonly diagnostics: readonly Diagnostic[];
+  constructor(diagnostics: readonly Diagnostic[]) {
+    super(diagnostics.map(formatDiagnostic).join('\n'));
+    this.diagnostics = diagnostics;
+  }
+}
+
+/** Throws a CompileError of one diagnostic. */
+export function fail(code: DiagnosticCode, subject: string, message: string, hint?: string): never {
+  throw new CompileError([diagnostic(code, subject, message, hint)]);
+}
+
+/** Our bug. */
+export class InternalError extends Error {
+  override readonly name = 'InternalError';
+}

@@ -1,0 +1,161 @@
+/** The reference evaluator: the specification that every backend is held against. */
+import { fail } from './diagnostics.ts';
+import { compileExpr, type Expr } from './expr.ts';
+import {
+  constantOf,
+  epilogueOperands,
+  type Graph,
+  type Node,
+  opDef,
+  ownInputs,
+  type Value,
+} from './graph.ts';
+import { type EvalContext, OpError, outputType } from './op.ts';
+import { allocate, type Tensor, type TensorData } from './tensor.ts';
+import { broadcastStrides, elementCount, formatType, sameType } from './types.ts';
+
+export type Lookup = (value: Value) => Tensor;
+
+/** Values of a node's outputs from the values of its operands. */
+export function evaluateNode(node: Node, lookup: Lookup): Tensor[] {
+  const context = evalContext(node, lookup);
+  const { reference } = opDef(node.op);
+  const types = node.outputs.map((v) => v.type);
+  if (reference.kind === 'whole') {
+    const results = reference.evaluate(context);
+    if (node.epilogue) {
+      const first = results[0];
+      if (first)
+        applyEpilogue(
+          first,
+          epilogueFunction(node, lookup, (i) => Number(first[i])),
+        );
+    }
+    return results.map((data, i) => ({ type: types[i] ?? outputType(context, i), data }));
+  }
+  const element = elementFunction(node, lookup);
+  const type = outputType(context);
+  const data = allocate(type.dtype, elementCount(type.shape)) as Float32Array;
+  for (let i = 0; i < data.length; i++) data[i] = element(i);
+  return [{ type, data }];
+}
+
+/**
+ * A function that computes single elements of a node's first output, the epilogue applied, in double arithmetic.
+ * For ops that are defined on whole tensors it evaluates once and looks up.
+ */
+export function elementFunction(node: Node, lookup: Lookup): (index: number) => number {
+  const { reference } = opDef(node.op);
+  if (reference.kind === 'whole') {
+    const [first] = evaluateNode(node, lookup);
+    return (index) => Number(first?.data[index]);
+  }
+  const own = reference.element(evalContext(node, lookup));
+  return node.epilogue ? epilogueFunction(node, lookup, own) : own;
+}
+
+function evalContext(node: Node, lookup: Lookup): EvalContext<never> {
+  return {
+    attrs: node.attrs as never,
+    inputs: ownInputs(node).map((v) => v?.type),
+    outputs: node.outputs.map((v) => v.type),
+    data: ownInputs(node).map((v) => (v ? lookup(v).data : undefined)),
+  };
+}
+
+function applyEpilogue(data: TensorData, value: (index: number) => number): void {
+  for (let i = 0; i < data.length; i++) (data as Float32Array)[i] = value(i);
+}
+
+function epilogueFunction(
+  node: Node,
+  lookup: Lookup,
+  own: (index: number) => number,
+): (index: number) => number {
+  const shape = node.outputs[0]?.type.shape ?? [];
+  const fn = compileExpr(node.epilogue as Expr);
+  const extras = epilogueOperands(node).flatMap((value) => {
+    if (!value) return [];
+    const tensor = lookup(value);
+    return [{ data: tensor.data, strides: broadcastStrides(tensor.type.shape, shape) }];
+  });
+  const args = new Float64Array(extras.length + 1);
+  return (index) => {
+    args[0] = own(index);
+    extras.forEach(({ data, strides }, k) => {
+      let rest = index;
+      let at = 0;
+      for (let axis = shape.length - 1; axis >= 0; axis--) {
+        const size = shape[axis] ?? 1;
+        at += (rest % size) * (strides[axis] ?? 0);
+        rest = Math.floor(rest / size);
+      }
+      args[k + 1] = Number(data[at]);
+    });
+    return fn(args);
+  };
+}
+
+export interface EvaluateOptions {
+  /** Called after each node; a long evaluation reports its progress here. */
+  readonly onNode?: (node: Node, done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+  /** Values to keep besides the outputs. */
+  readonly keep?: ReadonlySet<Value>;
+}
+
+/**
+ * Evaluates a graph on the given inputs (by name). Intermediate values are dropped after their last use.
+ * @returns every graph output, and every kept value, by value. @throws CompileError for missing inputs or weights.
+ */
+export function evaluateGraph(
+  graph: Graph,
+  inputs: ReadonlyMap<string, Tensor>,
+  options: EvaluateOptions = {},
+): Map<Value, Tensor> {
+  const values = new Map<Value, Tensor>();
+  for (const input of graph.inputs) {
+    const given = inputs.get(input.name);
+    if (!given) fail('input-invalid', input.name, 'no value was given for this input');
+    if (!sameType(given.type, input.type)) {
+      fail('input-invalid', input.name, `expected ${formatType(input.type)}, got ${formatType(given.type)}`);
+    }
+    values.set(input, given);
+  }
+  const lookup: Lookup = (value) => values.get(value) ?? constantTensor(value);
+  const remaining = new Map<Value, number>();
+  for (const node of graph.nodes) {
+    for (const v of node.operands) if (v) remaining.set(v, (remaining.get(v) ?? 0) + 1);
+  }
+  const kept = new Set<Value>([...graph.outputs.map((o) => o.value), ...(options.keep ?? [])]);
+  let done = 0;
+  for (const node of graph.nodes) {
+    options.signal?.throwIfAborted();
+    const results = evaluateNode(node, lookup);
+    node.outputs.forEach((v, i) => {
+      const tensor = results[i];
+      if (tensor) values.set(v, tensor);
+    });
+    for (const v of node.operands) {
+      if (!v) continue;
+      const left = (remaining.get(v) ?? 1) - 1;
+      remaining.set(v, left);
+      if (left === 0 && !kept.has(v)) values.delete(v);
+    }
+    options.onNode?.(node, ++done, graph.nodes.length);
+  }
+  return new Map([...kept].map((v) => [v, lookup(v)]));
+}
+
+/** The tensor behind a constant value. @throws CompileError if its data is missing. */
+export function constantTensor(value: Value): Tensor {
+  const constant = constantOf(value);
+  if (!constant) throw new OpError(`value "${value.name}" has not been computed`);
+  if (!constant.data) fail('weights-missing', value.name, constant.missing);
+  return constant;
+}
+
+/** Evaluates one op on constants, without a graph; for folding while a graph is being built. */
+export function evaluateOp(node: Node): Tensor[] {
+  return evaluateNode(node, constantTensor);
+}

@@ -1,2 +1,142 @@
-/** When the values of a graph are alive, and how much memory that takes. */
+/** When the values of a graph are alive, and how much memory that takes by a real allocation plan. */
+import { type Graph, type Node, opDef, operand, result, type Value } from '#ir/graph.ts';
+import { byteSize } from '#ir/types.ts';
+import { type ArenaPlan, type ArenaRequest, planArena } from './arena.ts';
+
 export { type ArenaPlan, type ArenaRequest, planArena } from './arena.ts';
+
+/** Memory that one or more values occupy in turn: through views, and through results written in place. */
+export interface LiveBuffer {
+  readonly id: number;
+  readonly values: readonly Value[];
+  readonly bytes: number;
+  /** Indices into the graph's nodes, both included; an input is alive from 0. */
+  readonly start: number;
+  readonly end: number;
+  readonly offset: number;
+}
+
+export interface GraphLiveness {
+  /** Bytes of an arena that holds every activation: inputs, outputs and values between; not constants. */
+  readonly peakBytes: number;
+  /** The largest sum of bytes alive while one node runs; no plan needs less. */
+  readonly liveBytes: number;
+  /** The node that runs then; absent in a graph without nodes. */
+  readonly peakNode: Node | undefined;
+  /** Bytes alive while each node runs. */
+  readonly timeline: readonly { readonly node: Node; readonly bytes: number }[];
+  readonly buffers: readonly LiveBuffer[];
+}
+
+export interface LivenessOptions {
+  /** Start of every buffer, in bytes. */
+  readonly alignment?: number;
+}
+
+/**
+ * Lifetimes with nodes run one by one in the graph's order. A value lives from the node that makes it to the last that
+ * reads it; an input from the start, an output to the end. A view shares its input's buffer; an elementwise result
+ * takes over that of an operand of its type that nobody reads later.
+ */
+export function graphLiveness(graph: Graph, options: LivenessOptions = {}): GraphLiveness {
+  const buffers = assignBuffers(graph);
+  const requests = buffers.map(
+    ({ id, bytes, start, end }): ArenaRequest<number> => ({
+      id,
+      bytes,
+      start,
+      end,
+      alignment: options.alignment ?? 1,
+    }),
+  );
+  const plan: ArenaPlan<number> = planArena(requests);
+  return {
+    peakBytes: plan.size,
+    liveBytes: plan.lowerBound,
+    peakNode: graph.nodes[plan.peakAt],
+    timeline: timeline(graph, buffers),
+    buffers: buffers.map((b) => ({ ...b, offset: plan.offsets.get(b.id) ?? 0 })),
+  };
+}
+
+interface OpenBuffer {
+  id: number;
+  values: Value[];
+  bytes: number;
+  start: number;
+  end: number;
+}
+
+function assignBuffers(graph: Graph): readonly OpenBuffer[] {
+  const last = lastReads(graph);
+  const buffers: OpenBuffer[] = [];
+  const of = new Map<Value, OpenBuffer>();
+  const open = (value: Value, start: number): void => {
+    const end = Math.max(start, last.get(value) ?? start);
+    const buffer = { id: buffers.length, values: [value], bytes: byteSize(value.type), start, end };
+    buffers.push(buffer);
+    of.set(value, buffer);
+  };
+  const share = (value: Value, buffer: OpenBuffer): void => {
+    buffer.values.push(value);
+    buffer.end = Math.max(buffer.end, last.get(value) ?? buffer.end);
+    of.set(value, buffer);
+  };
+  for (const input of graph.inputs) open(input, 0);
+  graph.nodes.forEach((node, step) => {
+    const host = sharedBuffer(node, of) ?? inPlaceBuffer(node, step, of);
+    node.outputs.forEach((value, index) => {
+      if (host && index === 0) share(value, host);
+      else open(value, step);
+    });
+  });
+  return buffers;
+}
+
+/** The buffer that a view's result lies in. */
+function sharedBuffer(node: Node, of: ReadonlyMap<Value, OpenBuffer>): OpenBuffer | undefined {
+  return opDef(node.op).traits.view ? of.get(operand(node, 0)) : undefined;
+}
+
+/** The buffer of an operand that dies here and that an elementwise result may overwrite. */
+function inPlaceBuffer(node: Node, step: number, of: ReadonlyMap<Value, OpenBuffer>): OpenBuffer | undefined {
+  if (opDef(node.op).traits.layout !== 'pointwise') return undefined;
+  const bytes = byteSize(result(node).type);
+  for (const value of node.operands) {
+    const buffer = value && of.get(value);
+    if (!buffer || buffer.end !== step || buffer.bytes !== bytes || byteSize(value.type) !== bytes) continue;
+    // a second, differently shaped view of the same memory would be read after it is overwritten
+    const readings = node.operands.filter((other) => other && of.get(other) === buffer && other !== value);
+    if (readings.length === 0 && sameElements(value, result(node))) return buffer;
+  }
+  return undefined;
+}
+
+/** Are both written in one order, element for element (no broadcasting)? */
+const sameElements = (a: Value, b: Value): boolean => {
+  const significant = (v: Value) => v.type.shape.join(',').replace(/^(1,)+/, '');
+  return a.type.dtype === b.type.dtype && significant(a) === significant(b);
+};
+
+/** The last step that reads each value; past the end for an output. */
+function lastReads(graph: Graph): ReadonlyMap<Value, number> {
+  const last = new Map<Value, number>();
+  graph.nodes.forEach((node, step) => {
+    for (const value of node.operands) if (value) last.set(value, step);
+  });
+  for (const { value } of graph.outputs) last.set(value, graph.nodes.length);
+  return last;
+}
+
+function timeline(graph: Graph, buffers: readonly OpenBuffer[]): { node: Node; bytes: number }[] {
+  const change = new Float64Array(graph.nodes.length + 2);
+  for (const { bytes, start, end } of buffers) {
+    change[start] = (change[start] ?? 0) + bytes;
+    change[end + 1] = (change[end + 1] ?? 0) - bytes;
+  }
+  let live = 0;
+  return graph.nodes.map((node, step) => {
+    live += change[step] ?? 0;
+    return { node, bytes: live };
+  });
+}

@@ -1,0 +1,196 @@
+/**
+ * Receptive fields: which positions of a graph input each value sees, per spatial axis, by a fold of the ops' `field`
+ * facets over the graph. Exact per axis, up to holes: an interval stands for what may be sparse within it (dilation).
+ */
+import { epilogueOperands, type Graph, type Node, opDef, ownInputs, type Value } from '#ir/graph.ts';
+import type { AxisField } from '#ir/op.ts';
+import { broadcastField } from '#ir/ops/common.ts';
+import {
+  composeMaps,
+  envelope,
+  type FieldEnvelope,
+  IDENTITY_MAP,
+  type PositionMap,
+  unionMaps,
+} from '#ir/window.ts';
+
+/** A field along one spatial axis of an input: positions that move with those of axis `axis` of the value. */
+export interface MovingField {
+  readonly axis: number;
+  readonly map: PositionMap;
+}
+
+/**
+ * What a value sees along one axis of a graph input. `global`: all of it. `moving` is the field, or, beside `global`,
+ * the field without the paths that see everything (the gate of a squeeze-excite).
+ */
+export interface AxisTrace {
+  /** The axis of the graph input. */
+  readonly inputAxis: number;
+  readonly global: boolean;
+  /** Why the field counts as global where it need not be. */
+  readonly reason?: string;
+  readonly moving?: MovingField;
+}
+
+/** What a value sees of one graph input; its spatial axes are those from 2 on. */
+export interface InputTrace {
+  readonly input: Value;
+  readonly axes: readonly AxisTrace[];
+}
+
+/** Two paths to one node whose fields move differently or have other centres. */
+export interface Misalignment {
+  readonly node: Node;
+  readonly inputAxis: number;
+  readonly paths: readonly { readonly via: Value; readonly field: FieldEnvelope; readonly centre: number }[];
+}
+
+export interface ReceptiveFields {
+  /** Per value that depends on an input. */
+  readonly traces: ReadonlyMap<Value, readonly InputTrace[]>;
+  readonly misaligned: readonly Misalignment[];
+}
+
+/** Periods beyond this are not followed: the field counts as global. */
+export const PERIOD_LIMIT = 4096;
+
+/** Centre of the field of output 0, in input positions; output i has it `stride`·i further on. */
+export const fieldCentre = (field: FieldEnvelope): number => -field.padding + (field.size - 1) / 2;
+
+export function receptiveFields(graph: Graph): ReceptiveFields {
+  const traces = new Map<Value, readonly InputTrace[]>();
+  const misaligned: Misalignment[] = [];
+  for (const input of graph.inputs) {
+    const axes = input.type.shape.flatMap((_, axis): AxisTrace[] =>
+      axis < 2 ? [] : [{ inputAxis: axis, global: false, moving: { axis, map: IDENTITY_MAP } }],
+    );
+    if (axes.length > 0) traces.set(input, [{ input, axes }]);
+  }
+  for (const node of graph.nodes) {
+    node.outputs.forEach((output, index) => {
+      const arriving = arrivals(node, index, traces);
+      if (arriving.length > 0) traces.set(output, joinArrivals(node, arriving, misaligned));
+    });
+  }
+  return { traces, misaligned };
+}
+
+interface Arrival {
+  readonly via: Value;
+  readonly trace: InputTrace;
+}
+
+/** The traces of a node's operands, each followed through the node to one of its outputs. */
+function arrivals(
+  node: Node,
+  output: number,
+  traces: ReadonlyMap<Value, readonly InputTrace[]>,
+): readonly Arrival[] {
+  const def = opDef(node.op);
+  const own = ownInputs(node);
+  const context = {
+    attrs: node.attrs,
+    inputs: own.map((v) => v?.type),
+    outputs: node.outputs.map((v) => v.type),
+  };
+  const shape = node.outputs[output]?.type.shape ?? [];
+  const follow = (value: Value | undefined, fields: () => readonly AxisField[]): readonly Arrival[] => {
+    const reaching = value ? traces.get(value) : undefined;
+    if (!value || !reaching) return [];
+    const seen = fields();
+    return reaching.map(({ input, axes }) => ({
+      via: value,
+      trace: { input, axes: axes.map((trace) => through(trace, seen)) },
+    }));
+  };
+  return [
+    ...own.flatMap((value, slot) => follow(value, () => def.field(context, output, slot))),
+    ...(output === 0 ? epilogueOperands(node) : []).flatMap((value) =>
+      follow(value, () => broadcastField(value?.type.shape ?? [], shape)),
+    ),
+  ];
+}
+
+/** An axis that no output axis follows is seen whole. */
+function through(trace: AxisTrace, fields: readonly AxisField[]): AxisTrace {
+  const { inputAxis, global, moving, reason } = trace;
+  const lost: AxisTrace = { inputAxis, global: true, ...(reason === undefined ? {} : { reason }) };
+  if (!moving) return lost;
+  const axis = fields.findIndex((f) => f.kind === 'axis' && f.axis === moving.axis);
+  const field = fields[axis];
+  if (field?.kind !== 'axis') return lost;
+  if (periodAfter(field.map, moving.map) > PERIOD_LIMIT) {
+    return {
+      inputAxis,
+      global: true,
+      reason: `the field repeats only after more than ${PERIOD_LIMIT} positions`,
+    };
+  }
+  const map = composeMaps(field.map, moving.map);
+  return { inputAxis, global, ...(reason === undefined ? {} : { reason }), moving: { axis, map } };
+}
+
+const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
+
+const periodAfter = (outer: PositionMap, inner: PositionMap): number =>
+  outer.phases.length * (inner.phases.length / gcd(outer.advance, inner.phases.length));
+
+function joinArrivals(
+  node: Node,
+  arriving: readonly Arrival[],
+  misaligned: Misalignment[],
+): readonly InputTrace[] {
+  const inputs = new Set(arriving.map(({ trace }) => trace.input));
+  return [...inputs].map((input) => {
+    const paths = arriving.filter(({ trace }) => trace.input === input);
+    const count = paths[0]?.trace.axes.length ?? 0;
+    return {
+      input,
+      axes: Array.from({ length: count }, (_, i) => {
+        const joined = paths.flatMap(({ via, trace }) => {
+          const axis = trace.axes[i];
+          return axis ? [{ via, axis }] : [];
+        });
+        const report = misalignment(node, joined);
+        if (report) misaligned.push(report);
+        return joined.map((p) => p.axis).reduce(joinTraces);
+      }),
+    };
+  });
+}
+
+function joinTraces(a: AxisTrace, b: AxisTrace): AxisTrace {
+  const global = a.global || b.global;
+  const reason = a.reason ?? b.reason;
+  const base = { inputAxis: a.inputAxis, global, ...(reason === undefined ? {} : { reason }) };
+  if (!a.moving || !b.moving) {
+    const moving = a.moving ?? b.moving;
+    return moving ? { ...base, moving } : base;
+  }
+  const lost = (why: string): AxisTrace => ({ inputAxis: a.inputAxis, global: true, reason: why });
+  if (a.moving.axis !== b.moving.axis) return lost('paths arrive on different axes');
+  const [pa, pb] = [a.moving.map.phases.length, b.moving.map.phases.length];
+  if ((pa * pb) / gcd(pa, pb) > PERIOD_LIMIT) {
+    return lost(`the field repeats only after more than ${PERIOD_LIMIT} positions`);
+  }
+  const map = unionMaps(a.moving.map, b.moving.map);
+  if (!map) return lost('paths with different effective strides meet');
+  return { ...base, moving: { axis: a.moving.axis, map } };
+}
+
+/** Reports paths whose stride or centre differs from that of the first. */
+function misalignment(
+  node: Node,
+  joined: readonly { readonly via: Value; readonly axis: AxisTrace }[],
+): Misalignment | undefined {
+  const paths = joined.flatMap(({ via, axis }) => {
+    if (!axis.moving) return [];
+    const field = envelope(axis.moving.map);
+    return field.size === 0 ? [] : [{ via, field, centre: fieldCentre(field) }];
+  });
+  const [first, ...rest] = paths;
+  const other = rest.find((p) => p.field.stride !== first?.field.stride || p.centre !== first.centre);
+  if (!first || !other) return undefined;
+  return { node, inputAxis: joined[0]?.axis.inputAxis ?? 0, paths: [first, other] };
+}

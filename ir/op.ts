@@ -28,6 +28,8 @@ export interface OpTraits {
   readonly layout: LayoutNeed;
   /** Does its result depend on element positions only through copying? Then any dtype will do. */
   readonly movement?: true;
+  /** Is its result its first input under another shape? Then row-major order is unchanged and no byte moves. */
+  readonly view?: true;
   /** May an epilogue follow its first output? */
   readonly epilogue?: true;
   /** Does the order of its first two operands not matter? */

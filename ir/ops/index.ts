@@ -1,13 +1,31 @@
 import type { OpDef } from '../op.ts';
 import { Conv, ConvTranspose } from './conv.ts';
 import { ACTIVATIONS, ARITHMETIC } from './elementwise.ts';
+import { PRODUCTS } from './matmul.ts';
+import { MOVEMENTS } from './movement.ts';
+import { NORMALIZATIONS } from './normalization.ts';
+import { POOLS } from './pool.ts';
+import { REARRANGEMENTS } from './rearrange.ts';
+import { REDUCERS } from './reduce.ts';
+import { Resize } from './resize.ts';
+import { SHAPES } from './shape.ts';
+import { VIEWS } from './view.ts';
 
 /** The one list of ops; everything else derives from it. */
 export const OPS = {
   Conv,
   ConvTranspose,
+  ...PRODUCTS,
+  ...POOLS,
+  ...NORMALIZATIONS,
   ...ACTIVATIONS,
   ...ARITHMETIC,
+  ...REDUCERS,
+  Resize,
+  ...VIEWS,
+  ...MOVEMENTS,
+  ...REARRANGEMENTS,
+  ...SHAPES,
 } as const satisfies Record<string, unknown>;
 
 /** An op without its attribute types. */

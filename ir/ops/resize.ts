@@ -1,0 +1,256 @@
+import { attr } from '../attrs.ts';
+import {
+  type AxisField,
+  defineOp,
+  type EvalContext,
+  inputData,
+  inputType,
+  OpError,
+  outputType,
+} from '../op.ts';
+import { elementCount, isWide, product, rowMajorStrides } from '../types.ts';
+import { IDENTITY_MAP, type PositionMap } from '../window.ts';
+import { axisField } from './common.ts';
+import { checkedShape, checkLength } from './offsets.ts';
+
+export interface ResizeAttrs {
+  readonly mode: 'nearest' | 'linear' | 'cubic';
+  readonly coordinates:
+    | 'half_pixel'
+    | 'asymmetric'
+    | 'align_corners'
+    | 'pytorch_half_pixel'
+    | 'half_pixel_symmetric';
+  readonly nearestMode: 'round_prefer_floor' | 'round_prefer_ceil' | 'floor' | 'ceil';
+  readonly cubicA: number;
+  readonly excludeOutside: boolean;
+  /** Output size over input size, per axis; sizes are scales·input rounded down, or given. */
+  readonly scales: readonly number[];
+  readonly sizes: readonly number[];
+}
+
+/** One input position that an output position reads, and its weight. */
+export interface ResizeTap {
+  readonly index: number;
+  readonly weight: number;
+}
+
+/**
+ * What each output position of one axis reads: at least one tap, indices ascending and inside the input, weights that
+ * add up to 1. The result of the op is the product of its axes.
+ */
+export function resizeAxis(attrs: ResizeAttrs, axis: number, inputSize: number): ResizeTap[][] {
+  return rawTaps(attrs, axis, inputSize).map((taps) => {
+    const merged = new Map<number, number>();
+    for (const { index, weight } of taps) {
+      const inside = Math.max(0, Math.min(inputSize - 1, index));
+      merged.set(inside, (merged.get(inside) ?? 0) + weight);
+    }
+    return [...merged].map(([index, weight]) => ({ index, weight }));
+  });
+}
+
+/** Where output position `x` lies on the input axis, in input positions (ONNX Resize, coordinate_transformation_mode). */
+function originalCoordinate(attrs: ResizeAttrs, axis: number, inputSize: number, x: number): number {
+  const scale = attrs.scales[axis] ?? 1;
+  const outputSize = attrs.sizes[axis] ?? 1;
+  switch (attrs.coordinates) {
+    case 'half_pixel':
+      return (x + 0.5) / scale - 0.5;
+    case 'pytorch_half_pixel':
+      return outputSize > 1 ? (x + 0.5) / scale - 0.5 : 0;
+    case 'asymmetric':
+      return x / scale;
+    case 'align_corners':
+      return outputSize > 1 ? (x * (inputSize - 1)) / (outputSize - 1) : 0;
+    case 'half_pixel_symmetric': {
+      const adjustment = outputSize / (scale * inputSize);
+      return (inputSize / 2) * (1 - adjustment) + (x + 0.5) / scale - 0.5;
+    }
+  }
+}
+
+function nearestIndex(mode: ResizeAttrs['nearestMode'], x: number): number {
+  switch (mode) {
+    case 'round_prefer_floor':
+      return Math.ceil(x - 0.5);
+    case 'round_prefer_ceil':
+      return Math.floor(x + 0.5);
+    case 'floor':
+      return Math.floor(x);
+    case 'ceil':
+      return Math.ceil(x);
+  }
+}
+
+/** Keys' cubic convolution kernel with parameter `a`, at distances r + 1, r, 1 − r and 2 − r. */
+function cubicWeights(r: number, a: number): number[] {
+  const near = (t: number) => ((a + 2) * t - (a + 3)) * t * t + 1;
+  const far = (t: number) => ((a * t - 5 * a) * t + 8 * a) * t - 4 * a;
+  return [far(r + 1), near(r), near(1 - r), far(2 - r)];
+}
+
+/** The taps before they are clamped to the input; taps without weight are left out. */
+function rawTaps(attrs: ResizeAttrs, axis: number, inputSize: number): ResizeTap[][] {
+  return Array.from({ length: attrs.sizes[axis] ?? 1 }, (_, x) => {
+    const at = originalCoordinate(attrs, axis, inputSize, x);
+    if (attrs.mode === 'nearest') return [{ index: nearestIndex(attrs.nearestMode, at), weight: 1 }];
+    const floor = Math.floor(at);
+    const r = at - floor;
+    const weights = attrs.mode === 'linear' ? [1 - r, r] : cubicWeights(r, attrs.cubicA);
+    const first = attrs.mode === 'linear' ? floor : floor - 1;
+    const taps = weights.map((weight, i) => ({ index: first + i, weight })).filter((t) => t.weight !== 0);
+    if (!attrs.excludeOutside) return taps;
+    const inside = taps.filter((t) => t.index >= 0 && t.index < inputSize);
+    const total = inside.reduce((sum, t) => sum + t.weight, 0);
+    return inside.length === 0 || total === 0
+      ? taps
+      : inside.map((t) => ({ ...t, weight: t.weight / total }));
+  });
+}
+
+/** Does the axis pass through unchanged? */
+const isKept = (attrs: ResizeAttrs, axis: number, inputSize: number): boolean =>
+  attrs.scales[axis] === 1 && attrs.sizes[axis] === inputSize;
+
+/** How far the input position moves from one output position to the next. */
+const stepOf = (attrs: ResizeAttrs, axis: number, inputSize: number): number => {
+  const outputSize = attrs.sizes[axis] ?? 1;
+  if (attrs.coordinates === 'align_corners' && outputSize > 1) return (inputSize - 1) / (outputSize - 1);
+  return 1 / (attrs.scales[axis] ?? 1);
+};
+
+/**
+ * The positions that each output position sees, as the shortest period after which they repeat; undefined where they
+ * do not repeat within the output.
+ */
+export function resizeMap(attrs: ResizeAttrs, axis: number, inputSize: number): PositionMap | undefined {
+  if (isKept(attrs, axis, inputSize)) return IDENTITY_MAP;
+  const seen = rawTaps({ ...attrs, excludeOutside: false }, axis, inputSize).map((taps) => {
+    const start = taps[0]?.index ?? 0;
+    return { start, size: (taps.at(-1)?.index ?? start) - start + 1 };
+  });
+  const step = stepOf(attrs, axis, inputSize);
+  for (let period = 1; period <= seen.length; period++) {
+    const advance = Math.round(period * step);
+    // scales are stored as single-precision floats
+    if (advance < 1 || Math.abs(period * step - advance) > 1e-6 * advance) continue;
+    const repeats = seen.every((now, o) => {
+      const next = seen[o + period];
+      return !next || (next.start === now.start + advance && next.size === now.size);
+    });
+    if (repeats) return { advance, phases: seen.slice(0, period) };
+  }
+  return undefined;
+}
+
+/**
+ * Interpolates along every axis in turn (ONNX Resize, any rank). x [d…] → [sizes…]. Taps outside the input read its
+ * border, or with `excludeOutside` count nothing while the others share their weight.
+ */
+export const Resize = defineOp({
+  name: 'Resize',
+  attrs: {
+    mode: attr.word('nearest', 'linear', 'cubic'),
+    coordinates: attr.word(
+      'half_pixel',
+      'asymmetric',
+      'align_corners',
+      'pytorch_half_pixel',
+      'half_pixel_symmetric',
+    ),
+    nearestMode: attr.word('round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'),
+    cubicA: attr.float(-0.75),
+    excludeOutside: attr.bool(false),
+    antialias: attr.bool(false),
+    scales: attr.floats(),
+    sizes: attr.ints(),
+  },
+  inputs: [{ name: 'x', role: 'data' }],
+  traits: { layout: 'spatial' },
+  infer({ attrs, inputs }) {
+    const { dtype, shape } = inputType({ inputs }, 0);
+    if (attrs.antialias) throw new OpError('resizing with antialias is not supported');
+    if (isWide(dtype)) throw new OpError(`resizing of ${dtype} is not supported`);
+    checkLength('scales', attrs.scales, shape.length);
+    checkLength('sizes', attrs.sizes, shape.length);
+    if (attrs.scales.some((s) => !(s > 0 && Number.isFinite(s))))
+      throw new OpError('scales must be positive');
+    if (attrs.sizes.some((s) => s < 1)) throw new OpError(`output would be ${attrs.sizes.join('×')}`);
+    if (shape.some((s) => s < 1)) throw new OpError('the input has no elements');
+    return [{ dtype, shape: checkedShape(attrs.sizes) }];
+  },
+  /** A multiplication and an addition per tap; nearest only copies. */
+  cost({ attrs, inputs, outputs }) {
+    const taps = { nearest: 0, linear: 2, cubic: 4 }[attrs.mode];
+    const resized = inputType({ inputs }, 0).shape.filter((size, axis) => !isKept(attrs, axis, size)).length;
+    return {
+      macs: 0,
+      otherOps: taps === 0 ? 0 : 2 * taps ** resized * elementCount(outputType({ outputs }).shape),
+    };
+  },
+  field: ({ attrs, inputs }) =>
+    inputType({ inputs }, 0).shape.map((size, axis): AxisField => {
+      const map = resizeMap(attrs, axis, size);
+      return map ? axisField(axis, map) : { kind: 'whole' };
+    }),
+  reference: { kind: 'element', element: resizeElement },
+});
+
+/** The taps of an axis, flattened: position o has those from starts[o] to starts[o + 1]. */
+interface PackedTaps {
+  readonly size: number;
+  readonly starts: Int32Array;
+  readonly offsets: Int32Array;
+  readonly weights: Float64Array;
+}
+
+function packTaps(taps: readonly (readonly ResizeTap[])[], stride: number): PackedTaps {
+  const starts = new Int32Array(taps.length + 1);
+  taps.forEach((list, o) => {
+    starts[o + 1] = (starts[o] as number) + list.length;
+  });
+  const flat = taps.flat();
+  return {
+    size: taps.length,
+    starts,
+    offsets: Int32Array.from(flat, (t) => t.index * stride),
+    weights: Float64Array.from(flat, (t) => t.weight),
+  };
+}
+
+function resizeElement(context: EvalContext<ResizeAttrs>): (index: number) => number {
+  const { shape } = inputType(context, 0);
+  const data = inputData(context, 0) as Float32Array;
+  const strides = rowMajorStrides(shape);
+  // leading axes that pass through only choose where to start
+  const lead = shape.findIndex((size, axis) => !isKept(context.attrs, axis, size));
+  if (lead < 0) return (index) => data[index] as number;
+  const axes = shape
+    .slice(lead)
+    .map((size, i) => packTaps(resizeAxis(context.attrs, lead + i, size), strides[lead + i] ?? 1));
+  const block = product(shape.slice(lead));
+  const outBlock = product(outputType(context).shape.slice(lead));
+  const at = new Int32Array(axes.length);
+  const sum = (axis: number, base: number): number => {
+    const taps = axes[axis];
+    if (!taps) return data[base] as number;
+    const position = at[axis] as number;
+    const end = taps.starts[position + 1] as number;
+    let total = 0;
+    for (let k = taps.starts[position] as number; k < end; k++) {
+      total += (taps.weights[k] as number) * sum(axis + 1, base + (taps.offsets[k] as number));
+    }
+    return total;
+  };
+  return (index) => {
+    const outer = Math.floor(index / outBlock);
+    let rest = index - outer * outBlock;
+    for (let axis = axes.length - 1; axis >= 0; axis--) {
+      const size = axes[axis]?.size ?? 1;
+      at[axis] = rest % size;
+      rest = Math.floor(rest / size);
+    }
+    return sum(0, outer * block);
+  };
+}

@@ -1,0 +1,166 @@
+/**
+ * The kernel program: the second level of the IR. A list of kernel calls over a static arena, the epilogues inside the
+ * kernels, the constants packed. What a kernel's parameters are is the target's business.
+ */
+import type { Graph, Node } from '#ir/graph.ts';
+import type { TensorType } from '#ir/types.ts';
+import { type ArenaRequest, planArena } from '#passes/analysis/liveness.ts';
+import type { Storage, View } from './view.ts';
+
+/** A byte address, relative to the start of the arena or of the constants. */
+export interface Address {
+  readonly region: Storage['kind'];
+  readonly offset: number;
+}
+
+export interface KernelCall<P> {
+  readonly kernel: P;
+  readonly arguments: readonly Address[];
+  /** The node it computes, or helps to compute. */
+  readonly node: Node | undefined;
+  /** The last call of a node completes its outputs. */
+  readonly completes: boolean;
+}
+
+/** Where a value of the graph lies while it is alive. */
+export interface Placement {
+  readonly address: Address;
+  readonly view: View;
+}
+
+export interface Port {
+  readonly name: string;
+  readonly type: TensorType;
+  /** Byte offset in the arena; the data is dense and in row-major order. */
+  readonly offset: number;
+}
+
+export interface KernelProgram<P> {
+  readonly graph: Graph;
+  readonly calls: readonly KernelCall<P>[];
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+  readonly constants: Uint8Array;
+  readonly arenaBytes: number;
+  /** Largest number of bytes alive at once; no plan can be smaller. */
+  readonly arenaLowerBound: number;
+  /** Views of node outputs (by value name) that are not split or renamed away. */
+  readonly placements: ReadonlyMap<string, Placement>;
+}
+
+interface PendingCall<P> {
+  readonly kernel: P;
+  readonly arguments: readonly { readonly storage: Storage; readonly offset: number }[];
+  readonly node: Node | undefined;
+}
+
+const ALIGNMENT = 16;
+
+/** Collects calls, storages and constants; `finish` places every storage in one arena. */
+export class ProgramBuilder<P> {
+  #calls: PendingCall<P>[] = [];
+  #nextId = 0;
+  #lifetimes = new Map<number, { storage: Storage; start: number; end: number }>();
+  #constants: { storage: Storage; bytes: Uint8Array; offset: number }[] = [];
+  #constantBytes = 0;
+  #constantCache = new Map<string, Storage>();
+  #node: Node | undefined;
+
+  /** Calls made from now on belong to `node`. */
+  beginNode(node: Node | undefined): void {
+    this.#node = node;
+  }
+
+  /** New arena memory; alive from its first to its last use as an argument. */
+  allocate(bytes: number): Storage {
+    return { id: this.#nextId++, kind: 'arena', bytes: Math.max(bytes, 4) };
+  }
+
+  /** Packed constant data. A `key` lets equal data be stored once. */
+  constant(bytes: Uint8Array, key?: string): Storage {
+    const known = key === undefined ? undefined : this.#constantCache.get(key);
+    if (known) return known;
+    const storage: Storage = { id: this.#nextId++, kind: 'constant', bytes: bytes.byteLength };
+    this.#constants.push({ storage, bytes, offset: this.#constantBytes });
+    this.#constantBytes = align(this.#constantBytes + bytes.byteLength);
+    if (key !== undefined) this.#constantCache.set(key, storage);
+    return storage;
+  }
+
+  call(kernel: P, args: readonly (View | { readonly storage: Storage; readonly offset: number })[]): void {
+    for (const { storage } of args) this.#touch(storage, this.#calls.length);
+    this.#calls.push({
+      kernel,
+      arguments: args.map(({ storage, offset }) => ({ storage, offset })),
+      node: this.#node,
+    });
+  }
+
+  /** Keeps a storage alive from before the first call: an input. */
+  liveFromStart(storage: Storage): void {
+    this.#touch(storage, -1);
+  }
+
+  /** Keeps a storage alive after the last call: an output. */
+  liveToEnd(storage: Storage): void {
+    this.#touch(storage, Number.MAX_SAFE_INTEGER);
+  }
+
+  #touch(storage: Storage, at: number): void {
+    if (storage.kind !== 'arena') return;
+    const life = this.#lifetimes.get(storage.id);
+    if (!life) this.#lifetimes.set(storage.id, { storage, start: at, end: at });
+    else {
+      life.start = Math.min(life.start, at);
+      life.end = Math.max(life.end, at);
+    }
+  }
+
+  finish(
+    graph: Graph,
+    inputs: readonly { name: string; view: View }[],
+    outputs: readonly { name: string; type: TensorType; view: View }[],
+    views: ReadonlyMap<string, View>,
+  ): KernelProgram<P> {
+    const last = this.#calls.length;
+    const requests: ArenaRequest<number>[] = [...this.#lifetimes.values()].map(({ storage, start, end }) => ({
+      id: storage.id,
+      bytes: storage.bytes,
+      alignment: ALIGNMENT,
+      start: start + 1,
+      end: Math.min(end, last) + 1,
+    }));
+    const plan = planArena(requests);
+    const constantOffsets = new Map(this.#constants.map((c) => [c.storage.id, c.offset]));
+    const addressOf = ({ storage, offset }: { storage: Storage; offset: number }): Address => ({
+      region: storage.kind,
+      offset:
+        offset +
+        ((storage.kind === 'arena' ? plan.offsets.get(storage.id) : constantOffsets.get(storage.id)) ?? 0),
+    });
+    const constants = new Uint8Array(this.#constantBytes);
+    for (const { bytes, offset } of this.#constants) constants.set(bytes, offset);
+    const calls = this.#calls.map((call, i) => ({
+      kernel: call.kernel,
+      arguments: call.arguments.map(addressOf),
+      node: call.node,
+      completes: this.#calls[i + 1]?.node !== call.node,
+    }));
+    return {
+      graph,
+      calls,
+      inputs: inputs.map(({ name, view }) => ({
+        name,
+        type: { dtype: view.dtype, shape: view.shape },
+        offset: addressOf(view).offset,
+      })),
+      outputs: outputs.map(({ name, type, view }) => ({ name, type, offset: addressOf(view).offset })),
+      constants,
+      arenaBytes: plan.size,
+      arenaLowerBound: plan.lowerBound,
+      placements: new Map([...views].map(([name, view]) => [name, { view, address: addressOf(view) }])),
+    };
+  }
+}
+
+const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;

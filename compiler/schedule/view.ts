@@ -1,0 +1,68 @@
+import { bytesOf, type DType, elementCount, rowMajorStrides, type Shape } from '#ir/types.ts';
+
+/** A piece of memory whose address the plan decides: scratch and activations in the arena, or packed constants. */
+export interface Storage {
+  readonly id: number;
+  readonly kind: 'arena' | 'constant';
+  readonly bytes: number;
+}
+
+/** How a value lies in memory: as its shape says, or with axis 1 (channels) innermost. */
+export type Layout = 'rowMajor' | 'channelsLast';
+
+/** A tensor in memory: element (i0, i1, …) lies at offset + Σ i·stride, in bytes. */
+export interface View {
+  readonly storage: Storage;
+  readonly offset: number;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  readonly strides: readonly number[];
+}
+
+/** Dense byte strides of `shape` in a layout. */
+export function layoutStrides(shape: Shape, dtype: DType, layout: Layout): number[] {
+  const size = bytesOf(dtype);
+  if (layout === 'rowMajor' || shape.length < 3) return rowMajorStrides(shape).map((s) => s * size);
+  const [n = 1, c = 1, ...spatial] = shape;
+  const [batch = 0, ...rest] = rowMajorStrides([n, ...spatial, c]);
+  return [batch, rest[rest.length - 1] ?? 1, ...rest.slice(0, -1)].map((s) => s * size);
+}
+
+/** Do two stride lists address the same bytes of a shape? Axes of size 1 do not matter. */
+export const sameStrides = (shape: Shape, a: readonly number[], b: readonly number[]): boolean =>
+  shape.every((size, axis) => size === 1 || a[axis] === b[axis]);
+
+/** Is the view dense in row-major order, so that any reshape of it is free? */
+export const isRowMajor = (view: View): boolean =>
+  sameStrides(view.shape, view.strides, layoutStrides(view.shape, view.dtype, 'rowMajor'));
+
+export const isInLayout = (view: View, layout: Layout): boolean =>
+  sameStrides(view.shape, view.strides, layoutStrides(view.shape, view.dtype, layout));
+
+/** The same bytes under another shape; the view must be dense in row-major order. */
+export function reshapeView(view: View, shape: Shape): View {
+  if (elementCount(shape) !== elementCount(view.shape) || !isRowMajor(view)) {
+    throw new RangeError(`cannot view [${view.shape.join(',')}] as [${shape.join(',')}] without a copy`);
+  }
+  return { ...view, shape, strides: layoutStrides(shape, view.dtype, 'rowMajor') };
+}
+
+/** Byte strides with which `view` is read at positions of the broadcast shape `to`: 0 on stretched axes. */
+export const broadcastViewStrides = (view: View, to: Shape): number[] => {
+  const lead = to.length - view.shape.length;
+  return to.map((_, axis) =>
+    axis < lead || view.shape[axis - lead] === 1 ? 0 : (view.strides[axis - lead] ?? 0),
+  );
+};
+
+/** The part of a view that starts at `starts` and has shape `shape`, reading every `steps`-th element. */
+export function sliceView(
+  view: View,
+  starts: readonly number[],
+  shape: Shape,
+  steps?: readonly number[],
+): View {
+  const offset = starts.reduce((sum, start, axis) => sum + start * (view.strides[axis] ?? 0), view.offset);
+  const strides = view.strides.map((stride, axis) => stride * (steps?.[axis] ?? 1));
+  return { ...view, offset, shape, strides };
+}

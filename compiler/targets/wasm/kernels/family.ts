@@ -1,0 +1,138 @@
+/** What every kernel family has in common. */
+import { type Expr, parseExpr } from '#ir/expr.ts';
+import type { Loop } from '../../../schedule/loops.ts';
+import {
+  type Ex,
+  type FunctionBody,
+  i32,
+  type Local,
+  load,
+  op,
+  type ParamLocals,
+  type Params,
+} from '../encoder/index.ts';
+import { SimdExpr } from '../simd-expr.ts';
+
+export type Body = FunctionBody<readonly []>;
+export type Pointer = Local<'i32'>;
+export type Vector = Ex<'v128'>;
+
+/** Kernel parameters are plain data: equal parameters, one function. */
+export type KernelParams = object;
+
+/** One kind of kernel. `P` says everything but the addresses, which are arguments of the function. */
+export interface KernelFamily<P extends KernelParams> {
+  readonly name: string;
+  /** Names of the address arguments, in call order. */
+  arguments(params: P): readonly string[];
+  /** A short name derived from the parameters, for the name section and the profiler. */
+  label(params: P): string;
+  emit(body: Body, params: P, args: readonly Pointer[]): void;
+}
+
+export const addressParams = (names: readonly string[]): Params =>
+  Object.fromEntries(names.map((name) => [name, 'i32' as const]));
+
+export const pointers = (names: readonly string[], locals: ParamLocals<Params>): Pointer[] =>
+  names.map((name) => locals[name] as Pointer);
+
+/** An epilogue in kernel parameters: the expression as text, and how each extra operand's channels are read. */
+export interface KernelEpilogue {
+  readonly expr: string;
+  /** `vector`: the operand has a value per channel, side by side; `splat`: one for all channels. */
+  readonly operands: readonly ('vector' | 'splat')[];
+}
+
+export const LANES = 4;
+export const VECTOR_BYTES = 16;
+
+export const advance = (body: Body, pointer: Pointer, bytes: number): void => {
+  if (bytes !== 0) body.set(pointer, op('i32.add', pointer, i32(bytes)));
+};
+
+export const plus = (pointer: Ex<'i32'>, bytes: number): Ex<'i32'> =>
+  bytes === 0 ? pointer : op('i32.add', pointer, i32(bytes));
+
+/** Runs `inner` for every iteration of `loops`; pointer k moves by step k and is back where it was afterwards. */
+export function nest(
+  body: Body,
+  loops: readonly Loop[],
+  moving: readonly Pointer[],
+  inner: () => void,
+): void {
+  const [loop, ...rest] = loops;
+  if (!loop) {
+    inner();
+    return;
+  }
+  if (loop.count === 1) {
+    nest(body, rest, moving, inner);
+    return;
+  }
+  body.count(0, loop.count, 1, () => {
+    nest(body, rest, moving, inner);
+    moving.forEach((pointer, k) => {
+      advance(body, pointer, loop.steps[k] ?? 0);
+    });
+  });
+  moving.forEach((pointer, k) => {
+    advance(body, pointer, -(loop.steps[k] ?? 0) * loop.count);
+  });
+}
+
+/** A copy of a pointer that may be moved freely. */
+export function copyOf(body: Body, pointer: Pointer, bytes = 0): Pointer {
+  const local = body.local('i32');
+  body.set(local, plus(pointer, bytes));
+  return local;
+}
+
+/** Address + constant offset, the offset folded into the instruction where it is not negative. */
+export const loadVector = (pointer: Ex<'i32'>, offset = 0): Vector =>
+  offset < 0 ? load('v128.load', plus(pointer, offset)) : load('v128.load', pointer, { offset });
+export const loadSplat = (pointer: Ex<'i32'>, offset = 0): Vector =>
+  offset < 0
+    ? load('v128.load32_splat', plus(pointer, offset))
+    : load('v128.load32_splat', pointer, { offset });
+
+/** Stores the first `lanes` lanes of a vector, and touches nothing behind them. */
+export function storeLanes(body: Body, pointer: Ex<'i32'>, value: Vector, lanes: number, offset = 0): void {
+  if (lanes >= LANES) {
+    body.store('v128.store', pointer, value, { offset });
+    return;
+  }
+  const held = body.local('v128');
+  body.set(held, value);
+  if (lanes >= 2) body.op('v128.store64_lane', pointer, held, 0, { offset });
+  if (lanes === 1) body.op('v128.store32_lane', pointer, held, 0, { offset });
+  if (lanes === 3) body.op('v128.store32_lane', pointer, held, 2, { offset: offset + 8 });
+}
+
+/** The code of an epilogue in one function. */
+export class EpilogueCode {
+  readonly #code: SimdExpr | undefined;
+  readonly operands: KernelEpilogue['operands'];
+
+  constructor(body: Body, epilogue: KernelEpilogue | null) {
+    this.operands = epilogue?.operands ?? [];
+    const expr: Expr | undefined = epilogue ? parseExpr(epilogue.expr) : undefined;
+    this.#code = expr ? new SimdExpr(expr, body) : undefined;
+  }
+
+  /** The stored value of `acc`; operand k is read at `extras[k] + offsets[k]`. */
+  apply(body: Body, acc: Vector, extras: readonly { pointer: Ex<'i32'>; offset: number }[]): Vector {
+    if (!this.#code) return acc;
+    const args = [
+      acc,
+      ...extras.map(({ pointer, offset }, k) => {
+        const local = body.local('v128');
+        body.set(
+          local,
+          this.operands[k] === 'splat' ? loadSplat(pointer, offset) : loadVector(pointer, offset),
+        );
+        return local;
+      }),
+    ];
+    return this.#code.render(args);
+  }
+}

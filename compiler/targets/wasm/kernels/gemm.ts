@@ -1,0 +1,205 @@
+/**
+ * Matrix products in place: convolutions of any rank and group count, transposed-convolution phases, Gemm and MatMul.
+ *
+ * Channels-last data needs no im2col: for one output pixel the taps of a kernel row are one run of consecutive floats, so
+ * a convolution is a product whose A rows start a fixed number of bytes apart and whose K axis is a few such runs.
+ */
+import type { Loop } from '../../../schedule/loops.ts';
+import { type Ex, op } from '../encoder/index.ts';
+import {
+  advance,
+  type Body,
+  copyOf,
+  EpilogueCode,
+  type KernelEpilogue,
+  type KernelFamily,
+  LANES,
+  loadSplat,
+  loadVector,
+  nest,
+  type Pointer,
+  plus,
+  storeLanes,
+  VECTOR_BYTES,
+  type Vector,
+} from './family.ts';
+
+export interface GemmParams {
+  /** Everything outside one row of pixels; steps of [input, output, weight, …epilogue operands]. */
+  readonly outer: readonly Loop[];
+  /** Output pixels that are computed tile by tile; steps of [input, output, …epilogue operands]. */
+  readonly pixels: Loop;
+  /** Groups; steps of [input, output, weight, bias, …epilogue operands]. */
+  readonly groups: Loop;
+  /** Kernel taps outside the runs; each has one step, of the input. */
+  readonly taps: readonly Loop[];
+  /** Consecutive floats of the input that are multiplied in one run; 0 where no tap reaches. */
+  readonly run: number;
+  /** Output channels of a group. */
+  readonly channels: number;
+  /** Rows of B: packed in panels of `tile[1]` columns, or as a matrix whose rows lie `bytes` apart. */
+  readonly weights: { readonly kind: 'packed' } | { readonly kind: 'rows'; readonly bytes: number };
+  readonly bias: boolean;
+  /** Pixels × channels of a register tile. */
+  readonly tile: readonly [number, number];
+  readonly epilogue: KernelEpilogue | null;
+}
+
+const product = (loops: readonly Loop[]): number => loops.reduce((p, loop) => p * loop.count, 1);
+
+/** Length of the K axis. */
+export const gemmDepth = (p: GemmParams): number => product(p.taps) * p.run;
+
+export const gemm: KernelFamily<GemmParams> = {
+  name: 'gemm',
+  arguments: (p) => [
+    'input',
+    'weight',
+    ...(p.bias ? ['bias'] : []),
+    'output',
+    ...(p.epilogue?.operands ?? []).map((_, k) => `extra${k}`),
+  ],
+  label: (p) =>
+    `f32_gemm_${product(p.outer) * p.pixels.count}x${gemmDepth(p)}x${p.channels}${p.groups.count > 1 ? `g${p.groups.count}` : ''}_${p.tile.join('x')}`,
+  emit: emitGemm,
+};
+
+/** What a tile needs to know of its surroundings. */
+interface Panel {
+  readonly channels: number;
+  readonly vectors: number;
+  /** Bytes from one row of B to the next. */
+  readonly rowBytes: number;
+}
+
+function emitGemm(body: Body, p: GemmParams, args: readonly Pointer[]): void {
+  const [nr] = [p.tile[1]];
+  if (nr % LANES !== 0 || p.tile[0] < 1 || p.channels < 1)
+    throw new RangeError(`gemm tile ${p.tile.join('x')}`);
+  const at = p.bias ? 3 : 2;
+  const [input, weight] = args as [Pointer, Pointer];
+  const output = args[at] as Pointer;
+  const bias = p.bias ? args[2] : undefined;
+  const extras = args.slice(at + 1);
+  const epilogue = new EpilogueCode(body, p.epilogue);
+  const code = new TileCode(body, p, epilogue);
+  nest(body, p.outer, [input, output, weight, ...extras], () => {
+    const grouped = [input, output, weight, bias ?? input, ...extras];
+    const steps = bias ? p.groups.steps : p.groups.steps.map((s, k) => (k === 3 ? 0 : s));
+    nest(body, [{ count: p.groups.count, steps }], grouped, () => {
+      const w = copyOf(body, weight);
+      const b = bias ? copyOf(body, bias) : undefined;
+      const out = copyOf(body, output);
+      const more = extras.map((extra, k) =>
+        epilogue.operands[k] === 'vector' ? copyOf(body, extra) : extra,
+      );
+      const panels = Math.floor(p.channels / nr);
+      const rest = p.channels % nr;
+      const panel = (channels: number) => {
+        const vectors = Math.ceil(channels / LANES);
+        const rowBytes = p.weights.kind === 'packed' ? vectors * VECTOR_BYTES : p.weights.bytes;
+        code.panel({ channels, vectors, rowBytes }, { input, weight: w, bias: b, output: out, extras: more });
+        advance(body, w, p.weights.kind === 'packed' ? gemmDepth(p) * rowBytes : vectors * VECTOR_BYTES);
+        if (b) advance(body, b, vectors * VECTOR_BYTES);
+        advance(body, out, vectors * VECTOR_BYTES);
+        more.forEach((extra, k) => {
+          if (epilogue.operands[k] === 'vector') advance(body, extra, vectors * VECTOR_BYTES);
+        });
+      };
+      if (panels > 0) nest(body, [{ count: panels, steps: [] }], [], () => panel(nr));
+      if (rest > 0) panel(rest);
+    });
+  });
+}
+
+interface PanelPointers {
+  readonly input: Pointer;
+  readonly weight: Pointer;
+  readonly bias: Pointer | undefined;
+  readonly output: Pointer;
+  readonly extras: readonly Pointer[];
+}
+
+class TileCode {
+  readonly #body: Body;
+  readonly #p: GemmParams;
+  readonly #epilogue: EpilogueCode;
+
+  constructor(body: Body, p: GemmParams, epilogue: EpilogueCode) {
+    this.#body = body;
+    this.#p = p;
+    this.#epilogue = epilogue;
+  }
+
+  /** All pixels of one panel of output channels. */
+  panel(panel: Panel, pointers: PanelPointers): void {
+    const body = this.#body;
+    const { pixels, tile } = this.#p;
+    const [mr] = tile;
+    const moving = [
+      copyOf(body, pointers.input),
+      copyOf(body, pointers.output),
+      ...pointers.extras.map((e) => copyOf(body, e)),
+    ];
+    const [input, output, ...extras] = moving as [Pointer, Pointer, ...Pointer[]];
+    const run = (rows: number) => {
+      this.#tile(rows, panel, { ...pointers, input, output, extras });
+      moving.forEach((pointer, k) => {
+        advance(body, pointer, rows * (pixels.steps[k] ?? 0));
+      });
+    };
+    const full = Math.floor(pixels.count / mr);
+    if (full > 0) nest(body, [{ count: full, steps: [] }], [], () => run(mr));
+    if (pixels.count % mr > 0) run(pixels.count % mr);
+  }
+
+  /** One register tile: `rows` pixels of one panel. */
+  #tile(rows: number, panel: Panel, { input, weight, bias, output, extras }: PanelPointers): void {
+    const body = this.#body;
+    const { pixels, taps, run } = this.#p;
+    const { vectors } = panel;
+    const [inStep = 0, outStep = 0] = pixels.steps;
+    const acc = body.locals('v128', rows * vectors);
+    for (let m = 0; m < rows; m++) {
+      for (let v = 0; v < vectors; v++) {
+        const zero: Vector = op('v128.const', new Array<number>(16).fill(0));
+        body.set(acc.at(m * vectors + v), bias ? loadVector(bias, v * VECTOR_BYTES) : zero);
+      }
+    }
+    if (run > 0) {
+      const a = copyOf(body, input);
+      const b = copyOf(body, weight);
+      const end = body.local('i32');
+      const columns = body.locals('v128', vectors);
+      const splat = body.local('v128');
+      nest(body, taps, [a], () => {
+        body.set(end, plus(a, run * 4));
+        body.loop((again) => {
+          for (let v = 0; v < vectors; v++) body.set(columns.at(v), loadVector(b, v * VECTOR_BYTES));
+          for (let m = 0; m < rows; m++) {
+            body.set(splat, loadSplat(a, m * inStep));
+            for (let v = 0; v < vectors; v++) {
+              const sum = acc.at(m * vectors + v);
+              body.set(sum, op('f32x4.add', sum, op('f32x4.mul', splat, columns.at(v))));
+            }
+          }
+          advance(body, b, panel.rowBytes);
+          advance(body, a, 4);
+          body.brIf(again, op('i32.ne', a as Ex<'i32'>, end));
+        });
+        advance(body, a, -run * 4);
+      });
+    }
+    for (let m = 0; m < rows; m++) {
+      for (let v = 0; v < vectors; v++) {
+        const operands = extras.map((pointer, k) => ({
+          pointer,
+          offset:
+            m * (pixels.steps[k + 2] ?? 0) + (this.#epilogue.operands[k] === 'vector' ? v * VECTOR_BYTES : 0),
+        }));
+        const value = this.#epilogue.apply(body, acc.at(m * vectors + v), operands);
+        storeLanes(body, output, value, panel.channels - v * LANES, m * outStep + v * VECTOR_BYTES);
+      }
+    }
+  }
+}

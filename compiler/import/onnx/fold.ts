@@ -1,0 +1,57 @@
+import { evaluateOp } from '#ir/evaluate.ts';
+import { Graph, type OpAttrsInput, type OpName, opDef, tensorOf, type Value } from '#ir/graph.ts';
+import { allocate, type Tensor, toBigInt } from '#ir/tensor.ts';
+import { type DType, elementCount, isWide, type Shape } from '#ir/types.ts';
+import { shapeProblem } from './element-types.ts';
+
+/** The largest result, in elements, that import computes; larger ones are left to constant folding. */
+const MAX_RESULT = 1_000_000;
+/** The same for constants of one value, such as weights that a model makes by ConstantOfShape. */
+const MAX_FILLED = 2 ** 28;
+/** Scalar operations for one op. */
+const MAX_WORK = 2 ** 26;
+/** Elements and operations for a whole model: a small file must not keep us busy for long. */
+const BUDGET = { work: 2 ** 28, filled: 2 ** 29 };
+
+/** Computes ops whose inputs are constants, within a budget. */
+export class Folder {
+  #work = 0;
+  #filled = 0;
+
+  /** The results, or undefined where an input is not known or the work is too much. @throws OpError | RangeError */
+  fold<K extends OpName>(
+    op: K,
+    inputs: readonly (Value | undefined)[],
+    attrs: OpAttrsInput<K>,
+  ): Tensor[] | undefined {
+    if (!inputs.some((v) => v) || !inputs.every((v) => !v || tensorOf(v))) return undefined;
+    const scratch = new Graph('fold');
+    const operands = inputs.map((v) => {
+      const tensor = tensorOf(v);
+      return v && tensor ? scratch.addConstant(v.name, tensor) : undefined;
+    });
+    const node = scratch.addNode(op, operands, attrs);
+    const types = node.outputs.map((v) => v.type);
+    if (types.some((t) => shapeProblem(t.shape) !== undefined)) return undefined;
+    const elements = types.reduce((sum, t) => sum + elementCount(t.shape), 0);
+    const given = node.operands.map((v) => v?.type);
+    const cost = opDef(op).cost({ attrs: node.attrs as never, inputs: given, outputs: types });
+    const work = elements + cost.macs + cost.otherOps;
+    if (elements > MAX_RESULT || !(work <= MAX_WORK) || this.#work + work > BUDGET.work) return undefined;
+    this.#work += work;
+    return evaluateOp(node);
+  }
+
+  filled(dtype: DType, shape: Shape, value: number | bigint): Tensor | undefined {
+    if (shapeProblem(shape) !== undefined) return undefined;
+    const count = elementCount(shape);
+    if (count > MAX_FILLED || this.#filled + count > BUDGET.filled) return undefined;
+    this.#filled += count;
+    const data = allocate(dtype, count);
+    if (Number(value) !== 0) {
+      if (isWide(dtype)) (data as BigInt64Array).fill(toBigInt(value));
+      else (data as Float32Array).fill(Number(value));
+    }
+    return { type: { dtype, shape }, data };
+  }
+}

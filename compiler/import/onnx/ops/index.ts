@@ -1,0 +1,17 @@
+import type { ImportRule } from '../rule.ts';
+import { ELEMENTWISE } from './elementwise.ts';
+import { MOVEMENTS } from './movement.ts';
+import { REDUCTIONS } from './reduce.ts';
+import { RESIZES } from './resize.ts';
+import { SHAPES } from './shape.ts';
+import { WINDOWS } from './window.ts';
+
+/** How each ONNX operator of the default domain is read: the one list. */
+export const RULES = {
+  ...WINDOWS,
+  ...ELEMENTWISE,
+  ...REDUCTIONS,
+  ...RESIZES,
+  ...SHAPES,
+  ...MOVEMENTS,
+} as const satisfies Record<string, ImportRule>;

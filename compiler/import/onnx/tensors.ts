@@ -1,0 +1,178 @@
+import { CompileError, fail } from '#ir/diagnostics.ts';
+import { allocate, type Constant, type TensorData, viewBytes, write } from '#ir/tensor.ts';
+import { elementCount, type Shape, type TensorType } from '#ir/types.ts';
+import { type ElementType, elementType, shapeProblem } from './element-types.ts';
+import { externalReference } from './external.ts';
+import type { TensorProto } from './generated/onnx-proto.js';
+import { printable } from './text.ts';
+
+/** What reading tensors needs from outside, and what it finds. */
+export interface TensorContext {
+  /** The bytes of a file in the model's folder; undefined if it is not there. */
+  readonly externalData: (location: string) => Uint8Array | undefined;
+  readonly missingFiles: Set<string>;
+  /** Names of the ONNX element types that were converted to f32. */
+  readonly converted: Set<string>;
+}
+
+/**
+ * A stored tensor as a constant. Its data views the file where alignment allows; a missing external file gives a
+ * constant without data. @throws CompileError for unsupported element types and for sizes that do not fit
+ */
+export function importTensor(proto: TensorProto, context: TensorContext): Constant {
+  const subject = printable(proto.name || 'tensor');
+  const element = elementType(proto.dataType, subject);
+  const problem = shapeProblem(proto.dims);
+  if (problem) fail('tensor-size', subject, problem);
+  if (proto.segment) fail('dtype-unsupported', subject, 'tensors in segments are not supported');
+  const type: TensorType = { dtype: element.dtype, shape: [...proto.dims] };
+  if (element.converted) context.converted.add(element.name);
+  if (proto.dataLocation === 1) return externalTensor(proto, element, type, context);
+  if (Object.hasOwn(proto, 'rawData'))
+    return constant(type, element, checkedSize(proto.rawData, element, type.shape, subject));
+  return { type, data: fromField(proto, element, elementCount(type.shape), subject) };
+}
+
+function externalTensor(
+  proto: TensorProto,
+  element: ElementType,
+  type: TensorType,
+  context: TensorContext,
+): Constant {
+  const subject = printable(proto.name);
+  const { location, offset, length } = externalReference(proto);
+  const needed = elementCount(type.shape) * element.stored;
+  if (length !== undefined && length !== needed) {
+    fail(
+      'tensor-size',
+      subject,
+      `external data has ${length} bytes; shape [${type.shape.join(',')}] of ${element.name} needs ${needed}`,
+    );
+  }
+  const file = context.externalData(location);
+  if (!file) {
+    context.missingFiles.add(location);
+    return { type, data: null, missing: `the file "${printable(location)}" is not there` };
+  }
+  if (offset + needed > file.length) {
+    const message = `needs bytes ${offset} to ${offset + needed} of "${printable(location)}", which has ${file.length}`;
+    fail('tensor-size', subject, message);
+  }
+  return constant(type, element, file.subarray(offset, offset + needed));
+}
+
+function checkedSize(bytes: Uint8Array, element: ElementType, shape: Shape, subject: string): Uint8Array {
+  const needed = elementCount(shape) * element.stored;
+  if (bytes.length === needed) return bytes;
+  fail(
+    'tensor-size',
+    subject,
+    `has ${bytes.length} bytes; shape [${shape.join(',')}] of ${element.name} needs ${needed}`,
+  );
+}
+
+/** Below this size a copy costs nothing. */
+const SMALL = 4096;
+
+/** Files do not align weights: those that need a copy make it when they are first read, as audits never read them. */
+function constant(type: TensorType, element: ElementType, bytes: Uint8Array): Constant {
+  const make = (): TensorData => fromBytes(element, bytes);
+  if (bytes.length <= SMALL || (!element.converted && bytes.byteOffset % element.stored === 0)) {
+    return { type, data: make() };
+  }
+  let data: TensorData | undefined;
+  return {
+    type,
+    get data() {
+      data ??= make();
+      return data;
+    },
+  };
+}
+
+function fromBytes(element: ElementType, bytes: Uint8Array): TensorData {
+  if (element.name === 'float16') {
+    const out = new Float32Array(bytes.length / 2);
+    for (let i = 0; i < out.length; i++)
+      out[i] = halfToFloat((bytes[2 * i] ?? 0) | ((bytes[2 * i + 1] ?? 0) << 8));
+    return out;
+  }
+  if (element.name === 'float64') {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const out = new Float32Array(bytes.length / 8);
+    for (let i = 0; i < out.length; i++) out[i] = view.getFloat64(8 * i, true);
+    return out;
+  }
+  if (element.dtype === 'bool' && bytes.some((b) => b > 1))
+    return Uint8Array.from(bytes, (b) => (b === 0 ? 0 : 1));
+  return viewBytes(element.dtype, bytes);
+}
+
+function fromField(proto: TensorProto, element: ElementType, count: number, subject: string): TensorData {
+  const values = field(proto, element);
+  if (values.length !== count) {
+    fail(
+      'tensor-size',
+      subject,
+      `has ${values.length} values; shape [${proto.dims.join(',')}] needs ${count}`,
+    );
+  }
+  if (element.dtype === 'f32' && values instanceof Float32Array) return values;
+  if (element.dtype === 'i64' && values instanceof BigInt64Array) return values;
+  if (element.dtype === 'u64' && values instanceof BigUint64Array) return values;
+  if (element.dtype === 'i32' && values instanceof Int32Array) return values;
+  const data = allocate(element.dtype, count);
+  for (let i = 0; i < count; i++) {
+    const value = values[i] ?? 0;
+    if (element.name === 'float16') data[i] = halfToFloat(Number(value) & 0xffff);
+    else if (element.dtype === 'bool') data[i] = Number(value) === 0 ? 0 : 1;
+    else write(data, i, value);
+  }
+  return data;
+}
+
+/** The typed field that holds elements of this type when `raw_data` is absent. */
+function field(proto: TensorProto, element: ElementType): ArrayLike<number | bigint> {
+  switch (element.name) {
+    case 'float32':
+      return proto.floatData;
+    case 'float64':
+      return proto.doubleData;
+    case 'int64':
+      return proto.int64Data;
+    case 'uint32':
+    case 'uint64':
+      return proto.uint64Data;
+    default:
+      return proto.int32Data;
+  }
+}
+
+/** IEEE 754 binary16 → number, exactly. */
+export function halfToFloat(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** Calls `read` once per location. Its failures are remembered, too, so that each is told once. */
+export function cachedFiles(
+  read: (location: string) => Uint8Array | undefined,
+): TensorContext['externalData'] {
+  const files = new Map<string, Uint8Array | CompileError | undefined>();
+  return (location) => {
+    if (!files.has(location)) {
+      try {
+        files.set(location, read(location));
+      } catch (error) {
+        if (!(error instanceof CompileError)) throw error;
+        files.set(location, error);
+      }
+    }
+    const file = files.get(location);
+    if (file instanceof CompileError) throw file;
+    return file;
+  };
+}

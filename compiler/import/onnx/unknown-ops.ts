@@ -1,0 +1,59 @@
+import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
+import { listed, printable } from './text.ts';
+
+export interface UnknownOp {
+  readonly op: string;
+  readonly domain: string;
+  readonly opset: number | undefined;
+  readonly node: string;
+}
+
+const LOOPS =
+  'export the model with fixed sizes and control flow unrolled (torch.onnx.export traces loops away)';
+const QUANTISED = 'give the float model; convolith stores weights in 8 bits itself with --weights i8';
+
+/** Advice by operator. */
+const ADVICE: Readonly<Record<string, string>> = {
+  Loop: LOOPS,
+  Scan: LOOPS,
+  SequenceAt: LOOPS,
+  SequenceConstruct: LOOPS,
+  SequenceEmpty: LOOPS,
+  SequenceInsert: LOOPS,
+  SplitToSequence: LOOPS,
+  ConcatFromSequence: LOOPS,
+  QuantizeLinear: QUANTISED,
+  DequantizeLinear: QUANTISED,
+  QLinearConv: QUANTISED,
+  QLinearMatMul: QUANTISED,
+  ConvInteger: QUANTISED,
+  MatMulInteger: QUANTISED,
+  DynamicQuantizeLinear: QUANTISED,
+  NonMaxSuppression: 'export the network without its post-processing',
+};
+
+function advice({ op, domain }: UnknownOp): string | undefined {
+  if (domain.startsWith('com.microsoft')) {
+    return 'this is an operator of onnxruntime: give the model as exported, before optimising it with onnxruntime';
+  }
+  return domain === '' ? ADVICE[op] : undefined;
+}
+
+/** One diagnostic per operator, naming the nodes. */
+export function unknownOps(found: readonly UnknownOp[]): Diagnostic[] {
+  const groups = new Map<string, UnknownOp[]>();
+  for (const entry of found) {
+    const key = `${entry.domain}:${entry.op}`;
+    const group = groups.get(key);
+    if (group) group.push(entry);
+    else groups.set(key, [entry]);
+  }
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    if (!first) return [];
+    const where = `${first.domain ? printable(first.domain) : 'ai.onnx'}${first.opset === undefined ? '' : ` ${first.opset}`}`;
+    const nodes = group.map((e) => e.node);
+    const message = `operator ${printable(first.op)} (${where}) is not known; ${group.length === 1 ? 'node' : `${group.length} nodes:`} ${listed(nodes)}`;
+    return [diagnostic('op-unknown', first.node, message, advice(first))];
+  });
+}

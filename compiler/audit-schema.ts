@@ -1,0 +1,125 @@
+/** The audit report as data: what `audit` returns and `--format json` prints. One schema gives type and validation. */
+import { z } from 'zod';
+
+/** Raised when a field changes its meaning or goes away. */
+export const AUDIT_VERSION = 1;
+
+const count = z.int().nonnegative();
+/** Null where it depends on a dimension that was not given. */
+const sized = count.nullable();
+
+const fieldSchema = z
+  .strictObject({
+    size: z.number().nonnegative().describe('input positions that one output position sees'),
+    stride: z
+      .number()
+      .nonnegative()
+      .describe('input positions between neighbouring outputs; may be a fraction'),
+    padding: z.number().describe('the field of output 0 starts at −padding'),
+    period: z.int().positive().describe('outputs after which the pattern repeats; 1 but for upsampling'),
+  })
+  .describe('the tightest affine interval that holds the field of every output position');
+
+const axisFieldSchema = z.union([fieldSchema, z.literal('global')]);
+
+const tensorSchema = z.strictObject({ name: z.string(), dtype: z.string(), shape: z.array(count) });
+
+const layerSchema = z.strictObject({
+  name: z.string(),
+  op: z.string(),
+  kind: z.string().describe('the kind of convolution, else the op'),
+  label: z.string().describe('for people: kind, kernel, stride, dilation, groups'),
+  module: z.string().describe('the path of modules that the exporter wrote; empty if none'),
+  macs: sized,
+  macsShare: z.number().min(0).max(1).nullable().describe('part of the total MACs'),
+  flops: sized,
+  otherOps: sized,
+  parameters: count.describe('of constants that no earlier layer uses: the column adds up to the total'),
+  sharedParameters: count.describe('of constants that an earlier layer uses too'),
+  buffers: count,
+  parameterBytes: count,
+  bytesRead: sized,
+  bytesWritten: sized,
+  intensity: z.number().nonnegative().nullable(),
+  liveBytes: sized.describe('bytes of activations alive while it runs'),
+  inputs: z.array(z.string()).describe('names of the activations it reads'),
+  outputs: z.array(tensorSchema),
+  outputShape: z.array(count),
+  receptiveField: z
+    .union([z.array(axisFieldSchema), z.literal('global')])
+    .nullable()
+    .describe('per spatial axis of the input; "global": all of it; null: nothing of a spatial input'),
+  localReceptiveField: z
+    .array(axisFieldSchema)
+    .optional()
+    .describe('where paths see everything (squeeze-excite): the field without them'),
+});
+
+const totalsSchema = z.strictObject({
+  macs: sized.describe('at batch 1, unless the batch was given'),
+  macsExpr: z.string().nullable().describe('the MACs as a polynomial in the open dimensions'),
+  macsReason: z.string().optional().describe('why there is no number'),
+  macsExprReason: z.string().optional().describe('why there is no polynomial'),
+  flops: sized,
+  otherOps: sized,
+  parameters: count,
+  buffers: count,
+  parameterBytes: count,
+  bytesRead: sized,
+  bytesWritten: sized,
+  intensity: z.number().nonnegative().nullable(),
+  peakActivationBytes: sized.describe('an arena that holds every activation, by a real plan; no weights'),
+  peakLayer: z.string().nullable().describe('the layer that runs when most is alive'),
+});
+
+export const auditSchema = z.strictObject({
+  version: z.literal(AUDIT_VERSION),
+  model: z.string(),
+  conventions: z.record(z.string(), z.string()),
+  inputs: z.array(tensorSchema.extend({ symbols: z.array(z.string().nullable()) })),
+  outputs: z.array(tensorSchema),
+  dims: z.array(
+    z.strictObject({
+      symbol: z.string(),
+      size: count,
+      source: z
+        .enum(['given', 'batch', 'example'])
+        .describe(
+          'batch: taken as 1; example: not given, and only shapes and receptive fields use this size',
+        ),
+    }),
+  ),
+  totals: totalsSchema,
+  byKind: z.array(
+    z.strictObject({
+      kind: z.string(),
+      layers: count,
+      macs: sized,
+      macsShare: z.number().nullable(),
+      parameters: count,
+    }),
+  ),
+  layers: z.array(layerSchema),
+  misaligned: z
+    .array(
+      z.strictObject({
+        layer: z.string(),
+        axis: count,
+        paths: z.array(z.strictObject({ via: z.string(), field: fieldSchema, centre: z.number() })),
+      }),
+    )
+    .describe('layers where paths meet whose fields have other strides or centres'),
+  diagnostics: z.array(
+    z.strictObject({
+      code: z.string(),
+      kind: z.string(),
+      subject: z.string(),
+      message: z.string(),
+      hint: z.string().optional(),
+    }),
+  ),
+});
+
+export type AuditReport = z.infer<typeof auditSchema>;
+export type AuditLayer = AuditReport['layers'][number];
+export type AuditField = z.infer<typeof axisFieldSchema>;

@@ -1,0 +1,46 @@
+import type { AuditField, AuditLayer, AuditReport } from '../audit-schema.ts';
+import { shape } from './format.ts';
+
+type Cell = string | number | null;
+
+/** Columns of the CSV, one row per node of the graph; empty where a figure is not known. */
+const COLUMNS: readonly (readonly [title: string, of: (layer: AuditLayer) => Cell])[] = [
+  ['name', (l) => l.name],
+  ['module', (l) => l.module],
+  ['op', (l) => l.op],
+  ['kind', (l) => l.kind],
+  ['output_shape', (l) => shape(l.outputShape)],
+  ['macs', (l) => l.macs],
+  ['macs_share', (l) => l.macsShare],
+  ['flops', (l) => l.flops],
+  ['other_ops', (l) => l.otherOps],
+  ['parameters', (l) => l.parameters],
+  ['shared_parameters', (l) => l.sharedParameters],
+  ['buffers', (l) => l.buffers],
+  ['parameter_bytes', (l) => l.parameterBytes],
+  ['bytes_read', (l) => l.bytesRead],
+  ['bytes_written', (l) => l.bytesWritten],
+  ['flop_per_byte', (l) => l.intensity],
+  ['live_bytes', (l) => l.liveBytes],
+  ['field_size', (l) => perAxis(l, (f) => f.size)],
+  ['field_stride', (l) => perAxis(l, (f) => f.stride)],
+  ['field_padding', (l) => perAxis(l, (f) => f.padding)],
+];
+
+/** One row per layer, RFC 4180. */
+export function renderCsv(report: AuditReport): string {
+  const rows = report.layers.map((layer) => COLUMNS.map(([, of]) => cell(of(layer))).join(','));
+  return [COLUMNS.map(([title]) => title).join(','), ...rows, ''].join('\r\n');
+}
+
+function perAxis(layer: AuditLayer, of: (field: Exclude<AuditField, 'global'>) => number): Cell {
+  if (layer.receptiveField === null || layer.receptiveField === 'global') return layer.receptiveField;
+  return layer.receptiveField.map((f) => (f === 'global' ? f : of(f))).join('×');
+}
+
+/** Quoted where needed. Text that a spreadsheet would take for a formula gets an apostrophe: names are not trusted. */
+function cell(value: Cell): string {
+  if (typeof value !== 'string') return value === null ? '' : String(value);
+  const safe = /^[=+\-@\t\r]/.test(value) && Number.isNaN(Number(value)) ? `'${value}` : value;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}

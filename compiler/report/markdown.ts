@@ -1,0 +1,73 @@
+import type { AuditReport } from '../audit-schema.ts';
+import { bytes, displayNames, field, grouped, isWeighty, percent, plain, ratio, shape } from './format.ts';
+import { signature, summary, title } from './summary.ts';
+
+/** The audit as GitHub-flavoured Markdown. */
+export function renderMarkdown(report: AuditReport): string {
+  const names = displayNames(report);
+  const layers = report.layers.filter(isWeighty);
+  const kinds = report.byKind.filter((k) => k.macs !== 0 || k.parameters > 0);
+  return [
+    `# ${inert(title(report))}`,
+    inert(signature(report)),
+    table(
+      ['', 'exact:', 'rounded:', ''],
+      summary(report).map((l) => [l.label, l.value, l.rounded, l.note]),
+    ),
+    '## By kind',
+    table(
+      ['kind', 'layers:', 'MACs:', 'share:', 'parameters:'],
+      kinds.map((k) => [
+        k.kind,
+        String(k.layers),
+        grouped(k.macs),
+        percent(k.macsShare),
+        grouped(k.parameters),
+      ]),
+    ),
+    '## Layers',
+    table(
+      ['layer', 'kind', 'output:', 'MACs:', 'share:', 'parameters:', 'field:', 'FLOP/B:', 'live:'],
+      layers.map((l) => [
+        names.get(l) ?? '',
+        l.label,
+        shape(l.outputShape),
+        grouped(l.macs),
+        percent(l.macsShare),
+        grouped(l.parameters),
+        field(l),
+        ratio(l.intensity),
+        bytes(l.liveBytes),
+      ]),
+    ),
+    '## Conventions',
+    Object.entries(report.conventions)
+      .map(([word, meaning]) => `- **${inert(word)}**: ${inert(meaning)}`)
+      .join('\n'),
+    ...(report.diagnostics.length === 0
+      ? []
+      : [
+          '## Notes',
+          report.diagnostics.map((d) => `- ${inert(plain(`${d.kind}: ${d.message}`))}`).join('\n'),
+        ]),
+    '',
+  ].join('\n\n');
+}
+
+/** A title that ends in a colon is of a column of numbers. */
+function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [
+    line(titles.map((t) => t.replace(/:$/, ''))),
+    line(titles.map((t) => (t.endsWith(':') ? '---:' : '---'))),
+    ...rows.map((row) => line(row.map(inert))),
+  ].join('\n');
+}
+
+/** Text without Markdown or HTML meaning. */
+const inert = (text: string): string =>
+  plain(text)
+    .replace(/[\\`*_[\]|~#]/g, (c) => `\\${c}`)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;');

@@ -1,0 +1,61 @@
+/** The lines that stand above every report for people. */
+import type { AuditReport } from '../audit-schema.ts';
+import { bytes, grouped, plain, ratio, shape, short } from './format.ts';
+
+export interface SummaryLine {
+  readonly label: string;
+  /** Exact. */
+  readonly value: string;
+  /** Rounded, with a prefix. */
+  readonly rounded: string;
+  readonly note: string;
+}
+
+export const title = (report: AuditReport): string => plain(report.model);
+
+/** `image f32 batch×3×224×224 → logits f32 1×1000`. */
+export function signature(report: AuditReport): string {
+  const inputs = report.inputs.map((input) => {
+    const sizes = input.shape.map((size, axis) => input.symbols[axis] ?? String(size));
+    return `${input.name} ${input.dtype} ${sizes.length === 0 ? 'scalar' : sizes.join('×')}`;
+  });
+  const outputs = report.outputs.map((output) => `${output.name} ${output.dtype} ${shape(output.shape)}`);
+  return plain(`${inputs.join(', ')} → ${outputs.join(', ')}`);
+}
+
+export function summary(report: AuditReport): readonly SummaryLine[] {
+  const { totals } = report;
+  const batch = report.dims.find((d) => d.source === 'batch');
+  const expression = totals.macsExpr !== null && batch ? `= ${totals.macsExpr}` : '';
+  const moved =
+    totals.bytesRead === null || totals.bytesWritten === null ? null : totals.bytesRead + totals.bytesWritten;
+  const line = (label: string, n: number | null, note = ''): SummaryLine => ({
+    label,
+    value: grouped(n),
+    rounded: n === null || n < 1000 ? '' : short(n),
+    note: plain(note),
+  });
+  const macsNote = [
+    batch ? `at ${batch.symbol} = ${batch.size}` : '',
+    expression,
+    totals.macsReason ?? '',
+    totals.macsExprReason ?? '',
+  ];
+  return [
+    line('MACs', totals.macs, macsNote.filter((s) => s !== '').join('; ')),
+    line('FLOPs', totals.flops, '2 × MACs'),
+    line('other operations', totals.otherOps, 'bias, normalisation, activation, pooling, elementwise'),
+    line('parameters', totals.parameters, bytes(totals.parameterBytes)),
+    ...(totals.buffers > 0 ? [line('buffers', totals.buffers, 'running statistics')] : []),
+    {
+      ...line('peak activations, bytes', totals.peakActivationBytes),
+      rounded: bytes(totals.peakActivationBytes),
+      note: plain(totals.peakLayer === null ? '' : `at ${totals.peakLayer}`),
+    },
+    {
+      ...line('traffic, bytes', moved),
+      rounded: bytes(moved),
+      note: `${ratio(totals.intensity)} FLOP per byte`,
+    },
+  ];
+}

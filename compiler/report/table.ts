@@ -1,0 +1,188 @@
+/** The audit for a terminal. */
+import type { AuditLayer, AuditReport } from '../audit-schema.ts';
+import { type Column, renderColumns } from './columns.ts';
+import {
+  bytes,
+  displayNames,
+  field,
+  grouped,
+  isWeighty,
+  percent,
+  plain,
+  ratio,
+  shape,
+  short,
+} from './format.ts';
+import { signature, summary, title } from './summary.ts';
+
+export interface TableOptions {
+  /** Columns of the terminal; 100 unless said. */
+  readonly width?: number;
+  readonly colour?: boolean;
+  /** Layers listed at most, the heaviest; 60 unless said. */
+  readonly rows?: number;
+  /** Layers of a module of this depth are added up into one row. */
+  readonly depth?: number;
+}
+
+/** Terminal styles, by their SGR codes. */
+const palette = (on: boolean) => {
+  const style = (open: number, close: number) => (text: string) =>
+    on && text !== '' ? `\u001b[${open}m${text}\u001b[${close}m` : text;
+  return { bold: style(1, 22), dim: style(2, 22), cyan: style(36, 39), yellow: style(33, 39) };
+};
+type Colours = ReturnType<typeof palette>;
+
+export function renderTable(report: AuditReport, options: TableOptions = {}): string {
+  const { width = 100, colour = false, rows = 60 } = options;
+  const c = palette(colour);
+  const blocks = [
+    `${c.bold(title(report))}  ${c.dim(signature(report))}`,
+    summaryBlock(report, c, width),
+    kindsBlock(report, c, width),
+    options.depth === undefined
+      ? layersBlock(report, c, width, rows)
+      : modulesBlock(report, c, width, options.depth),
+    notes(report, c),
+  ];
+  return `${blocks.filter((b) => b !== '').join('\n\n')}\n`;
+}
+
+function summaryBlock(report: AuditReport, c: Colours, width: number): string {
+  const columns: Column[] = [
+    { title: '', align: 'left' },
+    { title: '', align: 'right', paint: c.bold },
+    { title: '', align: 'right', paint: c.cyan },
+    { title: '', align: 'left', paint: c.dim, shrink: 20 },
+  ];
+  const lines = summary(report).map((l) => [l.label, l.value, l.rounded, l.note]);
+  return renderColumns(columns, lines, { width, header: false });
+}
+
+function kindsBlock(report: AuditReport, c: Colours, width: number): string {
+  const columns: Column[] = [
+    { title: 'kind', align: 'left' },
+    { title: 'layers', align: 'right' },
+    { title: 'MACs', align: 'right' },
+    { title: 'share', align: 'right' },
+    { title: '', align: 'left', paint: c.cyan },
+    { title: 'parameters', align: 'right' },
+  ];
+  const kinds = report.byKind.filter((k) => k.macs !== 0 || k.parameters > 0);
+  const lines = kinds.map((k) => [
+    k.kind,
+    String(k.layers),
+    short(k.macs),
+    percent(k.macsShare),
+    bar(k.macsShare ?? 0, 20),
+    grouped(k.parameters),
+  ]);
+  return renderColumns(columns, lines, { width, paintHeader: c.dim });
+}
+
+function layersBlock(report: AuditReport, c: Colours, width: number, limit: number): string {
+  const names = displayNames(report);
+  const weighty = report.layers.filter(isWeighty);
+  const weight = (l: AuditLayer) => l.macs ?? l.parameters;
+  const listed = new Set([...weighty].sort((a, b) => weight(b) - weight(a)).slice(0, limit));
+  const largest = Math.max(0, ...weighty.map((l) => l.macsShare ?? 0));
+  const columns: Column[] = [
+    { title: 'layer', align: 'left', shrink: 14, cut: 'start' },
+    { title: 'kind', align: 'left', shrink: 12 },
+    { title: 'output', align: 'right' },
+    { title: 'MACs', align: 'right' },
+    { title: 'share', align: 'right' },
+    { title: '', align: 'left', paint: c.cyan, drop: 2 },
+    { title: 'params', align: 'right' },
+    { title: 'field', align: 'right', drop: 4 },
+    { title: 'FLOP/B', align: 'right', drop: 1 },
+    { title: 'live', align: 'right', drop: 3 },
+  ];
+  const lines = weighty
+    .filter((l) => listed.has(l))
+    .map((l) => [
+      names.get(l) ?? '',
+      l.label,
+      shape(l.outputShape),
+      short(l.macs),
+      percent(l.macsShare),
+      bar((l.macsShare ?? 0) / (largest || 1), 8),
+      l.sharedParameters > 0
+        ? `${short(l.parameters)}+${short(l.sharedParameters)} shared`
+        : short(l.parameters),
+      field(l),
+      ratio(l.intensity),
+      bytes(l.liveBytes),
+    ]);
+  const hidden = weighty.filter((l) => !listed.has(l));
+  const rest = hidden.reduce((sum, l) => sum + (l.macsShare ?? 0), 0);
+  const more =
+    hidden.length > 0 ? `\n… and ${hidden.length} lighter layers with ${percent(rest)} of the MACs` : '';
+  const free = report.layers.length - weighty.length;
+  const others = free > 0 ? `\n${free} more nodes have neither MACs nor parameters` : '';
+  return renderColumns(columns, lines, { width, paintHeader: c.dim }) + c.dim(more + others);
+}
+
+function modulesBlock(report: AuditReport, c: Colours, width: number, depth: number): string {
+  const modules = new Map<
+    string,
+    { layers: number; macs: number | null; share: number | null; parameters: number }
+  >();
+  for (const layer of report.layers) {
+    const path = layer.module.split('.').slice(0, depth).join('.') || '(no module)';
+    const before = modules.get(path) ?? { layers: 0, macs: 0, share: 0, parameters: 0 };
+    const plus = (a: number | null, b: number | null) => (a === null || b === null ? null : a + b);
+    modules.set(path, {
+      layers: before.layers + 1,
+      macs: plus(before.macs, layer.macs),
+      share: plus(before.share, layer.macsShare),
+      parameters: before.parameters + layer.parameters,
+    });
+  }
+  const columns: Column[] = [
+    { title: 'module', align: 'left', shrink: 14, cut: 'start' },
+    { title: 'nodes', align: 'right' },
+    { title: 'MACs', align: 'right' },
+    { title: 'share', align: 'right' },
+    { title: '', align: 'left', paint: c.cyan, drop: 1 },
+    { title: 'parameters', align: 'right' },
+  ];
+  const lines = [...modules].map(([path, m]) => [
+    plain(path),
+    String(m.layers),
+    short(m.macs),
+    percent(m.share),
+    bar(m.share ?? 0, 20),
+    grouped(m.parameters),
+  ]);
+  return renderColumns(columns, lines, { width, paintHeader: c.dim });
+}
+
+function notes(report: AuditReport, c: Colours): string {
+  const lines: string[] = [];
+  const layers = [...new Set(report.misaligned.map((m) => m.layer))];
+  const first = report.misaligned[0];
+  if (first) {
+    const paths = first.paths.map((p) => `${p.via}: centre ${p.centre}, stride ${p.field.stride}`).join('; ');
+    const more = layers.length > 1 ? `, and ${layers.length - 1} more` : '';
+    lines.push(`${c.yellow('misaligned')} paths at ${plain(first.layer)} (${plain(paths)})${more}`);
+  }
+  for (const d of report.dims.filter((dim) => dim.source === 'example')) {
+    lines.push(
+      `${plain(d.symbol)} was not given: shapes are those at ${d.size}; give it with --dim ${plain(d.symbol)}=SIZE`,
+    );
+  }
+  for (const d of report.diagnostics) lines.push(`${c.dim(d.kind)} ${plain(d.message)}`);
+  lines.push(
+    c.dim(
+      '1 MAC = 1 multiply-accumulate; field = input positions seen /stride; live = activation bytes while it runs',
+    ),
+  );
+  return lines.join('\n');
+}
+
+/** A bar of eighths of a cell. */
+function bar(part: number, cells: number): string {
+  const eighths = Math.round(Math.min(1, Math.max(0, part)) * cells * 8);
+  return '█'.repeat(Math.floor(eighths / 8)) + ' ▏▎▍▌▋▊▉'.charAt(eighths % 8).trim();
+}

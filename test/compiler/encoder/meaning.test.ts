@@ -11,7 +11,7 @@ import { type Context, type Meaning, type Outcome, Trap } from './meaning.ts';
 import { MAXIMUM_PAGES, MEMORY_MEANINGS, PAGE } from './memory-meanings.ts';
 import { operandsFor, Random } from './operands.ts';
 import { SCALAR_MEANINGS } from './scalar-meanings.ts';
-import { type Lane, readLanes, type Shape } from './shapes.ts';
+import { type Lane, laneBits, readLanes, type Shape } from './shapes.ts';
 import { type AnyEffect, anyOp, specOf, type Variant, variants } from './variants.ts';
 import { RELAXED_MEANINGS, VECTOR_MEANINGS } from './vector-meanings.ts';
 
@@ -89,7 +89,9 @@ function check(
   const random = new Random(name.length * 7919 + text.length);
   const touchesMemory = name in MEMORY_MEANINGS;
   const meaning: Meaning = MEANINGS[name];
-  new Uint8Array(memory.buffer).set(random.bytes(PAGE));
+  const initial = new Uint8Array(memory.buffer);
+  initial.set(random.bytes(1024));
+  initial.set(random.bytes(512), PAGE - 512);
   for (let turn = 0; turn < runs; turn += 1) {
     const before = new Uint8Array(memory.buffer);
     const operands = operandsFor(name, random, before);
@@ -134,6 +136,6 @@ function expectAllowed({ shape, lanes }: Outcome, result: Uint8Array, message: s
 /** `value` as a lane of that shape holds it. */
 function asLane(shape: Shape, value: Lane): Lane {
   if (shape.startsWith('f')) return shape.startsWith('f32') ? Math.fround(Number(value)) : Number(value);
-  const bits = Number(/\d+/.exec(shape)?.[0]);
+  const bits = laneBits(shape);
   return shape.startsWith('i') ? BigInt.asIntN(bits, BigInt(value)) : BigInt.asUintN(bits, BigInt(value));
 }

@@ -5,12 +5,30 @@ export type Shape = IntegerShape | FloatShape;
 export type LaneOf<S extends Shape> = S extends FloatShape ? number : bigint;
 export type Lane = number | bigint;
 
+interface Geometry {
+  readonly bits: 8 | 16 | 32 | 64;
+  readonly count: number;
+  readonly kind: 'i' | 'u' | 'f';
+}
+
+/** Parsed once for each shape: the tests read millions of lanes. */
+const GEOMETRY = new Map<Shape, Geometry>();
+
+function geometry(shape: Shape): Geometry {
+  const known = GEOMETRY.get(shape);
+  if (known !== undefined) return known;
+  const [, kind, bits, count = 1] = /^([iuf])(\d+)(?:x(\d+))?$/.exec(shape) ?? [];
+  const parsed = { kind, bits: Number(bits), count: Number(count) } as Geometry;
+  GEOMETRY.set(shape, parsed);
+  return parsed;
+}
+
 export function laneBits(shape: Shape): 8 | 16 | 32 | 64 {
-  return Number(/\d+/.exec(shape)?.[0]) as 8 | 16 | 32 | 64;
+  return geometry(shape).bits;
 }
 
 export function laneCount(shape: Shape): number {
-  return Number(/x(\d+)/.exec(shape)?.[1] ?? 1);
+  return geometry(shape).count;
 }
 
 export function isVector(shape: Shape): boolean {
@@ -47,15 +65,24 @@ export function writeLanes(shape: Shape, lanes: readonly Lane[]): Uint8Array {
 }
 
 function readLane(view: DataView, at: number, shape: Shape): Lane {
-  const bits = laneBits(shape);
-  if (shape.startsWith('f')) return bits === 32 ? view.getFloat32(at, true) : view.getFloat64(at, true);
-  let value = 0n;
-  for (let byte = bits / 8 - 1; byte >= 0; byte -= 1)
-    value = (value << 8n) | BigInt(view.getUint8(at + byte));
-  return shape.startsWith('i') ? BigInt.asIntN(bits, value) : value;
+  const { kind, bits } = geometry(shape);
+  if (kind === 'f') return bits === 32 ? view.getFloat32(at, true) : view.getFloat64(at, true);
+  switch (bits) {
+    case 8:
+      return BigInt(kind === 'i' ? view.getInt8(at) : view.getUint8(at));
+    case 16:
+      return BigInt(kind === 'i' ? view.getInt16(at, true) : view.getUint16(at, true));
+    case 32:
+      return BigInt(kind === 'i' ? view.getInt32(at, true) : view.getUint32(at, true));
+    case 64:
+      return kind === 'i' ? view.getBigInt64(at, true) : view.getBigUint64(at, true);
+  }
 }
 
-function writeInteger(view: DataView, at: number, bits: number, value: bigint): void {
-  for (let byte = 0; byte < bits / 8; byte += 1)
-    view.setUint8(at + byte, Number((value >> BigInt(8 * byte)) & 0xffn));
+function writeInteger(view: DataView, at: number, bits: 8 | 16 | 32 | 64, value: bigint): void {
+  const unsigned = BigInt.asUintN(bits, value);
+  if (bits === 64) view.setBigUint64(at, unsigned, true);
+  else if (bits === 32) view.setUint32(at, Number(unsigned), true);
+  else if (bits === 16) view.setUint16(at, Number(unsigned), true);
+  else view.setUint8(at, Number(unsigned));
 }

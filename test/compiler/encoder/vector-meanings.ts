@@ -227,11 +227,19 @@ const laneSelect = (s: IntegerShape): Meaning =>
     return [(a & mask) | (b & ~mask), mask < 0n ? a : b, (a & highs) | (b & ~highs)];
   });
 
-/** Second operands with the highest bit set are signed or unsigned, and sums of products wrap or saturate. */
-function dots(a: readonly bigint[], b: readonly bigint[]): bigint[][] {
+const WRAPS = (sum: bigint): bigint => BigInt.asIntN(16, sum);
+const SATURATES = (sum: bigint): bigint => clamp(sum, 'i16x8');
+const WIDENS = (sum: bigint): bigint => sum;
+
+/** Second operands with the highest bit set are signed or unsigned, and the sums of two products are kept by any of `keeps`. */
+function dots(
+  a: readonly bigint[],
+  b: readonly bigint[],
+  keeps: readonly ((sum: bigint) => bigint)[],
+): bigint[][] {
   return [(x: bigint) => x, (x: bigint) => BigInt.asUintN(8, x)].flatMap((second) => {
     const sums = pairs(a.map((lane, i) => lane * second(at(b, i)))).map(([x, y]) => x + y);
-    return [sums.map((x) => BigInt.asIntN(16, x)), sums.map((x) => clamp(x, 'i16x8'))];
+    return keeps.map((keep) => sums.map(keep));
   });
 }
 
@@ -270,13 +278,17 @@ export const RELAXED_MEANINGS = {
     const product = (a * b + 0x4000n) >> 15n;
     return [product, clamp(product, 'i16x8')];
   }),
-  'i16x8.relaxed_dot_i8x16_i7x16_s': whole('i8x16', (a, b) => transpose(dots(a, b)), 'i16x8'),
+  'i16x8.relaxed_dot_i8x16_i7x16_s': whole(
+    'i8x16',
+    (a, b) => transpose(dots(a, b, [WRAPS, SATURATES])),
+    'i16x8',
+  ),
   'i32x4.relaxed_dot_i8x16_i7x16_add_s': (operands) => {
     const [a, b] = operands.map((bytes) => readLanes('i8x16', bytes));
     const added = readLanes('i32x4', bytesOf(operands[2]));
-    const sums = dots(a ?? [], b ?? []).map((row) =>
-      pairs(row).map(([x, y], lane) => x + y + at(added, lane)),
-    );
+    // x86 sums four products at once, without a 16-bit intermediate.
+    const rows = dots(a ?? [], b ?? [], [WRAPS, SATURATES, WIDENS]);
+    const sums = rows.map((row) => pairs(row).map(([x, y], lane) => x + y + at(added, lane)));
     return { shape: 'i32x4', lanes: transpose(sums) };
   },
 } satisfies Record<string, Meaning>;

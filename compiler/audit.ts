@@ -231,15 +231,17 @@ function layerOf(node: Node, { cost, fields, live, sizeKnown }: Facts): AuditLay
 const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
 
 /**
- * Exporters join modules by slashes, each maybe with the path before it, and end with the op:
- * `/layer1/layer1.0/conv1/Conv` is in `layer1.0.conv1`.
+ * Exporters join modules by slashes, a member of a container with the container's name before it, and end with the op:
+ * `/features/features.1/conv/conv.0/conv.0.0/Conv` is in `features.1.conv.0.0`.
  */
 function modulePath(name: string): string {
-  const modules = name.split('/').slice(0, -1);
-  return modules.reduce((path, module) => {
-    if (path === '' || module === path || module.startsWith(`${path}.`)) return module || path;
-    return module === '' ? path : `${path}.${module}`;
-  }, '');
+  const path: string[] = [];
+  for (const module of name.split('/').slice(0, -1)) {
+    const last = path.at(-1);
+    if (last !== undefined && module.startsWith(`${last}.`)) path.pop();
+    if (module !== '') path.push(module);
+  }
+  return path.join('.');
 }
 
 const tensorOf = (value: Value) => ({

@@ -8,27 +8,31 @@ export interface DotOptions {
   readonly every?: boolean;
 }
 
+/** Plain labels only: Graphviz as WebAssembly is built without HTML-like ones. */
 export function renderDot(report: AuditReport, options: DotOptions = {}): string {
   const picture = arrange(report, options.every ?? false);
   const names = displayNames(report);
   const largest = Math.max(0, ...report.layers.map((l) => l.macsShare ?? 0));
+  const pill = (name: string, sizes: readonly number[]) =>
+    `[class=io, label=${quoted([name, shape(sizes)])}, fillcolor="#323f4b", color="#323f4b", fontcolor="#ffffff"]`;
   const lines = [
     'digraph network {',
-    `  graph [rankdir=TB, bgcolor="#ffffff", pad=0.4, nodesep=0.3, ranksep=0.34, fontname="${FONT}", fontcolor="#1f2933", labelloc=t, labeljust=l, label=${heading(report)}];`,
-    `  node [shape=plain, fontname="${FONT}", fontsize=11, fontcolor="#1f2933"];`,
-    `  edge [fontname="${FONT}", fontsize=9, fontcolor="#7b8794", color="#9aa5b1", arrowsize=0.6, penwidth=1.1];`,
-    ...report.inputs.map((v, i) => `  in${i} [label=${pill(v.name, shape(v.shape))}];`),
-    ...picture.boxes.map(
-      (box) => `  n${box.id} [label=${card(box, names, largest)}, tooltip=${quoted(box.layer.name)}];`,
+    `  graph [rankdir=TB, bgcolor="#ffffff", pad=0.35, nodesep=0.3, ranksep=0.36, fontname=Helvetica, fontsize=13, fontcolor="#1f2933", labelloc=t, labeljust=c, label=${quoted([...heading(report), ' '])}];`,
+    '  node [shape=box, style="rounded,filled", fontname=Helvetica, fontsize=11, margin="0.24,0.07", height=0.2];',
+    '  edge [fontname=Helvetica, fontsize=9, fontcolor="#616e7c", color="#9aa5b1", arrowsize=0.6];',
+    ...report.inputs.map((v, i) => `  in${i} ${pill(v.name, v.shape)};`),
+    ...picture.boxes.map((box) => `  n${box.id} ${card(box, names, largest)};`),
+    ...report.outputs.map((v, i) => `  out${i} ${pill(v.name, v.shape)};`),
+    ...picture.edges.map(
+      ({ from, to, label }) => `  ${from} -> ${to} [label=${quoted([`${EDGE_GAP}${label}`])}];`,
     ),
-    ...report.outputs.map((v, i) => `  out${i} [label=${pill(v.name, shape(v.shape))}];`),
-    ...picture.edges.map(({ from, to, label }) => `  ${from} -> ${to} [label=${quoted(`  ${label}`)}];`),
     '}',
   ];
   return `${lines.join('\n')}\n`;
 }
 
-const FONT = 'Helvetica,Arial,sans-serif';
+/** Between an edge and its label; no-break spaces, as SVG drops others. */
+const EDGE_GAP = '\u00a0'.repeat(5);
 
 interface Box {
   readonly id: number;
@@ -85,47 +89,30 @@ function arrange(report: AuditReport, every: boolean): { boxes: readonly Box[]; 
   return { boxes, edges };
 }
 
-function heading(report: AuditReport): string {
+function heading(report: AuditReport): readonly string[] {
   const figures = summary(report)
     .slice(0, 4)
-    .filter((l) => l.label !== 'FLOPs')
-    .map((l) => `${l.rounded || l.value} ${l.label}`)
-    .join('   ·   ');
-  return `<<table border="0" cellspacing="0" cellpadding="2"><tr><td align="left"><font point-size="20"><b>${html(title(report))}</b></font></td></tr><tr><td align="left"><font point-size="11" color="#52606d">${html(signature(report))}</font></td></tr><tr><td align="left"><font point-size="12">${html(figures)}</font></td></tr><tr><td align="left">${legend()}</td></tr><tr><td> </td></tr></table>>`;
+    .filter((l) => l.label === 'MACs' || l.label === 'parameters')
+    .map((l) => `${l.rounded || l.value} ${l.label}`);
+  return [title(report), signature(report), [...figures, 'the darker, the more MACs'].join('  ·  ')];
 }
 
-function legend(): string {
-  const steps = [0, 0.25, 0.5, 0.75, 1].map(
-    (part) => `<td bgcolor="${shade(part)}" width="22" height="10" fixedsize="true"> </td>`,
-  );
-  return `<table border="0" cellspacing="0" cellpadding="0"><tr><td><font point-size="9" color="#7b8794">no MACs  </font></td>${steps.join('')}<td><font point-size="9" color="#7b8794">  largest share of MACs</font></td></tr></table>`;
-}
-
-function card(box: Box, names: ReadonlyMap<AuditLayer, string>, largest: number): string {
-  const { layer } = box;
+function card({ layer, steps }: Box, names: ReadonlyMap<AuditLayer, string>, largest: number): string {
+  const light = layer.macs === 0 && layer.parameters + layer.sharedParameters === 0;
   const part = largest === 0 ? 0 : (layer.macsShare ?? 0) / largest;
-  const ink = part > 0.62 ? '#ffffff' : '#1f2933';
-  const faint = part > 0.62 ? '#ffe8d6' : '#52606d';
-  const row = (text: string, size: number, colour: string, bold = false) =>
-    `<tr><td align="center"><font point-size="${size}" color="${colour}">${bold ? `<b>${html(text)}</b>` : html(text)}</font></td></tr>`;
-  const figures = [
-    ...(layer.macs ? [`${short(layer.macs)} MAC · ${percent(layer.macsShare)}`] : []),
-    ...(layer.parameters > 0 ? [`${short(layer.parameters)} params`] : []),
+  const parameters = layer.parameters > 0 ? [`${short(layer.parameters)} params`] : [];
+  const macs = layer.macs ? [`${short(layer.macs)} MAC, ${percent(layer.macsShare)}`] : [];
+  const label = [
+    layer.kind === layer.op ? layer.op : layer.label,
+    ...(light ? [] : [ellipsis(names.get(layer) ?? layer.name, 34)]),
+    ...(macs.length + parameters.length > 0 ? [[...macs, ...parameters].join(' · ')] : []),
+    ...(light || layer.receptiveField === null ? [] : [`field ${field(layer)}`]),
+    ...steps.map((step) => `→ ${step.op}`),
   ];
-  const seen = layer.receptiveField === null ? [] : [`field ${field(layer)}`];
-  const light = layer.macs === 0 && layer.parameters === 0;
-  const rows = [
-    row(layer.kind === layer.op ? layer.op : layer.label, light ? 10 : 12, ink, !light),
-    ...(light ? [] : [row(ellipsis(names.get(layer) ?? layer.name, 38), 9, faint)]),
-    ...(figures.length > 0 ? [row(figures.join('  ·  '), 10, ink)] : []),
-    ...(light ? [] : seen.map((text) => row(text, 9, faint))),
-    ...(box.steps.length > 0 ? [row(`→ ${box.steps.map((l) => l.op).join(' → ')}`, 10, ink)] : []),
-  ];
-  return `<<table border="1" color="${light ? '#cbd2d9' : '#9aa5b1'}" bgcolor="${shade(part)}" style="rounded" cellborder="0" cellspacing="0" cellpadding="${light ? 2 : 3}">${rows.join('')}</table>>`;
+  const ink = part > 0.35 ? '#ffffff' : '#1f2933';
+  const edge = light || part === 0 ? '#9aa5b1' : shade(Math.min(1, part + 0.25));
+  return `[class=${light ? 'light' : 'layer'}, label=${quoted(label)}, tooltip=${quoted([layer.name])}, fillcolor="${shade(part)}", color="${edge}", fontcolor="${ink}"]`;
 }
-
-const pill = (name: string, size: string): string =>
-  `<<table border="1" color="#52606d" bgcolor="#e4e7eb" style="rounded" cellborder="0" cellspacing="0" cellpadding="5"><tr><td><b>${html(name)}</b>  <font color="#52606d">${html(size)}</font></td></tr></table>>`;
 
 /** From white for nothing through orange to deep red for the largest. */
 function shade(part: number): string {
@@ -147,8 +134,6 @@ function shade(part: number): string {
 const ellipsis = (text: string, length: number): string =>
   [...text].length <= length ? text : `…${[...text].slice(1 - length).join('')}`;
 
-/** Text for an HTML-like label. */
-const html = (text: string): string => plain(text).replace(/[&<>"'[\]]/g, (c) => `&#${c.codePointAt(0)};`);
-
-/** A DOT string. */
-const quoted = (text: string): string => `"${plain(text).replace(/[\\"]/g, (c) => `\\${c}`)}"`;
+/** A DOT string of lines, without escapes of its own. */
+const quoted = (lines: readonly string[]): string =>
+  `"${lines.map((line) => plain(line).replace(/[\\"]/g, (c) => `\\${c}`)).join('\\n')}"`;

@@ -1,6 +1,6 @@
 /** The lines that stand above every report for people. */
 import type { AuditReport } from '../audit-schema.ts';
-import { bytes, grouped, plain, ratio, shape, short } from './format.ts';
+import { bytes, displayNames, grouped, plain, ratio, shape, short } from './format.ts';
 
 export interface SummaryLine {
   readonly label: string;
@@ -29,6 +29,7 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
   const expression = totals.macsExpr !== null && batch ? `= ${totals.macsExpr}` : '';
   const moved =
     totals.bytesRead === null || totals.bytesWritten === null ? null : totals.bytesRead + totals.bytesWritten;
+  const peak = report.layers.find((l) => l.name === totals.peakLayer);
   const line = (label: string, n: number | null, note = ''): SummaryLine => ({
     label,
     value: grouped(n),
@@ -50,7 +51,7 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
     {
       ...line('peak activations, bytes', totals.peakActivationBytes),
       rounded: bytes(totals.peakActivationBytes),
-      note: plain(totals.peakLayer === null ? '' : `at ${totals.peakLayer}`),
+      note: peak ? `at ${displayNames(report).get(peak)}` : '',
     },
     {
       ...line('traffic, bytes', moved),

@@ -1,0 +1,39 @@
+import { Graph, type OpAttrsInput, type OpName, type Value } from './graph.ts';
+import type { Constant } from './tensor.ts';
+
+/**
+ * A graph equal to `graph` that shares nothing with it but the arrays of its constants.
+ * @param replace gives the constants of the copy; they must be of the same type
+ */
+export function cloneGraph(graph: Graph, replace: (constant: Constant) => Constant = (c) => c): Graph {
+  const copy = new Graph(graph.name);
+  const copies = new Map<Value, Value>();
+  for (const input of graph.inputs) copies.set(input, copy.addInput(input.name, input.type));
+  for (const value of graph.values) {
+    if (value.source.kind !== 'constant') continue;
+    copies.set(value, copy.addConstant(value.name, replace(value.source.constant)));
+  }
+  for (const node of graph.nodes) {
+    const operands = node.operands.map((v) => v && copies.get(v));
+    const extra = operands.slice(node.arity).flatMap((v) => (v ? [v] : []));
+    const made = copy.addNode(
+      node.op,
+      operands.slice(0, node.arity),
+      node.attrs as unknown as OpAttrsInput<OpName>,
+      {
+        name: node.name,
+        outputs: node.outputs.map((v) => v.name),
+        ...(node.epilogue ? { epilogue: { expr: node.epilogue, operands: extra } } : {}),
+      },
+    );
+    node.outputs.forEach((value, i) => {
+      const output = made.outputs[i];
+      if (output) copies.set(value, output);
+    });
+  }
+  for (const { name, value } of graph.outputs) {
+    const output = copies.get(value);
+    if (output) copy.addOutput(name, output);
+  }
+  return copy;
+}

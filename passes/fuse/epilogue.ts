@@ -1,0 +1,111 @@
+/** Merging an elementwise node into the epilogue of a node that produces one of its operands. */
+import { arg, constant, type Expr, operationCount, substitute } from '#ir/expr.ts';
+import {
+  epilogueOperands,
+  type Graph,
+  type Node,
+  opDef,
+  ownInputs,
+  producer,
+  result,
+  tensorOf,
+  type Value,
+} from '#ir/graph.ts';
+import { simplify } from '#ir/simplify.ts';
+import { elementCount, sameShape } from '#ir/types.ts';
+import { otherReader, supersede } from '../edit.ts';
+import { type No, no } from '../pattern.ts';
+
+/** Beyond these an epilogue is no longer cheap beside its anchor, and would be awkward for kernels. */
+const MOST_OPERATIONS = 96;
+const MOST_OPERANDS = 6;
+
+export const isElementwise = (node: Node): boolean => opDef(node.op).expression !== undefined;
+export const takesEpilogue = (node: Node): boolean => opDef(node.op).traits.epilogue === true;
+
+export interface Fusion {
+  /** The node whose epilogue grows. */
+  readonly anchor: Node;
+  /** The node that goes. */
+  readonly node: Node;
+  readonly expr: Expr;
+  readonly operands: readonly Value[];
+}
+
+/** What an elementwise node does to one element, as an expression whose argument i is operand slot i. */
+function nodeExpr(node: Node): Expr {
+  const expression = opDef(node.op).expression;
+  const own = expression ? expression(node.attrs as never, node.arity) : arg(0);
+  if (!node.epilogue) return own;
+  return substitute(node.epilogue, (i) => (i === 0 ? own : arg(node.arity + i - 1)));
+}
+
+/** The number that a constant of one element is, where it is known. */
+function scalarOf(value: Value): number | undefined {
+  const tensor = tensorOf(value);
+  return tensor && elementCount(tensor.type.shape) === 1 ? Number(tensor.data[0]) : undefined;
+}
+
+/** Operands of an elementwise node other than numbers and `result(anchor)`, each once. */
+export function otherOperands(node: Node, anchor: Node): Value[] {
+  const others = node.operands.flatMap((v) =>
+    v && v !== anchor.outputs[0] && scalarOf(v) === undefined ? [v] : [],
+  );
+  return [...new Set(others)];
+}
+
+/** The nodes that could take `node` into their epilogue, by op alone; the last in the graph's order first. */
+export function anchorsOf(node: Node, graph: Graph, accept: (anchor: Node) => boolean): Node[] {
+  const found = new Set<Node>();
+  for (const value of node.operands) {
+    const anchor = producer(value);
+    if (anchor && anchor.outputs[0] === value && takesEpilogue(anchor) && accept(anchor)) found.add(anchor);
+  }
+  if (found.size < 2) return [...found];
+  return graph.nodes.filter((n) => found.has(n)).reverse();
+}
+
+/**
+ * The fusion of elementwise `node` into `anchor`, or why it cannot be. The anchor's result must have no other reader, so
+ * no operand of `node` can depend on the anchor but through it: all are there before the anchor runs.
+ */
+export function planFusion(graph: Graph, node: Node, anchor: Node): Fusion | No {
+  const fused = result(anchor);
+  const other = otherReader(graph, fused, node) ?? secondOutput(graph, anchor);
+  if (other) return no(other);
+  if (fused.type.dtype !== 'f32' || result(node).type.dtype !== 'f32')
+    return no('the element type is not f32');
+  const odd = node.operands.find((v) => v && v.type.dtype !== 'f32');
+  if (odd) return no(`operand "${odd.name}" is ${odd.type.dtype}, not f32`);
+  if (!sameShape(fused.type.shape, result(node).type.shape)) {
+    return no(`the result of "${node.name}" is larger than that of "${anchor.name}"`);
+  }
+  const operands = epilogueOperands(anchor).flatMap((v) => (v ? [v] : []));
+  const before = anchor.epilogue ?? arg(0);
+  const place = (value: Value | undefined): Expr => {
+    if (!value || value === fused) return before;
+    const number = scalarOf(value);
+    if (number !== undefined) return constant(number);
+    if (!operands.includes(value)) operands.push(value);
+    return arg(operands.indexOf(value) + 1);
+  };
+  const expr = simplify(substitute(nodeExpr(node), (slot) => place(node.operands[slot])));
+  if (operationCount(expr) > MOST_OPERATIONS)
+    return no(`the epilogue would have ${operationCount(expr)} operations`);
+  if (operands.length > MOST_OPERANDS) return no(`the epilogue would have ${operands.length} operands`);
+  return { anchor, node, expr, operands };
+}
+
+const secondOutput = (graph: Graph, anchor: Node): string | undefined => {
+  const used = anchor.outputs.slice(1).find((v) => graph.isUsed(v));
+  return used && `"${used.name}" of the same node is also read`;
+};
+
+/** Carries a fusion out; the anchor's result takes the name of the one that goes. */
+export function fuse({ anchor, node, expr, operands }: Fusion, graph: Graph): void {
+  const fused = graph.addNode(anchor.op, ownInputs(anchor), anchor.attrs as never, {
+    name: anchor.name,
+    epilogue: { expr, operands },
+  });
+  supersede(graph, result(node), result(fused));
+}

@@ -63,9 +63,16 @@ export type UnaryFn = keyof typeof UNARY;
 const truth = (b: boolean): number => (b ? 1 : 0);
 const wideTruth = (b: boolean): bigint => (b ? 1n : 0n);
 
+/** Exact while it is short; of longer results only the low 64 bits, which are all that a tensor keeps. */
 function power(x: bigint, y: bigint): bigint {
-  if (y >= 0n) return x ** y;
-  return x === 1n || x === -1n ? x ** -y : 0n;
+  if (y < 0n) return x === 1n ? 1n : x === -1n ? (y % 2n === 0n ? 1n : -1n) : 0n;
+  if (y <= 64n) return x ** y;
+  let result = 1n;
+  for (let rest = y, base = x; rest > 0n; rest >>= 1n) {
+    if ((rest & 1n) === 1n) result = BigInt.asIntN(64, result * base);
+    base = BigInt.asIntN(64, base * base);
+  }
+  return result;
 }
 
 /**

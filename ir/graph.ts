@@ -83,7 +83,8 @@ export const constantOf = (value: Value | undefined): Constant | undefined =>
 /** The constant tensor behind a value, where its data is present. */
 export function tensorOf(value: Value | undefined): Tensor | undefined {
   const constant = constantOf(value);
-  return constant?.data ? constant : undefined;
+  // asking for `data` may read it from the file
+  return constant && !('missing' in constant) ? constant : undefined;
 }
 
 export const ownInputs = (node: Node): readonly (Value | undefined)[] => node.operands.slice(0, node.arity);

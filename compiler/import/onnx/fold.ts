@@ -1,6 +1,6 @@
 import { evaluateOp } from '#ir/evaluate.ts';
 import { Graph, type OpAttrsInput, type OpName, opDef, tensorOf, type Value } from '#ir/graph.ts';
-import { allocate, type Tensor, toBigInt } from '#ir/tensor.ts';
+import { allocate, type Tensor, type TensorData, toBigInt } from '#ir/tensor.ts';
 import { type DType, elementCount, isWide, type Shape } from '#ir/types.ts';
 import { shapeProblem } from './element-types.ts';
 
@@ -8,6 +8,8 @@ import { shapeProblem } from './element-types.ts';
 const MAX_RESULT = 1_000_000;
 /** The same for constants of one value, such as weights that a model makes by ConstantOfShape. */
 const MAX_FILLED = 2 ** 28;
+/** Larger ones are made when they are first read. */
+const SMALL = 4096;
 /** Scalar operations for one op. */
 const MAX_WORK = 2 ** 26;
 /** Elements and operations for a whole model: a small file must not keep us busy for long. */
@@ -47,11 +49,23 @@ export class Folder {
     const count = elementCount(shape);
     if (count > MAX_FILLED || this.#filled + count > BUDGET.filled) return undefined;
     this.#filled += count;
-    const data = allocate(dtype, count);
-    if (Number(value) !== 0) {
-      if (isWide(dtype)) (data as BigInt64Array).fill(toBigInt(value));
-      else (data as Float32Array).fill(Number(value));
-    }
-    return { type: { dtype, shape }, data };
+    const type = { dtype, shape };
+    if (count <= SMALL) return { type, data: filledArray(dtype, count, value) };
+    let data: TensorData | undefined;
+    return {
+      type,
+      get data() {
+        data ??= filledArray(dtype, count, value);
+        return data;
+      },
+    };
   }
+}
+
+function filledArray(dtype: DType, count: number, value: number | bigint): TensorData {
+  const data = allocate(dtype, count);
+  if (Number(value) === 0) return data;
+  if (isWide(dtype)) (data as BigInt64Array).fill(toBigInt(value));
+  else (data as Float32Array).fill(Number(value));
+  return data;
 }

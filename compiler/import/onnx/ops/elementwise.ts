@@ -98,18 +98,8 @@ const mean: ImportRule = (node) => {
 const pow: ImportRule = (node) => {
   const [x, y] = operands(node);
   const exponent = x.type.dtype === y.type.dtype ? y : node.step('Cast', [y], { to: x.type.dtype });
-  if (x.type.dtype !== 'f32' || y.type.dtype !== 'f32') boundExponent(node);
   return node.emit('Pow', [x, exponent], {});
 };
-
-/** Exact integers grow with the exponent; beyond 64 bits they only wrap around. */
-function boundExponent(node: NodeImport): void {
-  const exponents = node.known(1);
-  if (!exponents || node.input(0).type.dtype === 'f32') return;
-  for (let i = 0; i < exponents.data.length; i++) {
-    if (Math.abs(read(exponents.data, i)) > 64) node.refuse('an integer power with an exponent above 64');
-  }
-}
 
 const FLOAT_MAX = 3.4028234663852886e38;
 

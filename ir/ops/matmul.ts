@@ -11,7 +11,7 @@ import {
   type TensorType,
 } from '../types.ts';
 import { axisField } from './common.ts';
-import { checkedShape, copyByOffsets, stridedOffsets } from './offsets.ts';
+import { checkedShape, flattenOffsets, stridedOffsets } from './offsets.ts';
 
 function checkTypes(types: readonly TensorType[]): void {
   const dtype = types[0]?.dtype ?? 'f32';
@@ -202,13 +202,8 @@ export const MatMul = defineOp({
 
 /** For each matrix of the broadcast stack, which one of the operand's it reads. */
 function matrixNumbers(from: Shape, to: Shape): Int32Array {
-  const own = Int32Array.from({ length: product(from) }, (_, i) => i);
   const strides = broadcastStrides(from, to);
-  return copyByOffsets(
-    own,
-    'i32',
-    to.map((size, axis) => stridedOffsets(size, strides[axis] ?? 0)),
-  ) as Int32Array;
+  return flattenOffsets(to.map((size, axis) => stridedOffsets(size, strides[axis] ?? 0)));
 }
 
 export const PRODUCTS = { Gemm, MatMul } as const;

@@ -10,6 +10,10 @@ export type AxisOffsets = Int32Array;
 export const stridedOffsets = (size: number, stride: number, start = 0, step = 1): AxisOffsets =>
   Int32Array.from({ length: size }, (_, i) => (start + i * step) * stride);
 
+/** One table for several axes: the offset of every position over them, row-major. */
+export const flattenOffsets = (tables: readonly AxisOffsets[]): AxisOffsets =>
+  tables.reduceRight((low, high) => combine(high, low), Int32Array.of(0));
+
 /**
  * Gathers a row-major tensor whose element (i, j, …) is source[tables[0][i] + tables[1][j] + …]; where any table has a
  * hole, the element is `fill`.

@@ -11,7 +11,7 @@ import {
 import { allocate, type TensorData, write } from '../tensor.ts';
 import { elementCount, rowMajorStrides, type Shape } from '../types.ts';
 import { axisField } from './common.ts';
-import { checkAxes, copyByOffsets, stridedOffsets } from './offsets.ts';
+import { checkAxes, flattenOffsets, stridedOffsets } from './offsets.ts';
 
 /** How elements are folded into one, in doubles. `shift` is subtracted from each element first. */
 interface Reduction {
@@ -97,11 +97,9 @@ function reduce(rule: Reduction, context: EvalContext<{ readonly axes: readonly 
 /** Flat offsets of every position over the chosen axes, row-major. */
 function offsetsOver(shape: Shape, chosen: (axis: number) => boolean): Int32Array {
   const strides = rowMajorStrides(shape);
-  const all = Int32Array.from({ length: elementCount(shape) }, (_, i) => i);
-  const tables = shape.flatMap((size, axis) =>
-    chosen(axis) ? [stridedOffsets(size, strides[axis] ?? 1)] : [],
+  return flattenOffsets(
+    shape.flatMap((size, axis) => (chosen(axis) ? [stridedOffsets(size, strides[axis] ?? 1)] : [])),
   );
-  return copyByOffsets(all, 'i32', tables) as Int32Array;
 }
 
 /** 64-bit integers as doubles; everything else as it is. */

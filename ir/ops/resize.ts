@@ -50,6 +50,12 @@ export function resizeAxis(attrs: ResizeAttrs, axis: number, inputSize: number):
   });
 }
 
+/** Half positions decide between neighbours, and must not be missed by the rounding of a division. */
+function snapToHalves(x: number): number {
+  const half = Math.round(2 * x) / 2;
+  return Math.abs(x - half) < 1e-9 ? half : x;
+}
+
 /** Where output position `x` lies on the input axis, in input positions (ONNX Resize, coordinate_transformation_mode). */
 function originalCoordinate(attrs: ResizeAttrs, axis: number, inputSize: number, x: number): number {
   const scale = attrs.scales[axis] ?? 1;
@@ -93,7 +99,7 @@ function cubicWeights(r: number, a: number): number[] {
 /** The taps before they are clamped to the input; taps without weight are left out. */
 function rawTaps(attrs: ResizeAttrs, axis: number, inputSize: number): ResizeTap[][] {
   return Array.from({ length: attrs.sizes[axis] ?? 1 }, (_, x) => {
-    const at = originalCoordinate(attrs, axis, inputSize, x);
+    const at = snapToHalves(originalCoordinate(attrs, axis, inputSize, x));
     if (attrs.mode === 'nearest') return [{ index: nearestIndex(attrs.nearestMode, at), weight: 1 }];
     const floor = Math.floor(at);
     const r = at - floor;

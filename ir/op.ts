@@ -30,6 +30,8 @@ export interface OpTraits {
   readonly movement?: true;
   /** Is its result its first input under another shape? Then row-major order is unchanged and no byte moves. */
   readonly view?: true;
+  /** Does it change which axis is which, so that its input's memory order says nothing about its output's? */
+  readonly reorders?: true;
   /** May an epilogue follow its first output? */
   readonly epilogue?: true;
   /** Does the order of its first two operands not matter? */

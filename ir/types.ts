@@ -91,3 +91,6 @@ export const formatShape = (shape: Shape): string => (shape.length === 0 ? 'scal
 export function assertExhaustive(value: never): never {
   throw new Error(`not reachable: ${String(value)}`);
 }
+
+/** How a value lies in memory: as its shape says, or with axis 1 (channels) innermost. Not part of its meaning. */
+export type Layout = 'rowMajor' | 'channelsLast';

@@ -2,7 +2,7 @@
  * The kernel program: the second level of the IR. A list of kernel calls over a static arena, the epilogues inside the
  * kernels, the constants packed. What a kernel's parameters are is the target's business.
  */
-import type { Graph, Node } from '#ir/graph.ts';
+import type { Graph, Node, Value } from '#ir/graph.ts';
 import type { TensorType } from '#ir/types.ts';
 import { type ArenaRequest, planArena } from '#passes/analysis/liveness.ts';
 import type { Storage, View } from './view.ts';
@@ -18,8 +18,17 @@ export interface KernelCall<P> {
   readonly arguments: readonly Address[];
   /** The node it computes, or helps to compute. */
   readonly node: Node | undefined;
-  /** The last call of a node completes its outputs. */
-  readonly completes: boolean;
+}
+
+/** A node in the program. A node without calls is only another view of its operand. */
+export interface NodeStep {
+  readonly node: Node;
+  readonly firstCall: number;
+  readonly callCount: number;
+  /** Before its first call. */
+  readonly operands: ReadonlyMap<Value, Placement>;
+  /** After its last call. */
+  readonly results: ReadonlyMap<Value, Placement>;
 }
 
 /** Where a value of the graph lies while it is alive. */
@@ -44,8 +53,8 @@ export interface KernelProgram<P> {
   readonly arenaBytes: number;
   /** Largest number of bytes alive at once; no plan can be smaller. */
   readonly arenaLowerBound: number;
-  /** Views of node outputs (by value name) that are not split or renamed away. */
-  readonly placements: ReadonlyMap<string, Placement>;
+  /** Per node, in order: which calls it became, and where its operands and results lie at that time. */
+  readonly steps: readonly NodeStep[];
 }
 
 interface PendingCall<P> {
@@ -120,7 +129,8 @@ export class ProgramBuilder<P> {
     graph: Graph,
     inputs: readonly { name: string; view: View }[],
     outputs: readonly { name: string; type: TensorType; view: View }[],
-    views: ReadonlyMap<string, View>,
+    reads: ReadonlyMap<Node, ReadonlyMap<Value, View>>,
+    viewsOf: (value: Value) => readonly View[],
   ): KernelProgram<P> {
     const last = this.#calls.length;
     const requests: ArenaRequest<number>[] = [...this.#lifetimes.values()].map(({ storage, start, end }) => ({
@@ -140,12 +150,27 @@ export class ProgramBuilder<P> {
     });
     const constants = new Uint8Array(this.#constantBytes);
     for (const { bytes, offset } of this.#constants) constants.set(bytes, offset);
-    const calls = this.#calls.map((call, i) => ({
+    const calls = this.#calls.map((call) => ({
       kernel: call.kernel,
       arguments: call.arguments.map(addressOf),
       node: call.node,
-      completes: this.#calls[i + 1]?.node !== call.node,
     }));
+    const placed = (view: View): Placement => ({ view, address: addressOf(view) });
+    const steps = graph.nodes.map((node): NodeStep => {
+      const own = this.#calls.flatMap((call, i) => (call.node === node ? [i] : []));
+      return {
+        node,
+        firstCall: own[0] ?? -1,
+        callCount: own.length,
+        operands: new Map([...(reads.get(node) ?? [])].map(([value, view]) => [value, placed(view)])),
+        results: new Map(
+          node.outputs.flatMap((value) => {
+            const [view] = viewsOf(value);
+            return view ? [[value, placed(view)] as const] : [];
+          }),
+        ),
+      };
+    });
     return {
       graph,
       calls,
@@ -158,7 +183,7 @@ export class ProgramBuilder<P> {
       constants,
       arenaBytes: plan.size,
       arenaLowerBound: plan.lowerBound,
-      placements: new Map([...views].map(([name, view]) => [name, { view, address: addressOf(view) }])),
+      steps,
     };
   }
 }

@@ -1,4 +1,4 @@
-import { bytesOf, type DType, elementCount, rowMajorStrides, type Shape } from '#ir/types.ts';
+import { bytesOf, type DType, elementCount, type Layout, rowMajorStrides, type Shape } from '#ir/types.ts';
 
 /** A piece of memory whose address the plan decides: scratch and activations in the arena, or packed constants. */
 export interface Storage {
@@ -6,9 +6,6 @@ export interface Storage {
   readonly kind: 'arena' | 'constant';
   readonly bytes: number;
 }
-
-/** How a value lies in memory: as its shape says, or with axis 1 (channels) innermost. */
-export type Layout = 'rowMajor' | 'channelsLast';
 
 /** A tensor in memory: element (i0, i1, …) lies at offset + Σ i·stride, in bytes. */
 export interface View {
@@ -65,4 +62,29 @@ export function sliceView(
   const offset = starts.reduce((sum, start, axis) => sum + start * (view.strides[axis] ?? 0), view.offset);
   const strides = view.strides.map((stride, axis) => stride * (steps?.[axis] ?? 1));
   return { ...view, offset, shape, strides };
+}
+
+/** The axes of a view from the one whose elements lie farthest apart to the one whose lie side by side. */
+export const axesByStride = (view: View): number[] =>
+  view.shape
+    .map((_, axis) => axis)
+    .sort((a, b) => Math.abs(view.strides[b] ?? 0) - Math.abs(view.strides[a] ?? 0) || a - b);
+
+/** The axes of a view in another order: axis `a` of the result is axis `perm[a]`. */
+export const permuteView = (view: View, perm: readonly number[]): View => ({
+  ...view,
+  shape: perm.map((axis) => view.shape[axis] ?? 1),
+  strides: perm.map((axis) => view.strides[axis] ?? 0),
+});
+
+/** One axis seen as several, outermost first; `sizes` multiply to its size. */
+export function splitAxis(view: View, axis: number, sizes: readonly number[]): View {
+  const stride = view.strides[axis] ?? 0;
+  const inner = sizes.map((_, i) => sizes.slice(i + 1).reduce((a, b) => a * b, 1) * stride);
+  const replace = <T>(list: readonly T[], by: readonly T[]) => [
+    ...list.slice(0, axis),
+    ...by,
+    ...list.slice(axis + 1),
+  ];
+  return { ...view, shape: replace(view.shape, sizes), strides: replace(view.strides, inner) };
 }

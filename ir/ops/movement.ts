@@ -46,7 +46,7 @@ export const Transpose = defineOp({
   name: 'Transpose',
   attrs: { perm: attr.ints() },
   inputs: DATA_X,
-  traits: MOVEMENT,
+  traits: { ...MOVEMENT, reorders: true },
   infer({ attrs: { perm }, inputs }) {
     const { dtype, shape } = inputType({ inputs }, 0);
     checkLength('perm', perm, shape.length);

@@ -1,6 +1,7 @@
 /** What every kernel family has in common. */
+
+import type { Loop } from '#compiler/schedule/loops.ts';
 import { type Expr, parseExpr } from '#ir/expr.ts';
-import type { Loop } from '../../../schedule/loops.ts';
 import {
   type Ex,
   type FunctionBody,

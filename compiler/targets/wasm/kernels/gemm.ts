@@ -4,7 +4,7 @@
  * Channels-last data needs no im2col: for one output pixel the taps of a kernel row are one run of consecutive floats, so
  * a convolution is a product whose A rows start a fixed number of bytes apart and whose K axis is a few such runs.
  */
-import type { Loop } from '../../../schedule/loops.ts';
+import type { Loop } from '#compiler/schedule/loops.ts';
 import { type Ex, op } from '../encoder/index.ts';
 import {
   advance,

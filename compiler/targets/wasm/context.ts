@@ -1,0 +1,239 @@
+/** What the lowerings of single ops work with: views of operands and results, copies between layouts, constants. */
+
+import { type Loop, loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
+import type { ProgramBuilder } from '#compiler/schedule/program.ts';
+import {
+  axesByStride,
+  broadcastViewStrides,
+  isInLayout,
+  layoutStrides,
+  sliceView,
+  type View,
+} from '#compiler/schedule/view.ts';
+import { InternalError } from '#ir/diagnostics.ts';
+import { type Expr, formatExpr } from '#ir/expr.ts';
+import { epilogueOperands, type Graph, type Node, operand, result, tensorOf, type Value } from '#ir/graph.ts';
+import { bytesOfData, type Tensor } from '#ir/tensor.ts';
+import { byteSize, bytesOf, type DType, elementCount, type Layout, type Shape } from '#ir/types.ts';
+import type { KernelEpilogue } from './kernels/family.ts';
+import type { WasmKernel } from './kernels/index.ts';
+
+/** An epilogue with the views that its operands are read from. */
+export interface Epilogue {
+  readonly kernel: KernelEpilogue | null;
+  readonly views: readonly View[];
+  /** Byte strides of each operand at positions of the node's first output. */
+  readonly strides: readonly (readonly number[])[];
+}
+
+export class LowerContext {
+  readonly builder: ProgramBuilder<WasmKernel>;
+  readonly #layouts: ReadonlyMap<Value, Layout>;
+  readonly #views = new Map<Value, View[]>();
+  #reads = new Map<Value, View>();
+
+  constructor(builder: ProgramBuilder<WasmKernel>, layouts: ReadonlyMap<Value, Layout>) {
+    this.builder = builder;
+    this.#layouts = layouts;
+  }
+
+  call(kernel: WasmKernel, args: readonly View[]): void {
+    this.builder.call(kernel, args);
+  }
+
+  /** The views that the operands had before the current node; what a check of the node may read. */
+  takeReads(): Map<Value, View> {
+    const reads = this.#reads;
+    this.#reads = new Map();
+    return reads;
+  }
+
+  define(value: Value, view: View): void {
+    this.#views.set(value, [view]);
+  }
+
+  layoutOf(value: Value): Layout {
+    return this.#layouts.get(value) ?? 'rowMajor';
+  }
+
+  /** New memory for a tensor. */
+  scratch(shape: Shape, dtype: DType, layout: Layout = 'rowMajor'): View {
+    const storage = this.builder.allocate(byteSize({ shape, dtype }));
+    return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, layout) };
+  }
+
+  /** New memory for an output of the node, in the layout that was assigned to it. */
+  output(node: Node, index = 0): View {
+    const value = result(node, index);
+    const view = this.scratch(value.type.shape, value.type.dtype, this.layoutOf(value));
+    this.define(value, view);
+    return view;
+  }
+
+  /** Any view of a value. */
+  anyView(value: Value): View {
+    const [view] = this.viewsOf(value);
+    if (!view) throw new InternalError(`value "${value.name}" is read before it is computed`);
+    if (!this.#reads.has(value)) this.#reads.set(value, view);
+    return view;
+  }
+
+  /** A dense view of a value in a layout, made by a copy where there is none. */
+  view(value: Value, layout: Layout): View {
+    const known = this.viewsOf(value).find((v) => isInLayout(v, layout));
+    if (known) {
+      if (!this.#reads.has(value)) this.#reads.set(value, known);
+      return known;
+    }
+    const source = this.anyView(value);
+    const copy = this.scratch(source.shape, source.dtype, layout);
+    this.copy(source, copy);
+    this.#views.get(value)?.push(copy);
+    return copy;
+  }
+
+  /** Every view of a value that exists by now, its own first. */
+  viewsOf(value: Value): readonly View[] {
+    const known = this.#views.get(value);
+    if (known) return known;
+    const tensor = tensorOf(value);
+    if (!tensor) return [];
+    const view = this.constant(tensor);
+    this.#views.set(value, [view]);
+    return [view];
+  }
+
+  /** A constant tensor in row-major order. */
+  constant(tensor: Tensor): View {
+    const { shape, dtype } = tensor.type;
+    const storage = this.builder.constant(bytesOfData(tensor.data));
+    return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, 'rowMajor') };
+  }
+
+  /** Packed floats, as a flat view. */
+  packed(values: Float32Array | Int32Array, key?: string): View {
+    const storage = this.builder.constant(bytesOfData(values), key);
+    return { storage, offset: 0, dtype: 'f32', shape: [values.length], strides: [4] };
+  }
+
+  /** Copies a view to another of the same shape. */
+  copy(from: View, to: View): void {
+    const size = bytesOf(to.dtype);
+    const axes = axesByStride(to);
+    const loops = mergeLoops(loopsOver(to.shape, [from.strides, to.strides], axes));
+    const inner = loops[loops.length - 1];
+    const outer = loops.slice(0, -1);
+    if (!inner) {
+      this.call({ family: 'copy', params: { loops: [], bytes: size } }, [from, to]);
+    } else if (inner.steps[0] === size && inner.steps[1] === size) {
+      this.call({ family: 'copy', params: { loops: outer, bytes: inner.count * size } }, [from, to]);
+    } else {
+      const crossing = outer.findIndex((loop) => loop.steps[0] === size && loop.count >= 4);
+      const columns = outer[crossing];
+      if (size === 4 && columns && inner.steps[1] === size) {
+        const params = {
+          outer: outer.filter((_, i) => i !== crossing),
+          rows: inner.count,
+          columns: columns.count,
+          inputStep: inner.steps[0] ?? 0,
+          outputStep: columns.steps[1] ?? 0,
+        };
+        this.call({ family: 'transpose', params }, [from, to]);
+      } else {
+        this.call({ family: 'copy', params: { loops, bytes: size } }, [from, to]);
+      }
+    }
+  }
+
+  /** Writes one value over a whole view. */
+  fill(to: View, value: number): void {
+    const size = bytesOf(to.dtype);
+    const loops = mergeLoops(loopsOver(to.shape, [to.strides], axesByStride(to)));
+    const inner = loops[loops.length - 1];
+    const dense = inner?.steps[0] === size;
+    const params = {
+      loops: dense ? loops.slice(0, -1) : loops,
+      bytes: dense ? inner.count * size : size,
+      pattern: bitPattern(value, to.dtype),
+      elementBytes: size as 1 | 2 | 4 | 8,
+    };
+    if (elementCount(to.shape) > 0) this.call({ family: 'fill', params }, [to]);
+  }
+
+  /**
+   * A view of a value with a border of `value` around its spatial axes (axis 2 onwards), channels last; the value itself
+   * where there is no border.
+   */
+  padded(value: Value, begins: readonly number[], ends: readonly number[], border = 0): View {
+    if ([...begins, ...ends].every((p) => p === 0)) return this.view(value, 'channelsLast');
+    const source = this.anyView(value);
+    const grow = (axis: number) => (axis < 2 ? 0 : (begins[axis - 2] ?? 0) + (ends[axis - 2] ?? 0));
+    const shape = source.shape.map((size, axis) => size + grow(axis));
+    const target = this.scratch(shape, source.dtype, 'channelsLast');
+    const starts = shape.map((_, axis) => (axis < 2 ? 0 : (begins[axis - 2] ?? 0)));
+    this.border(target, starts, source.shape, border);
+    this.copy(source, sliceView(target, starts, source.shape));
+    return target;
+  }
+
+  /** Fills everything of `target` outside the box at `starts` of shape `inside`. */
+  border(target: View, starts: readonly number[], inside: Shape, value: number): void {
+    const from = target.shape.map(() => 0);
+    const size = [...target.shape];
+    target.shape.forEach((whole, axis) => {
+      const begin = starts[axis] ?? 0;
+      const end = begin + (inside[axis] ?? whole);
+      for (const [start, count] of [
+        [0, begin],
+        [end, whole - end],
+      ] as const) {
+        if (count <= 0) continue;
+        const slabStart = from.map((s, a) => (a === axis ? start : s));
+        const slabSize = size.map((s, a) => (a === axis ? count : s));
+        this.fill(sliceView(target, slabStart, slabSize), value);
+      }
+      from[axis] = begin;
+      size[axis] = end - begin;
+    });
+  }
+
+  /** The epilogue of a node whose output is `out`; `channelAxis` is the axis that kernels vectorise. */
+  epilogue(node: Node, out: View, channelAxis: number, wrap: (e: Expr) => Expr = (e) => e): Epilogue {
+    const own = node.epilogue;
+    const operands = epilogueOperands(node).map((value) => value ?? operand(node, -1));
+    return this.epilogueOver(own ? wrap(own) : wrap({ kind: 'arg', index: 0 }), operands, out, channelAxis);
+  }
+
+  epilogueOver(expr: Expr, operands: readonly Value[], out: View, channelAxis: number): Epilogue {
+    if (expr.kind === 'arg' && operands.length === 0) return { kernel: null, views: [], strides: [] };
+    const outLayout: Layout = isInLayout(out, 'rowMajor') ? 'rowMajor' : 'channelsLast';
+    const views = operands.map((value) => {
+      const layout = value.type.shape.length === out.shape.length ? outLayout : 'rowMajor';
+      return this.view(value, layout);
+    });
+    const strides = views.map((view) => broadcastViewStrides(view, out.shape));
+    const kinds = strides.map(
+      (s) => ((s[channelAxis] ?? 0) === 0 ? 'splat' : 'vector') as 'splat' | 'vector',
+    );
+    return { kernel: { expr: formatExpr(expr), operands: kinds }, views, strides };
+  }
+}
+
+/** Merged loops over some axes of an output, for the pointers whose strides are given. */
+export const loopsFor = (
+  out: View,
+  axes: readonly number[],
+  strides: readonly (readonly number[])[],
+): Loop[] => mergeLoops(loopsOver(out.shape, strides, axes));
+
+const scratchBits = new DataView(new ArrayBuffer(8));
+
+/** The bits of one element. */
+export function bitPattern(value: number, dtype: DType): bigint {
+  scratchBits.setBigUint64(0, 0n, true);
+  if (dtype === 'f32') scratchBits.setFloat32(0, value, true);
+  else scratchBits.setBigInt64(0, BigInt(Math.trunc(value)), true);
+  return scratchBits.getBigUint64(0, true) & ((1n << BigInt(8 * bytesOf(dtype))) - 1n);
+}
+
+export type Lowering = (node: Node, context: LowerContext, graph: Graph) => void;

@@ -1,0 +1,68 @@
+/** The WebAssembly SIMD target. */
+
+import { type KernelProgram, ProgramBuilder } from '#compiler/schedule/program.ts';
+import type { View } from '#compiler/schedule/view.ts';
+import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
+import type { Graph, Node, Value } from '#ir/graph.ts';
+import { assignLayouts } from '#passes/layout/assign-layouts.ts';
+import type { Target } from '../target.ts';
+import { LowerContext } from './context.ts';
+import { emitModule, type WasmCode } from './emit.ts';
+import type { WasmKernel } from './kernels/index.ts';
+import { lowerNode, refusal } from './lower/index.ts';
+
+export { type EmitOptions, emitModule, type MemoryMap, type WasmCode } from './emit.ts';
+export { kernelLabel, type WasmKernel } from './kernels/index.ts';
+
+export type WasmProgram = KernelProgram<WasmKernel>;
+
+function unsupported(graph: Graph): Diagnostic[] {
+  return graph.nodes.flatMap((node) => {
+    const reason = refusal(node);
+    return reason === undefined ? [] : [diagnostic('target-unsupported', node.name, `${node.op}: ${reason}`)];
+  });
+}
+
+/** Lowers a graph whose weights are present and whose nodes are all supported. */
+function lower(graph: Graph): WasmProgram {
+  const builder = new ProgramBuilder<WasmKernel>();
+  const context = new LowerContext(builder, assignLayouts(graph));
+  const inputs = graph.inputs.map((value) => {
+    const view = context.scratch(value.type.shape, value.type.dtype);
+    builder.liveFromStart(view.storage);
+    context.define(value, view);
+    return { name: value.name, view };
+  });
+  const inputStorages = new Set(inputs.map(({ view }) => view.storage));
+  const reads = new Map<Node, ReadonlyMap<Value, View>>();
+  for (const node of graph.nodes) {
+    builder.beginNode(node);
+    lowerNode(node, context);
+    reads.set(node, context.takeReads());
+  }
+  builder.beginNode(undefined);
+  const ports = new Map<Value, View>();
+  const outputs = graph.outputs.map(({ name, value }) => {
+    const known = ports.get(value) ?? ownMemory(context, value, inputStorages);
+    ports.set(value, known);
+    builder.liveToEnd(known.storage);
+    return { name, type: value.type, view: known };
+  });
+  return builder.finish(graph, inputs, outputs, reads, (value) => context.viewsOf(value));
+}
+
+/** A row-major view of an output in memory of its own: not an input's, not a constant's, not a part of something. */
+function ownMemory(context: LowerContext, value: Value, inputs: ReadonlySet<View['storage']>): View {
+  const view = context.view(value, 'rowMajor');
+  if (view.storage.kind === 'arena' && !inputs.has(view.storage)) return view;
+  const copy = context.scratch(value.type.shape, value.type.dtype);
+  context.copy(view, copy);
+  return copy;
+}
+
+export const wasmTarget: Target<WasmKernel, WasmCode> = {
+  name: 'wasm',
+  unsupported,
+  lower,
+  emit: (program) => emitModule(program),
+};

@@ -1,0 +1,64 @@
+import type { FunctionBody } from '../encoder/index.ts';
+import type { KernelFamily, Pointer } from './family.ts';
+import { type GemmParams, gemm } from './gemm.ts';
+import { type MapParams, map } from './map.ts';
+import {
+  type CopyParams,
+  copy,
+  type FillParams,
+  fill,
+  type GatherParams,
+  gather,
+  type TransposeParams,
+  transpose,
+} from './move.ts';
+import { type ReduceParams, reduce, type SoftmaxParams, softmax } from './reduce.ts';
+import { type ResizeParams, resize } from './resize.ts';
+import { type WindowParams, window } from './window.ts';
+
+/** The parameters of every kernel family: what the lowerings produce and `FAMILIES` turns into code. */
+export type WasmKernel =
+  | { readonly family: 'gemm'; readonly params: GemmParams }
+  | { readonly family: 'window'; readonly params: WindowParams }
+  | { readonly family: 'map'; readonly params: MapParams }
+  | { readonly family: 'reduce'; readonly params: ReduceParams }
+  | { readonly family: 'softmax'; readonly params: SoftmaxParams }
+  | { readonly family: 'resize'; readonly params: ResizeParams }
+  | { readonly family: 'copy'; readonly params: CopyParams }
+  | { readonly family: 'transpose'; readonly params: TransposeParams }
+  | { readonly family: 'fill'; readonly params: FillParams }
+  | { readonly family: 'gather'; readonly params: GatherParams };
+
+type FamilyName = WasmKernel['family'];
+type ParamsOf<F extends FamilyName> = Extract<WasmKernel, { family: F }>['params'];
+
+/** The one list of kernel families. */
+export const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> } = {
+  gemm,
+  window,
+  map,
+  reduce,
+  softmax,
+  resize,
+  copy,
+  transpose,
+  fill,
+  gather,
+};
+
+const familyOf = (kernel: WasmKernel): KernelFamily<never> => FAMILIES[kernel.family] as KernelFamily<never>;
+
+/** Equal keys, equal code. */
+export const kernelKey = (kernel: WasmKernel): string =>
+  JSON.stringify(kernel, (_, value: unknown) =>
+    typeof value === 'bigint' ? `${value}n` : value === Number.NEGATIVE_INFINITY ? '-inf' : value,
+  );
+
+export const kernelLabel = (kernel: WasmKernel): string => familyOf(kernel).label(kernel.params as never);
+export const kernelArguments = (kernel: WasmKernel): readonly string[] =>
+  familyOf(kernel).arguments(kernel.params as never);
+export const emitKernel = (
+  body: FunctionBody<readonly []>,
+  kernel: WasmKernel,
+  args: readonly Pointer[],
+): void => familyOf(kernel).emit(body, kernel.params as never, args);

@@ -1,0 +1,71 @@
+/** Elementwise expressions over f32 tensors of any layout, with broadcasting. */
+
+import type { Loop } from '#compiler/schedule/loops.ts';
+import { parseExpr } from '#ir/expr.ts';
+import { SimdExpr } from '../simd-expr.ts';
+import {
+  advance,
+  copyOf,
+  type KernelFamily,
+  LANES,
+  loadSplat,
+  loadVector,
+  nest,
+  type Pointer,
+  storeLanes,
+  VECTOR_BYTES,
+} from './family.ts';
+
+export interface MapParams {
+  /** Steps of [output, …inputs]. */
+  readonly outer: readonly Loop[];
+  /** Elements side by side in the output. */
+  readonly count: number;
+  /** Per input: is it read along with the output, or one value for the whole run? */
+  readonly inputs: readonly ('vector' | 'splat')[];
+  readonly expr: string;
+}
+
+const UNROLL = 2;
+
+export const map: KernelFamily<MapParams> = {
+  name: 'map',
+  arguments: (p) => [...p.inputs.map((_, k) => `input${k}`), 'output'],
+  label: (p) => `f32_map_${p.outer.reduce((n, l) => n * l.count, p.count)}`,
+  emit(body, p, args) {
+    const code = new SimdExpr(parseExpr(p.expr), body);
+    const output = args[args.length - 1] as Pointer;
+    const inputs = args.slice(0, -1);
+    nest(body, p.outer, [output, ...inputs], () => {
+      const out = copyOf(body, output);
+      const ins = inputs.map((e, k) => (p.inputs[k] === 'vector' ? copyOf(body, e) : e));
+      const splats = inputs.map((e, k) => {
+        if (p.inputs[k] === 'vector') return undefined;
+        const local = body.local('v128');
+        body.set(local, loadSplat(e));
+        return local;
+      });
+      const run = (vectors: number, lanes: number) => {
+        for (let v = 0; v < vectors; v++) {
+          const operands = ins.map((pointer, k) => {
+            const splat = splats[k];
+            if (splat) return splat;
+            const local = body.local('v128');
+            body.set(local, loadVector(pointer, v * VECTOR_BYTES));
+            return local;
+          });
+          storeLanes(body, out, code.render(operands), lanes, v * VECTOR_BYTES);
+        }
+        ins.forEach((pointer, k) => {
+          if (p.inputs[k] === 'vector') advance(body, pointer, vectors * VECTOR_BYTES);
+        });
+        advance(body, out, vectors * VECTOR_BYTES);
+      };
+      const whole = Math.floor(p.count / LANES);
+      const unrolled = Math.floor(whole / UNROLL);
+      if (unrolled > 0) nest(body, [{ count: unrolled, steps: [] }], [], () => run(UNROLL, LANES));
+      for (let v = unrolled * UNROLL; v < whole; v++) run(1, LANES);
+      if (p.count % LANES > 0) run(1, p.count % LANES);
+    });
+  },
+};

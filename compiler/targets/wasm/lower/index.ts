@@ -1,0 +1,150 @@
+/** How each op becomes kernel calls. An op that is missing here does not type-check. */
+import { isOp, type Node, type OpName, opDef, operand, tensorOf } from '#ir/graph.ts';
+import type { LowerContext } from '../context.ts';
+import { unsupportedFunction } from '../simd-expr.ts';
+import { lowerConv, lowerConvTranspose } from './conv.ts';
+import { lowerBatchNormalization, lowerElementwise, nodeExpression } from './elementwise.ts';
+import {
+  lowerChannelShuffle,
+  lowerConcat,
+  lowerDepthToSpace,
+  lowerExpand,
+  lowerGather,
+  lowerPad,
+  lowerSlice,
+  lowerSplit,
+  lowerTile,
+  lowerTranspose,
+  lowerView,
+} from './move.ts';
+import { lowerGemm, lowerMatMul } from './product.ts';
+import { lowerGlobalAveragePool, lowerReduction, lowerSoftmax } from './reduce.ts';
+import { lowerResize } from './resize.ts';
+import { lowerAveragePool, lowerMaxPool } from './window.ts';
+
+interface Lowering {
+  /** Why a node cannot be lowered in this form; absent where every form can. */
+  readonly refuse?: (node: Node) => string | undefined;
+  readonly lower: (node: Node, context: LowerContext) => void;
+}
+
+/** f32 results and operands; movement ops take any type and do not ask. */
+const floats = (node: Node): string | undefined => {
+  for (const value of [...node.operands, ...node.outputs]) {
+    if (value && value.type.dtype !== 'f32') return `${node.op} of ${value.type.dtype} values`;
+  }
+  return undefined;
+};
+
+const constants =
+  (...slots: readonly number[]) =>
+  (node: Node): string | undefined => {
+    for (const slot of slots) {
+      if (node.operands[slot] && slot < node.arity && !tensorOf(node.operands[slot])) {
+        return `${opDef(node.op).inputs[slot]?.name ?? `input ${slot}`} is not a constant`;
+      }
+    }
+    return floats(node);
+  };
+
+const expression = (node: Node): string | undefined => {
+  const e = nodeExpression(node);
+  const missing = e ? unsupportedFunction(e) : undefined;
+  return missing ? `no vector code for ${missing}` : floats(node);
+};
+
+const folded = (node: Node): string => `${node.op} of values that are not constant`;
+
+const elementwise: Lowering = { lower: lowerElementwise, refuse: expression };
+const reduction: Lowering = { lower: lowerReduction, refuse: floats };
+const view: Lowering = { lower: lowerView };
+const never = (refuse: (node: Node) => string): Lowering => ({ refuse, lower: () => {} });
+
+const LOWERINGS: { readonly [K in OpName]: Lowering } = {
+  Conv: { lower: lowerConv, refuse: constants(1, 2) },
+  ConvTranspose: { lower: lowerConvTranspose, refuse: constants(1, 2) },
+  Gemm: { lower: lowerGemm, refuse: floats },
+  MatMul: { lower: lowerMatMul, refuse: floats },
+  MaxPool: { lower: lowerMaxPool, refuse: floats },
+  AveragePool: { lower: lowerAveragePool, refuse: floats },
+  GlobalAveragePool: { lower: lowerGlobalAveragePool, refuse: floats },
+  BatchNormalization: { lower: lowerBatchNormalization, refuse: constants(1, 2, 3, 4) },
+  Softmax: { lower: lowerSoftmax, refuse: floats },
+  Relu: elementwise,
+  LeakyRelu: elementwise,
+  Clip: elementwise,
+  Sigmoid: elementwise,
+  HardSigmoid: elementwise,
+  HardSwish: elementwise,
+  Tanh: elementwise,
+  Erf: elementwise,
+  Exp: elementwise,
+  Log: elementwise,
+  Sqrt: elementwise,
+  Reciprocal: elementwise,
+  Neg: elementwise,
+  Abs: elementwise,
+  Floor: elementwise,
+  Ceil: elementwise,
+  Round: elementwise,
+  Sign: elementwise,
+  Not: elementwise,
+  Add: elementwise,
+  Sub: elementwise,
+  Mul: elementwise,
+  Div: elementwise,
+  Pow: elementwise,
+  Min: elementwise,
+  Max: elementwise,
+  Equal: elementwise,
+  Less: elementwise,
+  LessOrEqual: elementwise,
+  Greater: elementwise,
+  GreaterOrEqual: elementwise,
+  And: elementwise,
+  Or: elementwise,
+  Where: elementwise,
+  ReduceSum: reduction,
+  ReduceMean: reduction,
+  ReduceMax: reduction,
+  ReduceMin: reduction,
+  ReduceProd: reduction,
+  ReduceL1: reduction,
+  ReduceL2: reduction,
+  ReduceLogSum: reduction,
+  ReduceLogSumExp: never(() => 'no kernel for a reduction by log of a sum of exponentials'),
+  ReduceSumSquare: reduction,
+  Resize: { lower: lowerResize, refuse: floats },
+  Reshape: view,
+  Flatten: view,
+  Squeeze: view,
+  Unsqueeze: view,
+  Identity: view,
+  Transpose: { lower: lowerTranspose },
+  Concat: { lower: lowerConcat },
+  Slice: { lower: lowerSlice },
+  Split: { lower: lowerSplit },
+  Pad: { lower: lowerPad },
+  Gather: { lower: lowerGather },
+  Expand: { lower: lowerExpand },
+  Tile: { lower: lowerTile },
+  DepthToSpace: { lower: lowerDepthToSpace },
+  ChannelShuffle: { lower: lowerChannelShuffle },
+  Shape: never(folded),
+  ConstantOfShape: never(folded),
+  Range: never(folded),
+  Cast: {
+    lower: lowerView,
+    refuse: (node) =>
+      isOp(node, 'Cast') && operand(node, 0).type.dtype === node.attrs.to ? undefined : folded(node),
+  },
+};
+
+/** Why the target cannot run a node; undefined where it can. */
+export function refusal(node: Node): string | undefined {
+  const epilogue = node.epilogue ? unsupportedFunction(node.epilogue) : undefined;
+  if (epilogue) return `no vector code for ${epilogue}`;
+  return LOWERINGS[node.op].refuse?.(node);
+}
+
+export const lowerNode = (node: Node, context: LowerContext): void => LOWERINGS[node.op].lower(node, context);

@@ -1,0 +1,237 @@
+/** Ops that only move data: as other views of the same bytes where possible, as copies where not. */
+
+import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
+import {
+  axesByStride,
+  broadcastViewStrides,
+  isInLayout,
+  permuteView,
+  reshapeView,
+  sliceView,
+  splitAxis,
+  type View,
+} from '#compiler/schedule/view.ts';
+import { isOp, type Node, operand, result } from '#ir/graph.ts';
+import { bytesOf } from '#ir/types.ts';
+import type { LowerContext } from '../context.ts';
+
+/** The output is the input's bytes seen through `view` if its layout allows, else a copy of them. */
+function aliasOrCopy(node: Node, context: LowerContext, view: View): void {
+  const value = result(node);
+  if (isInLayout(view, context.layoutOf(value))) context.define(value, view);
+  else context.copy(view, context.output(node));
+}
+
+/** Reshape, Flatten, Squeeze, Unsqueeze, Identity: row-major order is unchanged. */
+export function lowerView(node: Node, context: LowerContext): void {
+  const value = result(node);
+  const { shape } = value.type;
+  const source = operand(node, 0);
+  if (source.type.shape.length === shape.length && source.type.shape.every((s, i) => s === shape[i])) {
+    aliasOrCopy(node, context, context.anyView(source));
+    return;
+  }
+  aliasOrCopy(node, context, reshapeView(context.view(source, 'rowMajor'), shape));
+}
+
+export function lowerTranspose(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'Transpose')) return;
+  aliasOrCopy(node, context, permuteView(context.anyView(operand(node, 0)), node.attrs.perm));
+}
+
+export function lowerConcat(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'Concat')) return;
+  const { axis } = node.attrs;
+  const out = context.output(node);
+  let at = 0;
+  for (const value of node.operands) {
+    if (!value) continue;
+    const starts = out.shape.map((_, a) => (a === axis ? at : 0));
+    if (value.type.shape.every((s) => s > 0)) {
+      context.copy(context.anyView(value), sliceView(out, starts, value.type.shape));
+    }
+    at += value.type.shape[axis] ?? 0;
+  }
+}
+
+export function lowerSlice(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'Slice')) return;
+  const { starts, sizes, steps } = node.attrs;
+  aliasOrCopy(node, context, sliceView(context.anyView(operand(node, 0)), starts, sizes, steps));
+}
+
+export function lowerSplit(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'Split')) return;
+  const { axis } = node.attrs;
+  const input = context.anyView(operand(node, 0));
+  let at = 0;
+  node.outputs.forEach((value, index) => {
+    const starts = input.shape.map((_, a) => (a === axis ? at : 0));
+    context.copy(sliceView(input, starts, value.type.shape), context.output(node, index));
+    at += value.type.shape[axis] ?? 0;
+  });
+}
+
+interface Region {
+  readonly to: number;
+  readonly from: number;
+  readonly step: number;
+  readonly count: number;
+}
+
+/** The pieces of one padded axis, each a run of input positions. */
+function padRegions(
+  mode: 'constant' | 'reflect' | 'edge' | 'wrap',
+  size: number,
+  begin: number,
+  end: number,
+): Region[] {
+  const cut = Math.max(0, -begin);
+  const inside = { to: Math.max(0, begin), from: cut, step: 1, count: size - cut - Math.max(0, -end) };
+  if (mode === 'constant') return [inside];
+  const after = inside.to + inside.count;
+  const pieces: Record<typeof mode, readonly (Region | undefined)[]> = {
+    reflect: [
+      { to: 0, from: begin, step: -1, count: begin },
+      { to: after, from: size - 2, step: -1, count: end },
+    ],
+    edge: [
+      { to: 0, from: 0, step: 0, count: begin },
+      { to: after, from: size - 1, step: 0, count: end },
+    ],
+    wrap: [
+      { to: 0, from: size - begin, step: 1, count: begin },
+      { to: after, from: 0, step: 1, count: end },
+    ],
+  };
+  return [inside, ...pieces[mode].flatMap((r) => (r && r.count > 0 ? [r] : []))];
+}
+
+export function lowerPad(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'Pad')) return;
+  const { mode, pads, value } = node.attrs;
+  const input = context.anyView(operand(node, 0));
+  const out = context.output(node);
+  const rank = out.shape.length;
+  const regions = input.shape.map((size, axis) =>
+    padRegions(mode, size, pads[axis] ?? 0, pads[rank + axis] ?? 0),
+  );
+  if (mode === 'constant') {
+    const inside = regions.map((r) => r[0] as Region);
+    context.border(
+      out,
+      inside.map((r) => r.to),
+      inside.map((r) => r.count),
+      value,
+    );
+  }
+  const choose = (axis: number, picked: readonly Region[]): void => {
+    if (axis < rank) {
+      for (const region of regions[axis] ?? []) choose(axis + 1, [...picked, region]);
+      return;
+    }
+    const shape = picked.map((r) => r.count);
+    if (shape.some((s) => s <= 0)) return;
+    const from = sliceView(
+      input,
+      picked.map((r) => r.from),
+      shape,
+      picked.map((r) => r.step),
+    );
+    context.copy(
+      from,
+      sliceView(
+        out,
+        picked.map((r) => r.to),
+        shape,
+      ),
+    );
+  };
+  choose(0, []);
+}
+
+/** [N, g·m, …] seen as [N, g, m, …], its two inner axes exchanged. */
+export function lowerChannelShuffle(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'ChannelShuffle')) return;
+  const { groups } = node.attrs;
+  const input = context.anyView(operand(node, 0));
+  const out = context.output(node);
+  const per = (input.shape[1] ?? 1) / groups;
+  const split = splitAxis(input, 1, [groups, per]);
+  const perm = split.shape.map((_, axis) => (axis === 1 ? 2 : axis === 2 ? 1 : axis));
+  context.copy(permuteView(split, perm), splitAxis(out, 1, [per, groups]));
+}
+
+export function lowerDepthToSpace(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'DepthToSpace')) return;
+  const { blocksize: b, mode } = node.attrs;
+  const input = context.anyView(operand(node, 0));
+  const out = context.output(node);
+  const channels = out.shape[1] ?? 1;
+  // both as [N, C, H, b, W, b]
+  const split = splitAxis(input, 1, mode === 'DCR' ? [b, b, channels] : [channels, b, b]);
+  const from = permuteView(split, mode === 'DCR' ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3]);
+  const rows = splitAxis(out, 3, [input.shape[3] ?? 1, b]);
+  context.copy(from, splitAxis(rows, 2, [input.shape[2] ?? 1, b]));
+}
+
+export function lowerExpand(node: Node, context: LowerContext): void {
+  const input = context.anyView(operand(node, 0));
+  const out = context.output(node);
+  context.copy({ ...input, shape: out.shape, strides: broadcastViewStrides(input, out.shape) }, out);
+}
+
+export function lowerTile(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'Tile')) return;
+  const { repeats } = node.attrs;
+  const input = context.anyView(operand(node, 0));
+  const out = context.output(node);
+  let to: View = out;
+  const shape: number[] = [];
+  const strides: number[] = [];
+  for (let axis = out.shape.length - 1; axis >= 0; axis--) {
+    to = splitAxis(to, axis, [repeats[axis] ?? 1, input.shape[axis] ?? 1]);
+    shape.unshift(repeats[axis] ?? 1, input.shape[axis] ?? 1);
+    strides.unshift(0, input.strides[axis] ?? 0);
+  }
+  context.copy({ ...input, shape, strides }, to);
+}
+
+export function lowerGather(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'Gather')) return;
+  const { axis } = node.attrs;
+  const input = context.anyView(operand(node, 0));
+  const indices = context.view(operand(node, 1), 'rowMajor');
+  const out = context.output(node);
+  const indexRank = indices.shape.length;
+  const count = indices.shape.reduce((a, b) => a * b, 1);
+  const outAxisOf = (a: number) => (a < axis ? a : a - 1 + indexRank);
+  const rest = axesByStride(input).filter((a) => a !== axis);
+  const loops = mergeLoops(
+    loopsOver(
+      input.shape,
+      [input.strides, input.shape.map((_, a) => (a === axis ? 0 : (out.strides[outAxisOf(a)] ?? 0)))],
+      rest,
+    ),
+  );
+  const size = bytesOf(input.dtype);
+  const last = loops[loops.length - 1];
+  const dense = last?.steps[0] === size && last.steps[1] === size;
+  const outputStep = indexRank === 0 ? 0 : (out.strides[axis + indexRank - 1] ?? 0);
+  context.call(
+    {
+      family: 'gather',
+      params: {
+        outer: [],
+        indices: count,
+        indexBytes: bytesOf(indices.dtype) === 8 ? 8 : 4,
+        size: input.shape[axis] ?? 1,
+        inputStep: input.strides[axis] ?? 0,
+        outputStep,
+        inner: dense ? loops.slice(0, -1) : loops,
+        bytes: dense ? last.count * size : size,
+      },
+    },
+    [input, indices, out],
+  );
+}

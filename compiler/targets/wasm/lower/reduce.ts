@@ -1,0 +1,136 @@
+/** Reductions, global pooling and softmax. */
+
+import { type Loop, mergeLoops } from '#compiler/schedule/loops.ts';
+import { axesByStride, type View } from '#compiler/schedule/view.ts';
+import { isOp, type Node, type OpName, operand } from '#ir/graph.ts';
+import type { LowerContext } from '../context.ts';
+import type { Combine, ReduceParams } from '../kernels/reduce.ts';
+
+interface Recipe {
+  readonly combine: Combine;
+  readonly before: string;
+  /** The result from the combined value; `count` elements were combined. */
+  after(count: number): string;
+}
+
+const same = (): string => 'x0';
+
+/** Reductions as map → combine → map. */
+const RECIPES = {
+  ReduceSum: { combine: 'add', before: 'x0', after: same },
+  ReduceMean: { combine: 'add', before: 'x0', after: (n) => `mul(x0, ${1 / n})` },
+  ReduceMax: { combine: 'max', before: 'x0', after: same },
+  ReduceMin: { combine: 'min', before: 'x0', after: same },
+  ReduceProd: { combine: 'mul', before: 'x0', after: same },
+  ReduceL1: { combine: 'add', before: 'abs(x0)', after: same },
+  ReduceL2: { combine: 'add', before: 'mul(x0, x0)', after: () => 'sqrt(x0)' },
+  ReduceLogSum: { combine: 'add', before: 'x0', after: () => 'log(x0)' },
+  ReduceSumSquare: { combine: 'add', before: 'mul(x0, x0)', after: same },
+} as const satisfies Partial<Record<OpName, Recipe>>;
+
+export const isReduction = (op: OpName): op is keyof typeof RECIPES => Object.hasOwn(RECIPES, op);
+
+export function lowerReduction(node: Node, context: LowerContext): void {
+  if (!isReduction(node.op)) return;
+  const { axes, keepDims } = node.attrs as { axes: readonly number[]; keepDims: boolean };
+  const rank = operand(node, 0).type.shape.length;
+  // for each input axis, the output axis that it becomes; -1 where it is reduced
+  const outAxes: number[] = [];
+  let next = 0;
+  for (let axis = 0; axis < rank; axis++) {
+    const reduced = axes.includes(axis);
+    outAxes.push(reduced ? -1 : next);
+    if (!reduced || keepDims) next++;
+  }
+  reduceInto(node, context, context.anyView(operand(node, 0)), outAxes, RECIPES[node.op]);
+}
+
+export function lowerGlobalAveragePool(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'GlobalAveragePool')) return;
+  const input = context.anyView(operand(node, 0));
+  const outAxes = input.shape.map((_, axis) => (axis < 2 ? axis : -1));
+  reduceInto(node, context, input, outAxes, RECIPES.ReduceMean);
+}
+
+/** `outAxes[i]`: the output axis of input axis i, or −1 if it is reduced. */
+function reduceInto(
+  node: Node,
+  context: LowerContext,
+  input: View,
+  outAxes: readonly number[],
+  recipe: Recipe,
+): void {
+  const out = context.output(node);
+  const epilogue = context.epilogue(node, out, 1);
+  const order = axesByStride(input);
+  const stride = (list: readonly number[], axis: number) => list[outAxes[axis] ?? -1] ?? 0;
+  const loopOf = (axis: number): Loop => ({
+    count: input.shape[axis] ?? 1,
+    steps: [
+      input.strides[axis] ?? 0,
+      stride(out.strides, axis),
+      ...epilogue.strides.map((s) => stride(s, axis)),
+    ],
+  });
+  const isReduced = (axis: number) => (outAxes[axis] ?? -1) < 0;
+  const kept = mergeLoops(order.filter((axis) => !isReduced(axis)).map(loopOf));
+  const reduced = mergeLoops(
+    order
+      .filter(isReduced)
+      .map((axis) => ({ count: input.shape[axis] ?? 1, steps: [input.strides[axis] ?? 0] })),
+  );
+  const count = reduced.reduce((n, loop) => n * loop.count, 1);
+  const lastKept = kept[kept.length - 1];
+  const lastReduced = reduced[reduced.length - 1];
+  let inner: ReduceParams['inner'] = { kind: 'none', count: 1 };
+  let keptLoops: readonly Loop[] = kept;
+  let reducedLoops: readonly Loop[] = reduced;
+  if (epilogue.kernel === null && lastKept?.steps[0] === 4 && lastKept.steps[1] === 4) {
+    inner = { kind: 'kept', count: lastKept.count };
+    keptLoops = kept.slice(0, -1);
+  } else if (lastReduced?.steps[0] === 4) {
+    inner = { kind: 'reduced', count: lastReduced.count };
+    reducedLoops = reduced.slice(0, -1);
+  }
+  context.call(
+    {
+      family: 'reduce',
+      params: {
+        combine: recipe.combine,
+        before: recipe.before,
+        after: recipe.after(count),
+        kept: keptLoops,
+        reduced: reducedLoops,
+        inner,
+        epilogue: epilogue.kernel,
+      },
+    },
+    [input, out, ...epilogue.views],
+  );
+}
+
+export function lowerSoftmax(node: Node, context: LowerContext): void {
+  if (!isOp(node, 'Softmax')) return;
+  const { axis } = node.attrs;
+  const out = context.output(node);
+  const input = context.view(operand(node, 0), context.layoutOf(node.outputs[0] ?? operand(node, 0)));
+  const others = axesByStride(out).filter((a) => a !== axis);
+  const loops = mergeLoops(
+    others.map((a) => ({ count: out.shape[a] ?? 1, steps: [input.strides[a] ?? 0, out.strides[a] ?? 0] })),
+  );
+  const last = loops[loops.length - 1];
+  const columns = last?.steps[0] === 4 && last.steps[1] === 4 ? last.count : 1;
+  context.call(
+    {
+      family: 'softmax',
+      params: {
+        outer: columns > 1 ? loops.slice(0, -1) : loops,
+        length: out.shape[axis] ?? 1,
+        inputStep: input.strides[axis] ?? 0,
+        outputStep: out.strides[axis] ?? 0,
+        columns,
+      },
+    },
+    [input, out],
+  );
+}

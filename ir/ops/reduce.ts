@@ -20,7 +20,7 @@ interface Reduction {
   finish?(folded: number, count: number, shift: number): number;
   /** Subtract the largest element first, so that exponentials stay finite. */
   readonly shifted?: true;
-  /** Does it have no value over no elements? */
+  /** Over no elements, is its value not finite? Then integers have none. */
   readonly nonEmpty?: true;
 }
 
@@ -56,8 +56,9 @@ const reduction = <const N extends keyof typeof REDUCTIONS>(name: N) =>
       if (dtype === 'bool') throw new OpError('values of bool cannot be reduced');
       checkAxes(axes, shape.length);
       const rule: Reduction = REDUCTIONS[name];
-      if (rule.nonEmpty && axes.some((axis) => shape[axis] === 0))
-        throw new OpError('there are no elements to reduce');
+      if (rule.nonEmpty && dtype !== 'f32' && axes.some((axis) => shape[axis] === 0)) {
+        throw new OpError(`there are no elements to reduce, and ${dtype} has no value for that`);
+      }
       return [{ dtype, shape: reducedShape(shape, axes, keepDims) }];
     },
     cost: ({ inputs }) => ({ macs: 0, otherOps: elementCount(inputType({ inputs }, 0).shape) }),

@@ -1,6 +1,14 @@
 /** The named pipelines. Each step says why it stands where it stands. */
+import { foldConstants } from './canonicalize/fold-constants.ts';
+import { mergeCommonSubexpressions } from './canonicalize/merge-common-subexpressions.ts';
+import { mergeViews } from './canonicalize/merge-views.ts';
+import { recogniseChannelShuffle } from './canonicalize/recognise-channel-shuffle.ts';
+import { recogniseGlobalAveragePool } from './canonicalize/recognise-global-average-pool.ts';
 import { removeDeadValues } from './canonicalize/remove-dead-values.ts';
+import { removeIdentities } from './canonicalize/remove-identities.ts';
 import { expandBatchNorm } from './fuse/expand-batch-norm.ts';
+import { foldPadIntoConv } from './fuse/fold-pad-into-conv.ts';
+import { foldPadIntoPool } from './fuse/fold-pad-into-pool.ts';
 import { fuseActivation } from './fuse/fuse-activation.ts';
 import { fuseBatchNormBeforeConv } from './fuse/fuse-batch-norm-before-conv.ts';
 import { fuseBatchNormIntoConv } from './fuse/fuse-batch-norm-into-conv.ts';
@@ -16,12 +24,35 @@ export const graphPipeline: Pipeline = {
   steps: [
     { pass: removeDeadValues, because: 'a reader that is dead must not stand in the way of a fusion' },
     {
+      pass: foldConstants,
+      because: 'all below ask for constants, which models compute from shapes and weights',
+    },
+    { pass: removeIdentities, because: 'what does nothing must not stand between a layer and what it takes' },
+    { pass: recogniseChannelShuffle, because: 'merging views would take its spelling apart' },
+    { pass: recogniseGlobalAveragePool, because: 'it may leave a reshape for the next step' },
+    {
+      repeat: [
+        { pass: mergeViews, because: 'chains of reshapes and transposes become one' },
+        { pass: removeIdentities, because: 'which may do nothing at all' },
+      ],
+      because: 'what is removed can bring two views together',
+    },
+    {
+      pass: mergeCommonSubexpressions,
+      because: 'one spelling is left of each; a reader less is a fusion more',
+    },
+    {
+      pass: foldPadIntoConv,
+      because: 'a shift before a layer folds only if it has no padding, which shows now',
+    },
+    { pass: foldPadIntoPool, because: 'a Pad that a layer shares with a pool has fewer readers then' },
+    {
       pass: fuseBatchNormIntoConv,
-      because: 'the layer before can take scale and shift always, so it goes first',
+      because: 'the layer before can take scale and shift always: it goes first',
     },
     {
       pass: fuseBatchNormBeforeConv,
-      because: 'what has no layer before it may still have an unpadded one after it',
+      because: 'what has no layer before it may have an unpadded one after it',
     },
     { pass: expandBatchNorm, because: 'the rest becomes Mul and Add, which the steps below can take apart' },
     {
@@ -29,8 +60,11 @@ export const graphPipeline: Pipeline = {
         { pass: fuseScaleIntoConv, because: 'a scale goes into the weights' },
         { pass: fuseBiasIntoConv, because: 'a shift goes into the bias' },
       ],
-      because: 'scales and shifts alternate, and each can be folded only when it touches the layer',
+      because: 'scales and shifts alternate, and each folds only where it touches the layer',
     },
+    { pass: foldConstants, because: 'batch norms with computed parameters are ops on them now' },
+    { pass: removeIdentities, because: 'a scale of 1 or a shift of 0 may be left of a batch norm' },
+    { pass: mergeCommonSubexpressions, because: 'new weights and biases may be equal' },
   ],
 };
 

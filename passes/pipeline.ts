@@ -75,12 +75,13 @@ export const lowerPipeline: Pipeline = {
     { pass: removeDeadValues, because: 'a reader that is dead must not stand in the way of a fusion' },
     {
       repeat: [
+        { pass: fuseActivation, because: 'it needs no operand, so it is free' },
+        { pass: fuseResidual, because: 'the activation before the sum must be in the epilogue already' },
         {
           pass: fuseElementwise,
-          because: 'x·sigmoid(x) reads a layer once only when its parts are one node',
+          because:
+            'a layer takes each term of a sum as it comes, which keeps few tensors alive; this takes the rest',
         },
-        { pass: fuseActivation, because: 'needs no operand, so it is free' },
-        { pass: fuseResidual, because: 'the activation before the sum must be in the epilogue already' },
       ],
       because: 'each fusion can leave a node with a single reader that had two',
     },

@@ -1,7 +1,8 @@
 /**
  * Before      ReduceMean(x, spatial axes), with the axes kept or dropped; AveragePool whose one window is all of x
  * After       GlobalAveragePool(x), followed by a Reshape where the axes are dropped
- * Conditions  x [N, C, …] f32 with all of its spatial axes reduced; a pooling window without padding
+ * Conditions  x [N, C, …] f32 with all of its spatial axes reduced; of rank 4 at least, as the mean over the last axis of
+ *             [N, T, C] is a step of a layer normalisation; a pooling window without padding
  */
 import { type Node, operand, result, type Value } from '#ir/graph.ts';
 import { sameShape } from '#ir/types.ts';
@@ -21,7 +22,7 @@ const fromMean = defineRule({
     const node = match.node(reduce);
     const rank = x.type.shape.length;
     const axes = [...node.attrs.axes].sort((a, b) => a - b);
-    const spatial = rank > 2 && axes.length === rank - 2 && axes.every((axis, i) => axis === i + 2);
+    const spatial = rank > 3 && axes.length === rank - 2 && axes.every((axis, i) => axis === i + 2);
     return spatial && x.type.dtype === 'f32' ? { x, node: node as Node } : undefined;
   },
   rewrite({ x, node }, graph) {

@@ -5,6 +5,7 @@ import {
   type Graph,
   type Node,
   opDef,
+  operand,
   ownInputs,
   producer,
   result,
@@ -13,7 +14,7 @@ import {
 } from '#ir/graph.ts';
 import { simplify } from '#ir/simplify.ts';
 import { elementCount, sameShape } from '#ir/types.ts';
-import { otherReader, supersede } from '../edit.ts';
+import { otherReader, soleUser, supersede } from '../edit.ts';
 import { type No, no } from '../pattern.ts';
 
 /** Beyond these an epilogue is no longer cheap beside its anchor, and would be awkward for kernels. */
@@ -26,8 +27,8 @@ export const takesEpilogue = (node: Node): boolean => opDef(node.op).traits.epil
 export interface Fusion {
   /** The node whose epilogue grows. */
   readonly anchor: Node;
-  /** The node that goes. */
-  readonly node: Node;
+  /** The node whose place the anchor takes; the anchor itself where an operand of its epilogue is drawn in. */
+  readonly replaced: Node;
   readonly expr: Expr;
   readonly operands: readonly Value[];
 }
@@ -80,20 +81,59 @@ export function planFusion(graph: Graph, node: Node, anchor: Node): Fusion | No 
   if (!sameShape(fused.type.shape, result(node).type.shape)) {
     return no(`the result of "${node.name}" is larger than that of "${anchor.name}"`);
   }
-  const operands = epilogueOperands(anchor).flatMap((v) => (v ? [v] : []));
+  const merged = new Epilogue(epilogueOperands(anchor));
   const before = anchor.epilogue ?? arg(0);
-  const place = (value: Value | undefined): Expr => {
-    if (!value || value === fused) return before;
+  const expr = substitute(nodeExpr(node), (slot) => {
+    const value = node.operands[slot];
+    return !value || value === fused ? before : merged.term(value);
+  });
+  return merged.finish(anchor, node, expr);
+}
+
+/**
+ * The fusion of elementwise `node` into the epilogue that reads its result, where the anchor of that epilogue is its
+ * only reader and as large; undefined where this is not so.
+ */
+export function planInline(graph: Graph, node: Node): Fusion | No | undefined {
+  const value = result(node);
+  const anchor = soleUser(graph, value);
+  if (!anchor?.epilogue || isElementwise(anchor) || ownInputs(anchor).includes(value)) return undefined;
+  if (!sameShape(value.type.shape, result(anchor).type.shape)) return undefined;
+  if (node.operands.some((v) => v?.type.dtype !== 'f32')) return undefined;
+  const merged = new Epilogue([]);
+  const inner = substitute(nodeExpr(node), (slot) => merged.term(operand(node, slot)));
+  const expr = substitute(anchor.epilogue, (i) => {
+    const read = anchor.operands[anchor.arity + i - 1];
+    if (i === 0 || !read) return arg(0);
+    return read === value ? inner : merged.term(read);
+  });
+  return merged.finish(anchor, anchor, expr);
+}
+
+/** An epilogue in the making: its extra operands, each once. */
+class Epilogue {
+  readonly #operands: Value[];
+
+  constructor(operands: readonly (Value | undefined)[]) {
+    this.#operands = operands.flatMap((v) => (v ? [v] : []));
+  }
+
+  /** What stands for a value: the number that it is, or an argument. */
+  term(value: Value): Expr {
     const number = scalarOf(value);
     if (number !== undefined) return constant(number);
-    if (!operands.includes(value)) operands.push(value);
-    return arg(operands.indexOf(value) + 1);
-  };
-  const expr = simplify(substitute(nodeExpr(node), (slot) => place(node.operands[slot])));
-  if (operationCount(expr) > MOST_OPERATIONS)
-    return no(`the epilogue would have ${operationCount(expr)} operations`);
-  if (operands.length > MOST_OPERANDS) return no(`the epilogue would have ${operands.length} operands`);
-  return { anchor, node, expr, operands };
+    if (!this.#operands.includes(value)) this.#operands.push(value);
+    return arg(this.#operands.indexOf(value) + 1);
+  }
+
+  finish(anchor: Node, replaced: Node, e: Expr): Fusion | No {
+    const expr = simplify(e);
+    const operations = operationCount(expr);
+    if (operations > MOST_OPERATIONS) return no(`the epilogue would have ${operations} operations`);
+    const operands = this.#operands;
+    if (operands.length > MOST_OPERANDS) return no(`the epilogue would have ${operands.length} operands`);
+    return { anchor, replaced, expr, operands };
+  }
 }
 
 const secondOutput = (graph: Graph, anchor: Node): string | undefined => {
@@ -102,10 +142,10 @@ const secondOutput = (graph: Graph, anchor: Node): string | undefined => {
 };
 
 /** Carries a fusion out; the anchor's result takes the name of the one that goes. */
-export function fuse({ anchor, node, expr, operands }: Fusion, graph: Graph): void {
+export function fuse({ anchor, replaced, expr, operands }: Fusion, graph: Graph): void {
   const fused = graph.addNode(anchor.op, ownInputs(anchor), anchor.attrs as never, {
     name: anchor.name,
     epilogue: { expr, operands },
   });
-  supersede(graph, result(node), result(fused));
+  supersede(graph, result(replaced), result(fused));
 }

@@ -77,7 +77,7 @@ export const auditSchema = z.strictObject({
   model: z.string(),
   conventions: z.record(z.string(), z.string()),
   inputs: z.array(tensorSchema.extend({ symbols: z.array(z.string().nullable()) })),
-  outputs: z.array(tensorSchema),
+  outputs: z.array(tensorSchema.extend({ value: z.string().describe('the name of the activation') })),
   dims: z.array(
     z.strictObject({
       symbol: z.string(),

@@ -67,7 +67,7 @@ export function audit(model: AuditModel, options: AuditOptions = {}): AuditRepor
     model: options.name ?? graph.name,
     conventions: { ...COST_CONVENTIONS, ...CONVENTIONS },
     inputs: graph.inputs.map((v) => ({ ...tensorOf(v), symbols: symbolsOf(v, specialised.dims) })),
-    outputs: graph.outputs.map(({ name, value }) => ({ ...tensorOf(value), name })),
+    outputs: graph.outputs.map(({ name, value }) => ({ ...tensorOf(value), name, value: value.name })),
     dims: dimensionsOf(specialised.dims, examples),
     totals: totalsOf(facts, symbolicMacs(model, options.dims ?? {}, specialised, examples), examples),
     byKind: kindsOf(layers, facts),

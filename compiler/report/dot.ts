@@ -53,7 +53,7 @@ function arrange(report: AuditReport, every: boolean): { boxes: readonly Box[]; 
   for (const layer of report.layers) {
     for (const name of layer.inputs) readers.set(name, (readers.get(name) ?? 0) + 1);
   }
-  for (const { name } of report.outputs) readers.set(name, (readers.get(name) ?? 0) + 1);
+  for (const { value } of report.outputs) readers.set(value, (readers.get(value) ?? 0) + 1);
   const boxes: Box[] = [];
   const home = new Map<string, { node: string; box?: Box; shape: readonly number[] }>();
   report.inputs.forEach((v, i) => {
@@ -84,7 +84,7 @@ function arrange(report: AuditReport, every: boolean): { boxes: readonly Box[]; 
     for (const v of layer.outputs) home.set(v.name, { node: `n${box.id}`, box, shape: v.shape });
   }
   report.outputs.forEach((v, i) => {
-    connect(v.name, `out${i}`);
+    connect(v.value, `out${i}`);
   });
   return { boxes, edges };
 }

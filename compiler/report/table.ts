@@ -53,7 +53,7 @@ function summaryBlock(report: AuditReport, c: Colours, width: number): string {
     { title: '', align: 'left' },
     { title: '', align: 'right', paint: c.bold },
     { title: '', align: 'right', paint: c.cyan },
-    { title: '', align: 'left', paint: c.dim, shrink: 20 },
+    { title: '', align: 'left', paint: c.dim, shrink: 20, drop: 1 },
   ];
   const lines = summary(report).map((l) => [l.label, l.value, l.rounded, l.note]);
   return renderColumns(columns, lines, { width, header: false });
@@ -65,7 +65,7 @@ function kindsBlock(report: AuditReport, c: Colours, width: number): string {
     { title: 'layers', align: 'right' },
     { title: 'MACs', align: 'right' },
     { title: 'share', align: 'right' },
-    { title: '', align: 'left', paint: c.cyan },
+    { title: '', align: 'left', paint: c.cyan, drop: 1 },
     { title: 'parameters', align: 'right' },
   ];
   const kinds = report.byKind.filter((k) => k.macs !== 0 || k.parameters > 0);
@@ -88,8 +88,8 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
   const largest = Math.max(0, ...weighty.map((l) => l.macsShare ?? 0));
   const columns: Column[] = [
     { title: 'layer', align: 'left', shrink: 14, cut: 'start' },
-    { title: 'kind', align: 'left', shrink: 12 },
-    { title: 'output', align: 'right' },
+    { title: 'kind', align: 'left', shrink: 9 },
+    { title: 'output', align: 'right', drop: 5 },
     { title: 'MACs', align: 'right' },
     { title: 'share', align: 'right' },
     { title: '', align: 'left', paint: c.cyan, drop: 2 },

@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import {
+  type AuditModel,
+  audit,
+  type Dimensions,
+  type OpenDimension,
+  type SpecialisedModel,
+} from '#compiler/audit.ts';
+import { auditSchema } from '#compiler/audit-schema.ts';
+import { importOnnx } from '#compiler/import/onnx/index.ts';
+import { Builder } from '#ir/builder.ts';
+import { CompileError, type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';
+import type { Shape } from '#ir/types.ts';
+import { absent } from '../passes/analysis/networks.ts';
+import { collectionFile, withModels } from '../support/collection.ts';
+import { info, node, onnxModel, stored } from '../support/onnx.ts';
+
+const report = (model: AuditModel, dims = {}) => {
+  const result = audit(model, { dims });
+  expect(auditSchema.parse(structuredClone(result))).toEqual(result);
+  return result;
+};
+
+/** Two convs, the second with a stride, and a dense layer if `dense`, over an input of the given shape. */
+function network([n = 1, c = 1, h = 1, w = 1]: Shape, stride = 1) {
+  const b = new Builder('small');
+  const x = b.input('image', [n, c, h, w]);
+  const first = b.conv(x, b.constant('w', absent([8, c, 3, 3])), {
+    pads: [1, 1, 1, 1],
+    name: '/body/body.0/conv/Conv',
+  });
+  const second = b.conv(b.relu(first), b.constant('w', absent([8, 1, 3, 3])), {
+    group: 8,
+    strides: [stride, stride],
+  });
+  b.output('y', second);
+  return b.graph;
+}
+
+/** A model whose image has the open dimensions that `shape` names; like the importer it takes a batch as 1. */
+function open(shape: readonly (number | string)[], stride = 1): (given: Dimensions) => SpecialisedModel {
+  return (given) => {
+    const dims: OpenDimension[] = [];
+    const missing: Diagnostic[] = [];
+    const sizes = shape.map((dim, axis) => {
+      if (typeof dim === 'number') return dim;
+      const size = given[dim] ?? (axis === 0 ? 1 : undefined);
+      if (size === undefined) {
+        const message = `axis ${axis} of input "image", "${dim}", has no size`;
+        const hint = `give it with --dim ${dim}=SIZE or --shape image=1x3xHxW`;
+        missing.push(diagnostic('dimension-missing', 'image', message, hint));
+        return 1;
+      }
+      dims.push({ input: 'image', axis, symbol: dim, size, assumed: given[dim] === undefined });
+      return size;
+    });
+    if (missing.length > 0) throw new CompileError(missing);
+    return {
+      graph: network(sizes, stride),
+      diagnostics: [diagnostic('batch-assumed', 'image', 'taken as 1')],
+      dims,
+    };
+  };
+}
+
+// 10·10 outputs × 3·9 × 8, and 8·8 outputs × 9 × 8
+const MACS = 100 * 27 * 8 + 64 * 9 * 8;
+
+test('a graph: totals, layers, kinds', () => {
+  const r = report(network([1, 3, 10, 10]));
+  expect(r.totals).toMatchObject({ macs: MACS, macsExpr: String(MACS), flops: 2 * MACS, parameters: 288 });
+  expect(r.layers.map((l) => [l.op, l.kind, l.module])).toEqual([
+    ['Conv', 'standard', 'body.0.conv'],
+    ['Relu', 'Relu', ''],
+    ['Conv', 'depthwise', ''],
+  ]);
+  expect(r.layers[2]).toMatchObject({
+    macs: 64 * 72,
+    outputShape: [1, 8, 8, 8],
+    receptiveField: [
+      { size: 5, stride: 1, padding: 1, period: 1 },
+      { size: 5, stride: 1, padding: 1, period: 1 },
+    ],
+  });
+  expect(r.byKind.map((k) => [k.kind, k.layers, k.macs])).toEqual([
+    ['standard', 1, 21_600],
+    ['depthwise', 1, 4_608],
+    ['Relu', 1, 0],
+  ]);
+  expect(r.layers.reduce((sum, l) => sum + (l.macsShare ?? 0), 0)).toBeCloseTo(1, 12);
+});
+
+describe('open dimensions', () => {
+  test('a batch counts as 1, and the MACs are a polynomial in it', () => {
+    const r = report(open(['batch', 3, 10, 10]));
+    expect(r.totals).toMatchObject({ macs: MACS, macsExpr: `${MACS}·batch` });
+    expect(r.dims).toEqual([{ symbol: 'batch', size: 1, source: 'batch' }]);
+    expect(r.inputs[0]?.symbols).toEqual(['batch', null, null, null]);
+    expect(r.diagnostics.map((d) => d.code)).toEqual(['batch-assumed']);
+  });
+
+  test('a batch that is given', () => {
+    const r = report(open(['batch', 3, 10, 10]), { batch: 4 });
+    expect(r.totals).toMatchObject({ macs: 4 * MACS, macsExpr: String(4 * MACS) });
+    expect(r.dims).toEqual([{ symbol: 'batch', size: 4, source: 'given' }]);
+  });
+
+  test('another dimension that is not given: no number, but a polynomial', () => {
+    const r = report(open(['N', 3, 'H', 'W']));
+    expect(r.totals.macs).toBeNull();
+    expect(r.totals.macsReason).toBe('H, W not given');
+    // 216·H·W + 72·(H − 2)·(W − 2), for each image
+    expect(r.totals.macsExpr).toBe('288·N·H·W − 144·N·H − 144·N·W + 288·N');
+    expect(r.totals).toMatchObject({ flops: null, peakActivationBytes: null, parameters: 288 });
+    expect(r.layers.every((l) => l.macs === null && l.bytesRead === null)).toBe(true);
+    expect(r.layers[2]?.receptiveField).toMatchObject([{ size: 5 }, { size: 5 }]);
+    expect(r.dims.map((d) => d.source)).toEqual(['batch', 'example', 'example']);
+  });
+
+  test('strided layers round: there is no polynomial, and the reason names a size', () => {
+    const r = report(open(['N', 3, 'H', 10], 2));
+    expect(r.totals.macsExpr).toBeNull();
+    expect(r.totals.macsExprReason).toContain('N = 1, H = 225');
+  });
+
+  test('a channel count that is not given is an error', () => {
+    expect(() => audit(open([1, 'C', 10, 10]))).toThrow(CompileError);
+  });
+
+  test('a model that only takes some sizes has no polynomial', () => {
+    const fussy: AuditModel = (dims) => {
+      if ((dims.batch ?? 1) > 2) fail('shape-mismatch', 'Reshape_3', '3 does not divide');
+      return open(['batch', 3, 10, 10])(dims);
+    };
+    const { totals } = report(fussy);
+    expect(totals).toMatchObject({ macs: MACS, macsExpr: null });
+    expect(totals.macsExprReason).toBe('the model does not accept batch = 3: 3 does not divide');
+  });
+});
+
+withModels.describe('imported models', () => {
+  test('mnist-vgg: MACs in terms of the batch', () => {
+    const bytes = readFileSync(collectionFile('models/mnist-vgg.onnx'));
+    const r = report((dims) => importOnnx(bytes, { dims }));
+    // 28²·(1 + 32)·9·32 + 14²·(32 + 64)·9·64 + 7²·(64 + 128)·9·128 + 128·10
+    expect(r.totals).toMatchObject({ macs: 29_128_448, macsExpr: '29128448·batch', parameters: 287_722 });
+  });
+});
+
+test('the importer’s message for an open dimension is understood', () => {
+  const bytes = onnxModel({
+    nodes: [node('Conv', ['x', 'w'], ['y'])],
+    inputs: [info('x', ['batch', 3, 'height', null])],
+    initializers: [stored('w', [4, 3, 3, 3], new Float32Array(108))],
+  });
+  const { totals, dims } = report((given) => importOnnx(bytes, { dims: given }));
+  expect(totals.macsExpr).toBe('108·batch·height·x.3 − 216·batch·height − 216·batch·x.3 + 432·batch');
+  expect(dims.map((d) => d.symbol)).toEqual(['batch', 'height', 'x.3']);
+  const sized = report((given) => importOnnx(bytes, { dims: { batch: 2, height: 10, 'x.3': 12, ...given } }));
+  expect(sized.totals.macs).toBe(2 * 108 * 8 * 10);
+});

@@ -10,7 +10,11 @@ export const windowField = (spatial: readonly PositionMap[]): AxisField[] => [
   ...spatial.map((map, i) => axisField(i + 2, map)),
 ];
 
-export const axisField = (axis: number, map: PositionMap = IDENTITY_MAP): AxisField => ({ kind: 'axis', axis, map });
+export const axisField = (axis: number, map: PositionMap = IDENTITY_MAP): AxisField => ({
+  kind: 'axis',
+  axis,
+  map,
+});
 
 /** Field of an op whose output element depends on the input element at the same (broadcast) position. */
 export const broadcastField = (from: Shape, to: Shape): AxisField[] =>

@@ -1,5 +1,13 @@
 import { attr } from '../attrs.ts';
-import { type AxisField, defineOp, type EvalContext, inputData, inputType, OpError, outputType } from '../op.ts';
+import {
+  type AxisField,
+  defineOp,
+  type EvalContext,
+  inputData,
+  inputType,
+  OpError,
+  outputType,
+} from '../op.ts';
 import { elementCount, product, type Shape, type TensorType } from '../types.ts';
 import {
   outputSize,
@@ -55,7 +63,8 @@ function checkConv(
   ] as const) {
     if (list.length !== length) throw new OpError(`${name} has ${list.length} entries, not ${length}`);
   }
-  if ([...attrs.strides, ...attrs.dilations].some((v) => v < 1)) throw new OpError('strides and dilations must be ≥ 1');
+  if ([...attrs.strides, ...attrs.dilations].some((v) => v < 1))
+    throw new OpError('strides and dilations must be ≥ 1');
   if (attrs.group < 1) throw new OpError(`group is ${attrs.group}`);
   if (bias && elementCount(bias.shape) !== outputChannels) {
     throw new OpError(`bias has ${elementCount(bias.shape)} elements for ${outputChannels} output channels`);
@@ -92,9 +101,16 @@ export const Conv = defineOp({
         `weight [${w.shape.join(',')}] with group ${attrs.group} takes ${(w.shape[1] ?? 0) * attrs.group} input channels; the input has ${cin}`,
       );
     }
-    if (channels % attrs.group !== 0) throw new OpError(`group ${attrs.group} does not divide ${channels} output channels`);
+    if (channels % attrs.group !== 0)
+      throw new OpError(`group ${attrs.group} does not divide ${channels} output channels`);
     const axes = windowAxes(convWindow(attrs, w.shape));
-    return [withSpatial(x, channels, axes.map((axis, i) => outputSize(axis, x.shape[i + 2] ?? 0)))];
+    return [
+      withSpatial(
+        x,
+        channels,
+        axes.map((axis, i) => outputSize(axis, x.shape[i + 2] ?? 0)),
+      ),
+    ];
   },
   /** Output elements × (Cin/group) × taps; products with padding count. */
   cost({ inputs, outputs }) {
@@ -150,6 +166,15 @@ function convElement(context: EvalContext<ConvAttrs>): (index: number) => number
     const x0 = ox * sW - pW;
     const base = (n * cin + Math.floor(oc / coutPerGroup) * perGroup) * plane;
     let sum = bias ? (bias[oc] ?? 0) : 0;
+    // pointwise: no tap loops around a single product
+    if (taps === 1) {
+      if (z0 < 0 || z0 >= inD || y0 < 0 || y0 >= inH || x0 < 0 || x0 >= inW) return sum;
+      const at = base + (z0 * inH + y0) * inW + x0;
+      for (let c = 0; c < perGroup; c++) {
+        sum += (data[at + c * plane] as number) * (weight[oc * perGroup + c] as number);
+      }
+      return sum;
+    }
     for (let c = 0; c < perGroup; c++) {
       const channel = base + c * plane;
       const filter = (oc * perGroup + c) * taps;
@@ -189,8 +214,10 @@ export const ConvTranspose = defineOp({
     const channels = (inputs[1]?.shape[1] ?? 0) * attrs.group;
     const { x, w } = checkConv(attrs, inputs, channels);
     const cin = x.shape[1] ?? 0;
-    if (w.shape[0] !== cin) throw new OpError(`weight takes ${w.shape[0]} input channels; the input has ${cin}`);
-    if (cin % attrs.group !== 0) throw new OpError(`group ${attrs.group} does not divide ${cin} input channels`);
+    if (w.shape[0] !== cin)
+      throw new OpError(`weight takes ${w.shape[0]} input channels; the input has ${cin}`);
+    if (cin % attrs.group !== 0)
+      throw new OpError(`group ${attrs.group} does not divide ${cin} input channels`);
     const axes = windowAxes(convWindow(attrs, w.shape));
     const spatial = axes.map((axis, i) =>
       transposedOutputSize(axis, x.shape[i + 2] ?? 0, attrs.outputPadding[i] ?? 0),

@@ -1,6 +1,23 @@
 import { type AttrSchema, type AttrsOf, attr } from '../attrs.ts';
-import { arg, binary, compileExpr, type Expr, evaluateInteger, operationCount, select, unary } from '../expr.ts';
-import { defineOp, type EvalContext, type InputSpec, inputData, inputType, OpError, outputType } from '../op.ts';
+import {
+  arg,
+  binary,
+  compileExpr,
+  type Expr,
+  evaluateInteger,
+  operationCount,
+  select,
+  unary,
+} from '../expr.ts';
+import {
+  defineOp,
+  type EvalContext,
+  type InputSpec,
+  inputData,
+  inputType,
+  OpError,
+  outputType,
+} from '../op.ts';
 import { allocate, read, type TensorData, write } from '../tensor.ts';
 import {
   broadcastShapes,
@@ -9,8 +26,8 @@ import {
   elementCount,
   formatShape,
   isInteger,
-  sameShape,
   type Shape,
+  sameShape,
   type TensorType,
 } from '../types.ts';
 import { broadcastField } from './common.ts';
@@ -44,7 +61,8 @@ function elementwise<const N extends string, const S extends AttrSchema>(
     infer({ inputs }) {
       const types = inputs.map((_, i) => inputType({ inputs }, i));
       const shape = broadcastShapes(...types.map((t) => t.shape));
-      if (!shape) throw new OpError(`shapes ${types.map((t) => formatShape(t.shape)).join(' and ')} do not broadcast`);
+      if (!shape)
+        throw new OpError(`shapes ${types.map((t) => formatShape(t.shape)).join(' and ')} do not broadcast`);
       return [{ dtype: options.result?.(types) ?? inputType({ inputs }, 0).dtype, shape }];
     },
     cost({ attrs: given, inputs, outputs }) {
@@ -54,7 +72,10 @@ function elementwise<const N extends string, const S extends AttrSchema>(
     field: ({ inputs, outputs }, _output, input) =>
       broadcastField(inputType({ inputs }, input).shape, outputType({ outputs }).shape),
     expression,
-    reference: { kind: 'whole', evaluate: (context) => [evaluateExpr(expression(context.attrs, context.data.length), context)] },
+    reference: {
+      kind: 'whole',
+      evaluate: (context) => [evaluateExpr(expression(context.attrs, context.data.length), context)],
+    },
   });
 }
 
@@ -69,7 +90,14 @@ export function evaluateExpr(e: Expr, context: EvalContext<unknown>): TensorData
   const next = operands.map(({ type }) => broadcastIndex(type.shape, out.shape));
   if (operands.some(({ type }) => isInteger(type.dtype))) {
     for (let i = 0; i < result.length; i++) {
-      write(result, i, evaluateInteger(e, operands.map(({ data }, k) => BigInt(read64(data, next[k]?.(i) ?? i)))));
+      write(
+        result,
+        i,
+        evaluateInteger(
+          e,
+          operands.map(({ data }, k) => BigInt(read64(data, next[k]?.(i) ?? i))),
+        ),
+      );
     }
     return result;
   }
@@ -113,8 +141,11 @@ const AFFINE_XY: readonly InputSpec[] = [
   { name: 'y', role: 'affine' },
 ];
 
-const unaryOp = <const N extends string, const S extends AttrSchema>(name: N, attrs: S, e: (attrs: AttrsOf<S>) => Expr) =>
-  elementwise(name, attrs, e, { inputs: DATA_X });
+const unaryOp = <const N extends string, const S extends AttrSchema>(
+  name: N,
+  attrs: S,
+  e: (attrs: AttrsOf<S>) => Expr,
+) => elementwise(name, attrs, e, { inputs: DATA_X });
 const binaryOp = <const N extends string>(name: N, e: Expr, options: Partial<ElementwiseOptions> = {}) =>
   elementwise(name, {}, () => e, { inputs: DATA_XY, ...options });
 const comparison = <const N extends string>(name: N, e: Expr) => binaryOp(name, e, { result: () => 'bool' });
@@ -135,8 +166,10 @@ export const ACTIVATIONS = {
   LeakyRelu: unaryOp('LeakyRelu', { alpha: attr.float(0.01) }, (a) =>
     select(binary('lt', x, 0), binary('mul', x, a.alpha), x),
   ),
-  Clip: unaryOp('Clip', { min: attr.float(Number.NEGATIVE_INFINITY), max: attr.float(Number.POSITIVE_INFINITY) }, (a) =>
-    clamp(x, a.min, a.max),
+  Clip: unaryOp(
+    'Clip',
+    { min: attr.float(Number.NEGATIVE_INFINITY), max: attr.float(Number.POSITIVE_INFINITY) },
+    (a) => clamp(x, a.min, a.max),
   ),
   Sigmoid: unaryOp('Sigmoid', {}, () => sigmoid(x)),
   HardSigmoid: unaryOp('HardSigmoid', { alpha: attr.float(0.2), beta: attr.float(0.5) }, (a) =>

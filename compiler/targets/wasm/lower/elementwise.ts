@@ -2,8 +2,18 @@
 
 import { loopsOver, mergeLoops, splitInnermost } from '#compiler/schedule/loops.ts';
 import { axesByStride, broadcastViewStrides, type View } from '#compiler/schedule/view.ts';
-import { arg, type Expr, formatExpr, substitute } from '#ir/expr.ts';
-import { epilogueOperands, isOp, type Node, opDef, operand, ownInputs, type Value } from '#ir/graph.ts';
+import { InternalError } from '#ir/diagnostics.ts';
+import { arg, constant, type Expr, formatExpr, substitute } from '#ir/expr.ts';
+import {
+  epilogueOperands,
+  isOp,
+  type Node,
+  opDef,
+  operand,
+  ownInputs,
+  tensorOf,
+  type Value,
+} from '#ir/graph.ts';
 import { f32 } from '#ir/tensor.ts';
 import type { LowerContext } from '../context.ts';
 import { constantFloats } from './conv.ts';
@@ -15,10 +25,22 @@ export function nodeExpression(node: Node): Expr | undefined {
   return substitute(node.epilogue, (i) => (i === 0 ? own : arg(node.arity + i - 1)));
 }
 
-export function lowerElementwise(node: Node, context: LowerContext): void {
+/** The expression with single-element constants written into it, and the operands that are left. */
+export function elementwiseParts(node: Node): { expr: Expr; operands: Value[] } {
   const expr = nodeExpression(node);
-  if (!expr) throw new RangeError(`${node.op} has no expression`);
-  const operands = [...ownInputs(node), ...epilogueOperands(node)].flatMap((v) => (v ? [v] : []));
+  if (!expr) throw new InternalError(`${node.op} has no expression`);
+  const operands: Value[] = [];
+  const terms = [...ownInputs(node), ...epilogueOperands(node)].map((value): Expr => {
+    const data = tensorOf(value)?.data;
+    if (data?.length === 1) return constant(Number(data[0]));
+    if (value) operands.push(value);
+    return arg(operands.length - 1);
+  });
+  return { expr: substitute(expr, (i) => terms[i] ?? arg(i)), operands };
+}
+
+export function lowerElementwise(node: Node, context: LowerContext): void {
+  const { expr, operands } = elementwiseParts(node);
   const out = context.output(node);
   emitMap(
     context,

@@ -3,7 +3,7 @@ import { isOp, type Node, type OpName, opDef, operand, tensorOf } from '#ir/grap
 import type { LowerContext } from '../context.ts';
 import { unsupportedFunction } from '../simd-expr.ts';
 import { lowerConv, lowerConvTranspose } from './conv.ts';
-import { lowerBatchNormalization, lowerElementwise, nodeExpression } from './elementwise.ts';
+import { elementwiseParts, lowerBatchNormalization, lowerElementwise } from './elementwise.ts';
 import {
   lowerChannelShuffle,
   lowerConcat,
@@ -48,8 +48,7 @@ const constants =
   };
 
 const expression = (node: Node): string | undefined => {
-  const e = nodeExpression(node);
-  const missing = e ? unsupportedFunction(e) : undefined;
+  const missing = unsupportedFunction(elementwiseParts(node).expr);
   return missing ? `no vector code for ${missing}` : floats(node);
 };
 

@@ -1,0 +1,106 @@
+/**
+ * Runs a compiled program node by node and reads values out of its memory: for the compile-time check, for intermediate
+ * tensors and for finding the first layer that differs.
+ */
+import { CompileError, diagnostic, InternalError } from '#ir/diagnostics.ts';
+import type { Value } from '#ir/graph.ts';
+import { allocate, bytesOfData, type Tensor, viewBytes } from '#ir/tensor.ts';
+import { bytesOf, elementCount, formatType, sameType } from '#ir/types.ts';
+import type { NodeStep, Placement, Port } from '../schedule/program.ts';
+import { emitModule, type MemoryMap, type WasmProgram } from '../targets/wasm/index.ts';
+
+/** A program loaded into an instance of its own. */
+export class Stepper {
+  readonly program: WasmProgram;
+  readonly #memory: Uint8Array;
+  readonly #map: MemoryMap;
+  readonly #step: (index: number) => void;
+
+  private constructor(program: WasmProgram, map: MemoryMap, instance: WebAssembly.Instance) {
+    const { memory, step } = instance.exports;
+    if (!(memory instanceof WebAssembly.Memory) || typeof step !== 'function') {
+      throw new InternalError('the checking module lacks its exports');
+    }
+    this.program = program;
+    this.#map = map;
+    this.#memory = new Uint8Array(memory.buffer);
+    this.#step = step as (index: number) => void;
+    this.#memory.set(program.constants, map.constants);
+  }
+
+  static async load(program: WasmProgram): Promise<Stepper> {
+    const { bytes, memory } = emitModule(program, { steps: true });
+    const { instance } = await WebAssembly.instantiate(bytes, {});
+    return new Stepper(program, memory, instance);
+  }
+
+  /** Writes the inputs, by name. @throws CompileError for one that is missing or ill-typed. */
+  setInputs(inputs: ReadonlyMap<string, Tensor>): void {
+    for (const port of this.program.inputs) {
+      const tensor = inputs.get(port.name);
+      if (!tensor || !sameType(tensor.type, port.type)) {
+        const got = tensor ? `got ${formatType(tensor.type)}` : 'none was given';
+        throw new CompileError([
+          diagnostic('input-invalid', port.name, `expected ${formatType(port.type)}, ${got}`),
+        ]);
+      }
+      this.#memory.set(bytesOfData(tensor.data), this.#map.arena + port.offset);
+    }
+  }
+
+  /** Runs the calls of one node. */
+  runNode(step: NodeStep): void {
+    for (let i = 0; i < step.callCount; i++) this.#step(step.firstCall + i);
+  }
+
+  /** Runs one kernel call alone. */
+  runCall(index: number): void {
+    this.#step(index);
+  }
+
+  /** Runs every node; `before` and `after` may read its operands and results while they are in memory. */
+  run(hooks: { before?: (step: NodeStep) => void; after?: (step: NodeStep) => void } = {}): void {
+    for (const step of this.program.steps) {
+      hooks.before?.(step);
+      this.runNode(step);
+      hooks.after?.(step);
+    }
+  }
+
+  /** Copies a value out of memory, in row-major order. */
+  read(value: Value, { view, address }: Placement): Tensor {
+    const { shape, dtype } = view;
+    const size = bytesOf(dtype);
+    const base = address.offset + (address.region === 'arena' ? this.#map.arena : this.#map.constants);
+    const count = elementCount(shape);
+    const source = viewBytes(dtype, this.#memory.subarray(base % size, this.#memory.length));
+    const data = allocate(dtype, count) as Float32Array;
+    const at = new Int32Array(shape.length);
+    let offset = Math.floor(base / size);
+    const strides = view.strides.map((s) => s / size);
+    for (let i = 0; i < count; i++) {
+      data[i] = (source as Float32Array)[offset] as number;
+      for (let axis = shape.length - 1; axis >= 0; axis--) {
+        const next = (at[axis] ?? 0) + 1;
+        offset += strides[axis] ?? 0;
+        if (next < (shape[axis] ?? 1)) {
+          at[axis] = next;
+          break;
+        }
+        offset -= next * (strides[axis] ?? 0);
+        at[axis] = 0;
+      }
+    }
+    return { type: value.type, data };
+  }
+
+  outputs(): Map<string, Tensor> {
+    return new Map(this.program.outputs.map((port) => [port.name, this.#readPort(port)]));
+  }
+
+  #readPort(port: Port): Tensor {
+    const bytes = elementCount(port.type.shape) * bytesOf(port.type.dtype);
+    const start = this.#map.arena + port.offset;
+    return { type: port.type, data: viewBytes(port.type.dtype, this.#memory.slice(start, start + bytes)) };
+  }
+}

@@ -18,7 +18,14 @@ export function decodeModel(bytes: Uint8Array, subject: string): DecodedModel {
   if (model.graph && model.opsetImport.length === 0 && model.irVersion >= 3) {
     fail('onnx-truncated', subject, 'the file ends after its graph; the operator set versions are missing');
   }
-  if (!model.graph) fail('onnx-malformed', subject, 'the model has no graph');
+  if (!model.graph) {
+    const cut = Object.hasOwn(model, 'irVersion');
+    fail(
+      cut ? 'onnx-truncated' : 'onnx-malformed',
+      subject,
+      cut ? 'the file ends before its graph' : 'the model has no graph',
+    );
+  }
   return { model, graph: model.graph };
 }
 

@@ -143,6 +143,14 @@ export class NodeImport {
     return name !== undefined && name !== '' && this.#services.isRead(name);
   }
 
+  /** @throws CompileError where an input is not of floats */
+  requireFloats(): void {
+    for (const value of this.inputs) {
+      if (value && value.type.dtype !== 'f32')
+        this.refuse(`${this.op} of ${value.type.dtype} is not supported`);
+    }
+  }
+
   /** An axis counted from the front. @throws CompileError where it is out of range */
   axis(axis: number, rank: number): number {
     const positive = axis < 0 ? axis + rank : axis;

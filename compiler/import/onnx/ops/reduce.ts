@@ -30,6 +30,7 @@ const gemm: ImportRule = (node) => {
 
 /** The other outputs, statistics of a training step, are not supported. */
 const batchNormalization: ImportRule = (node) => {
+  node.requireFloats();
   const training =
     node.opset >= 14
       ? node.attrs.flag('training_mode')

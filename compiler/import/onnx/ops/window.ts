@@ -78,16 +78,8 @@ function weightKernel(node: NodeImport): readonly number[] {
   return kernel;
 }
 
-/** @throws CompileError where an operand is not of floats */
-function requireFloats(node: NodeImport): void {
-  for (const value of node.inputs) {
-    if (value && value.type.dtype !== 'f32')
-      node.refuse(`${node.op} of ${value.type.dtype} is not supported`);
-  }
-}
-
 const conv: ImportRule = (node) => {
-  requireFloats(node);
+  node.requireFloats();
   const attrs = windowAttrs(node, weightKernel(node));
   return node.emit('Conv', node.inputs.slice(0, 3), { ...attrs, group: node.attrs.int('group', 1) });
 };
@@ -97,7 +89,7 @@ const conv: ImportRule = (node) => {
  * there is, the rest is output padding.
  */
 const convTranspose: ImportRule = (node) => {
-  requireFloats(node);
+  node.requireFloats();
   const kernel = weightKernel(node);
   const rank = kernel.length;
   const mode = autoPad(node);

@@ -1,0 +1,77 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { writeFileAtomic, writeFolderAtomic } from '#compiler/files/index.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'convolith-atomic-'));
+afterAll(() => rmSync(root, { recursive: true }));
+const at = (path: string) => join(root, path);
+beforeEach(() => {
+  rmSync(root, { recursive: true });
+  mkdirSync(root);
+});
+
+describe('files', () => {
+  test('are written, replaced, and their folder made', async () => {
+    await writeFileAtomic(at('a/b.txt'), 'one');
+    await writeFileAtomic(at('a/b.txt'), new TextEncoder().encode('two'));
+    expect(readFileSync(at('a/b.txt'), 'utf8')).toBe('two');
+    expect(readdirSync(at('a'))).toEqual(['b.txt']);
+  });
+
+  test('do not replace a folder', async () => {
+    mkdirSync(at('a'));
+    await expect(writeFileAtomic(at('a'), 'one')).rejects.toThrow('file-unreadable');
+    expect(readdirSync(root)).toEqual(['a']);
+  });
+});
+
+describe('folders', () => {
+  const files = new Map([
+    ['index.js', 'one'],
+    ['sub/data.txt', 'two'],
+  ]);
+
+  test('appear with all of their files', async () => {
+    await writeFolderAtomic(at('out'), files);
+    expect(readFileSync(at('out/sub/data.txt'), 'utf8')).toBe('two');
+    expect(readdirSync(root)).toEqual(['out']);
+  });
+
+  test('replace a folder, with what it held', async () => {
+    mkdirSync(at('out'));
+    writeFileSync(at('out/old.txt'), 'old');
+    await writeFolderAtomic(at('out'), files);
+    expect(readdirSync(at('out')).sort()).toEqual(['index.js', 'sub']);
+    expect(readdirSync(root)).toEqual(['out']);
+  });
+
+  test('leave what was there where writing fails', async () => {
+    mkdirSync(at('out'));
+    writeFileSync(at('out/old.txt'), 'old');
+    // a file and a folder of one name
+    const impossible = new Map([
+      ['a', 'file'],
+      ['a/b', 'file'],
+    ]);
+    await expect(writeFolderAtomic(at('out'), impossible)).rejects.toThrow('file-unreadable');
+    expect(readdirSync(at('out'))).toEqual(['old.txt']);
+    expect(readdirSync(root)).toEqual(['out']);
+  });
+
+  test('hold no file outside themselves', async () => {
+    await expect(writeFolderAtomic(at('out'), new Map([['../evil.txt', 'x']]))).rejects.toThrow(
+      'leaves the folder',
+    );
+    expect(existsSync(at('evil.txt'))).toBe(false);
+  });
+});

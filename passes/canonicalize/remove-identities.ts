@@ -57,6 +57,7 @@ function passedThrough(node: Node, expression: Expr): Value | undefined {
       const value = uniform(node.operands[i]);
       return value === undefined ? arg(i) : constant(value);
     }),
+    'unsigned',
   );
   return simple.kind === 'arg' ? node.operands[simple.index] : undefined;
 }

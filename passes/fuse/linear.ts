@@ -199,6 +199,9 @@ export interface Affine {
   readonly shift?: PerChannel | undefined;
 }
 
+/** Each number once, as there are many elements of a weight for one of its channels. */
+const table = (at: (channel: number) => number, channels: number): Float64Array =>
+  Float64Array.from({ length: channels }, (_, channel) => at(channel));
 const one = () => 1;
 const zero = () => 0;
 /** The first `count` of a list, and the others. */
@@ -214,8 +217,8 @@ export function applyAfter(graph: Graph, layer: LinearLayer, { scale, shift }: A
   const t = shift?.from ?? [];
   const newWeight = scale
     ? derive(weight.type.shape, [weight, ...s], (w, ...data) => {
-        const factor = scale.at(data);
-        return (i) => Number(w?.[i]) * factor(layer.outputOf(i));
+        const factor = table(scale.at(data), outputs);
+        return (i) => Number(w?.[i]) * (factor[layer.outputOf(i)] ?? 1);
       })
     : weight;
   const newBias =
@@ -240,19 +243,19 @@ export function applyBefore(graph: Graph, layer: LinearLayer, x: Value, { scale,
   const s = scale?.from ?? [];
   const newWeight = scale
     ? derive(weight.type.shape, [weight, ...s], (w, ...data) => {
-        const factor = scale.at(data);
-        return (i) => Number(w?.[i]) * factor(layer.inputOf(i));
+        const factor = table(scale.at(data), layer.inputs);
+        return (i) => Number(w?.[i]) * (factor[layer.inputOf(i)] ?? 1);
       })
     : weight;
   const newBias = shift
     ? derive([outputs], [weight, ...(bias ? [bias] : []), ...shift.from], (w, ...data) => {
         const [b, tData] = cut(data, bias ? 1 : 0);
-        const offset = shift.at(tData);
+        const offset = table(shift.at(tData), layer.inputs);
         const alpha = isOp(layer.node as Node, 'Gemm') ? (layer.node.attrs as OpAttrs<'Gemm'>).alpha : 1;
         const sums = new Float64Array(outputs);
         for (let i = 0; i < (w?.length ?? 0); i++) {
           const o = layer.outputOf(i);
-          sums[o] = (sums[o] ?? 0) + alpha * Number(w?.[i]) * offset(layer.inputOf(i));
+          sums[o] = (sums[o] ?? 0) + alpha * Number(w?.[i]) * (offset[layer.inputOf(i)] ?? 0);
         }
         return (o) => (bias ? element(b[0], o) * layer.biasFactor : 0) + (sums[o] ?? 0);
       })

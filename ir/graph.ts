@@ -91,6 +91,10 @@ export const ownInputs = (node: Node): readonly (Value | undefined)[] => node.op
 export const epilogueOperands = (node: Node): readonly (Value | undefined)[] =>
   node.operands.slice(node.arity);
 
+/** The op's own input `slot`; undefined where an optional one is absent. Epilogue operands never count. */
+export const ownInput = (node: Node, slot: number): Value | undefined =>
+  slot < node.arity ? node.operands[slot] : undefined;
+
 /** The value in operand slot `slot`. @throws InternalError if there is none: for slots that the op requires. */
 export function operand(node: Node, slot: number): Value {
   const value = node.operands[slot];

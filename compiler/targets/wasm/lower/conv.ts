@@ -3,7 +3,7 @@
 import { blockLoop, type Loop, mergeLoops, splitInnermost } from '#compiler/schedule/loops.ts';
 import { sliceView, type View } from '#compiler/schedule/view.ts';
 import { InternalError } from '#ir/diagnostics.ts';
-import { isOp, type Node, operand, tensorOf } from '#ir/graph.ts';
+import { isOp, type Node, operand, ownInput, tensorOf } from '#ir/graph.ts';
 import { convWindow } from '#ir/ops/conv.ts';
 import { product } from '#ir/types.ts';
 import { type WindowAxis, windowAxes } from '#ir/window.ts';
@@ -59,7 +59,7 @@ export function lowerConv(node: Node, context: LowerContext): void {
       const c = k - tap * perGroup;
       return weight[((group * channels + n) * perGroup + c) * taps + tap] ?? 0;
     },
-    bias: node.operands[2] ? constantFloats(node, 2) : undefined,
+    bias: ownInput(node, 2) ? constantFloats(node, 2) : undefined,
     epilogue: context.epilogue(node, out, 1),
     epilogueStrides: (e) => e.strides,
   });
@@ -217,7 +217,7 @@ export function lowerConvTranspose(node: Node, context: LowerContext): void {
     reach.map((r) => r.end),
   );
   const weight = constantFloats(node, 1);
-  const bias = node.operands[2] ? constantFloats(node, 2) : undefined;
+  const bias = ownInput(node, 2) ? constantFloats(node, 2) : undefined;
   const epilogue = context.epilogue(node, out, 1);
   const kernel = weightShape.slice(2);
   const taps = product(kernel);

@@ -3,7 +3,7 @@
 import { type Loop, mergeLoops, splitInnermost } from '#compiler/schedule/loops.ts';
 import { broadcastViewStrides, permuteView, type View } from '#compiler/schedule/view.ts';
 import { arg, binary, constant, type Expr, substitute } from '#ir/expr.ts';
-import { epilogueOperands, isOp, type Node, operand, tensorOf, type Value } from '#ir/graph.ts';
+import { epilogueOperands, isOp, type Node, operand, ownInput, tensorOf, type Value } from '#ir/graph.ts';
 import type { LowerContext } from '../context.ts';
 import { packBias, packGemm } from '../pack.ts';
 import { chooseTile } from '../tiles.ts';
@@ -74,7 +74,7 @@ export function lowerGemm(node: Node, context: LowerContext): void {
   const a = matrix(context, operand(node, 0), transA);
   const depth = a.shape[1] ?? 1;
   const weight = tensorOf(node.operands[1])?.data;
-  const c = node.operands[2];
+  const c = ownInput(node, 2);
   const constantC = tensorOf(c)?.data;
   const foldAlpha = weight instanceof Float32Array;
   // a constant row [N] is a bias; any other C joins the epilogue as an operand

@@ -2,7 +2,7 @@
 
 import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
 import type { View } from '#compiler/schedule/view.ts';
-import { isOp, type Node, operand } from '#ir/graph.ts';
+import { isOp, type Node, operand, ownInput } from '#ir/graph.ts';
 import { product } from '#ir/types.ts';
 import { tapRange, type Window, type WindowAxis, windowAxes } from '#ir/window.ts';
 import type { LowerContext } from '../context.ts';
@@ -108,7 +108,7 @@ export function lowerDepthwise(node: Node, context: LowerContext, axes: readonly
   const channels = operand(node, 1).type.shape[0] ?? 1;
   const taps = product(axes.map((a) => a.kernel));
   const weight = context.packed(packDepthwise(constantFloats(node, 1), channels, taps));
-  const bias = node.operands[2] ? [context.packed(packBias(constantFloats(node, 2), 1, channels))] : [];
+  const bias = ownInput(node, 2) ? [context.packed(packBias(constantFloats(node, 2), 1, channels))] : [];
   emitWindowCall(node, context, { combine: 'multiplyAdd', axes, border: 0, divisor: () => 1 }, [
     weight,
     ...bias,

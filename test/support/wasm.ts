@@ -1,0 +1,61 @@
+/** Runs graphs through the WebAssembly target, node by node, against the reference evaluator. */
+import { Stepper } from '#compiler/check/stepper.ts';
+import { wasmTarget } from '#compiler/targets/wasm/index.ts';
+import { constantTensor, evaluateNode } from '#ir/evaluate.ts';
+import type { Graph, Value } from '#ir/graph.ts';
+import type { Tensor } from '#ir/tensor.ts';
+
+export interface Difference {
+  readonly node: string;
+  readonly op: string;
+  /** Largest difference over the largest magnitude. */
+  readonly relative: number;
+}
+
+/** Every node of a graph on the values that the module itself computed for its operands, against the reference. */
+export async function differences(graph: Graph, inputs: ReadonlyMap<string, Tensor>): Promise<Difference[]> {
+  const refused = wasmTarget.unsupported(graph);
+  if (refused.length > 0) throw new Error(refused.map((d) => d.message).join('\n'));
+  const stepper = await Stepper.load(wasmTarget.lower(graph));
+  stepper.setInputs(inputs);
+  const found: Difference[] = [];
+  let operands = new Map<Value, Tensor>();
+  stepper.run({
+    before: (step) => {
+      operands = new Map([...step.operands].map(([value, at]) => [value, stepper.read(value, at)]));
+    },
+    after: (step) => {
+      const expected = evaluateNode(step.node, (value) => operands.get(value) ?? constantTensor(value));
+      step.node.outputs.forEach((value, i) => {
+        const at = step.results.get(value);
+        const want = expected[i];
+        if (!at || !want) throw new Error(`${step.node.op} left no output ${i}`);
+        found.push({
+          node: step.node.name,
+          op: step.node.op,
+          relative: relativeDifference(want, stepper.read(value, at)),
+        });
+      });
+    },
+  });
+  return found;
+}
+
+/** max |a − b| / max |a|, where equal infinities and NaN at the same place agree; ∞ where they do not. */
+export function relativeDifference(want: Tensor, got: Tensor): number {
+  let worst = 0;
+  let largest = 1e-30;
+  for (let i = 0; i < want.data.length; i++) {
+    const a = Number(want.data[i]);
+    const b = Number(got.data[i]);
+    if (Object.is(a, b) || a === b) continue;
+    if (!Number.isFinite(a) || !Number.isFinite(b)) return Number.POSITIVE_INFINITY;
+    worst = Math.max(worst, Math.abs(a - b));
+    largest = Math.max(largest, Math.abs(a));
+  }
+  for (let i = 0; i < want.data.length; i++) {
+    const a = Math.abs(Number(want.data[i]));
+    if (Number.isFinite(a)) largest = Math.max(largest, a);
+  }
+  return worst / largest;
+}

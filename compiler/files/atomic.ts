@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { fail, InternalError } from '#ir/diagnostics.ts';
+import { systemReason } from './read-file.ts';
 
 export type FileContent = Uint8Array | string;
 
@@ -45,7 +46,7 @@ async function inPlaceOf(given: string, write: (temporary: string) => Promise<vo
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     if (error instanceof InternalError) throw error;
-    fail('file-unreadable', given, error instanceof Error ? error.message : String(error));
+    fail('file-unreadable', given, systemReason(error));
   }
 }
 

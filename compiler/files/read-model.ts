@@ -3,11 +3,32 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
 import { type ImportedModel, type ImportOptions, importOnnx } from '../import/onnx/index.ts';
-import { readFileOnce } from './read-file.ts';
+import { readFileOnce, systemReason } from './read-file.ts';
 
 export interface ReadModelOptions extends Omit<ImportOptions, 'externalData'> {
   /** Is a file with weights that is not there an error? Audits do without; compiling does not. */
   readonly requireWeights?: boolean;
+}
+
+/** The bytes of a model file, and how to get at the files beside it. */
+export interface ModelSource {
+  /** The name of the file without its extension. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly externalData: (location: string) => Uint8Array | undefined;
+}
+
+/** Opens a model file; its external data is read from its folder only. @throws CompileError `file-unreadable` */
+export async function openModel(path: string): Promise<ModelSource> {
+  const bytes = await readFile(path).catch((error: unknown) =>
+    fail('file-unreadable', path, systemReason(error)),
+  );
+  const folder = realpathSync(dirname(path));
+  return {
+    name: basename(path).replace(/\.onnx$/i, ''),
+    bytes,
+    externalData: (location) => readInside(folder, location),
+  };
 }
 
 /**
@@ -16,16 +37,8 @@ export interface ReadModelOptions extends Omit<ImportOptions, 'externalData'> {
  */
 export async function readModel(path: string, options: ReadModelOptions = {}): Promise<ImportedModel> {
   const { requireWeights = false, ...rest } = options;
-  const bytes = await readFile(path).catch((error: unknown) =>
-    fail('file-unreadable', path, error instanceof Error ? error.message : String(error)),
-  );
-  const folder = realpathSync(dirname(path));
-  const name = rest.name ?? basename(path).replace(/\.onnx$/i, '');
-  const model = importOnnx(bytes, {
-    ...rest,
-    name,
-    externalData: (location) => readInside(folder, location),
-  });
+  const { name, bytes, externalData } = await openModel(path);
+  const model = importOnnx(bytes, { name, ...rest, externalData });
   if (requireWeights && model.missingFiles.length > 0) {
     throw new CompileError(
       model.missingFiles.map((file) => diagnostic('external-missing', file, `not found in ${dirname(path)}`)),

@@ -20,7 +20,9 @@ const TYPES: Readonly<Record<string, DType>> = {
 };
 
 /** @throws CompileError `input-invalid` for what is not such a file; `subject` names it */
-export function parseNpy(bytes: Uint8Array, subject: string): Tensor {
+export function parseNpy(file: Uint8Array, subject: string): Tensor {
+  // a Buffer is an array whose slice() does not copy
+  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 12 || latin1(bytes.subarray(0, 6)) !== MAGIC)
     fail('input-invalid', subject, 'not an .npy file');

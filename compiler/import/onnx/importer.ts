@@ -67,6 +67,15 @@ export class Importer {
     outputs.forEach((entry, i) => {
       if (entry !== 'failed') this.graph.addOutput(proto.output[i]?.name ?? '', entry);
     });
+    const taken = new Set<string>();
+    for (const { name } of proto.output) {
+      if (taken.has(name)) {
+        this.#problem(
+          diagnostic('graph-duplicate-value', printable(name), 'two outputs of the graph have this name'),
+        );
+      }
+      taken.add(name);
+    }
     if (proto.output.length === 0)
       this.#problem(diagnostic('graph-invalid', printable(proto.name), 'the graph has no outputs'));
     const problems = [...unknownOps(this.#unknown), ...this.#problems];

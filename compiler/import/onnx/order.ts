@@ -61,7 +61,8 @@ export function orderNodes(body: Body): OrderedNodes {
         return { nodes: [], read, problems };
       } else {
         state.set(node, 'open');
-        stack.push(...before.reverse());
+        // one by one: arguments of a call are limited
+        for (const node of before.reverse()) stack.push(node);
       }
     }
   }

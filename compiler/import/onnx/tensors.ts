@@ -165,7 +165,9 @@ export function cachedFiles(
   return (location) => {
     if (!files.has(location)) {
       try {
-        files.set(location, read(location));
+        const file = read(location);
+        // a Buffer is an array whose slice() does not copy
+        files.set(location, file && new Uint8Array(file.buffer, file.byteOffset, file.byteLength));
       } catch (error) {
         if (!(error instanceof CompileError)) throw error;
         files.set(location, error);

@@ -32,6 +32,11 @@ describe('.npy', () => {
     expect((formatNpy(tensor('f32', [2], [1, 2])).length - 8) % 64).toBe(0);
   });
 
+  test('a Buffer at any offset will do', () => {
+    const given = tensor('f32', [2], [1, 2]);
+    expect(parseNpy(Buffer.concat([Buffer.of(0), formatNpy(given)]).subarray(1), 'x.npy')).toEqual(given);
+  });
+
   test('doubles are read as floats, whatever their alignment', () => {
     const data = new Uint8Array(Float64Array.of(0.1, 2).buffer);
     expect(parseNpy(file(dict('<f8', '(2,)'), data), 'x').data).toEqual(Float32Array.of(0.1, 2));

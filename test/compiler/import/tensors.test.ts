@@ -133,6 +133,20 @@ describe('external data', () => {
     expect(found?.data?.buffer).toBe(file.buffer);
   });
 
+  test('is copied where it is not aligned, from a Buffer too', () => {
+    const odd = Buffer.concat([Buffer.of(0), file]);
+    expect(constant(external('w', [2], 'w.bin', { offset: '5' }), { 'w.bin': odd })?.data).toEqual(
+      Float32Array.of(1, 2),
+    );
+    const long = Buffer.concat([
+      Buffer.of(0),
+      new Uint8Array(Float32Array.from({ length: 5000 }, (_, i) => i).buffer),
+    ]);
+    expect(constant(external('w', [5000], 'w.bin', { offset: '1' }), { 'w.bin': long })?.data?.[4999]).toBe(
+      4999,
+    );
+  });
+
   test('offset and length may be left out', () => {
     expect(constant(external('w', [2], 'w.bin'), { 'w.bin': file })?.data).toEqual(Float32Array.of(0, 1));
   });

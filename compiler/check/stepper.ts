@@ -65,6 +65,10 @@ export class Stepper {
       this.runNode(step);
       hooks.after?.(step);
     }
+    // what belongs to no node brings the outputs into row-major order
+    this.program.calls.forEach((call, i) => {
+      if (!call.node) this.#step(i);
+    });
   }
 
   /** Copies a value out of memory, in row-major order. */

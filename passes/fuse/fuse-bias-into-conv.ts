@@ -5,7 +5,7 @@
  *             value between; before a Conv only if the Conv has no padding, which would have to be −t
  * Formula     after: b′[o] = b[o] ± t[o]; before: b′[o] = b[o] ± Σ W[o, i]·t[i]
  */
-import { type Node, operand, result, type Value } from '#ir/graph.ts';
+import { type Node, result, type Value } from '#ir/graph.ts';
 import { otherReader } from '../edit.ts';
 import { definePass } from '../pass.ts';
 import { any, applyRules, constant, defineRule, No, no, op } from '../pattern.ts';
@@ -13,8 +13,9 @@ import { noEpilogues } from '../properties.ts';
 import { applyAfter, applyBefore, LINEAR_OPS, linearLayer, perChannel } from './linear.ts';
 
 const negative = (x: number) => -x;
-const shifting = (node: Node, value: Value, axis: number) =>
-  perChannel(value, result(node).type.shape, axis, node.op === 'Sub' ? negative : undefined);
+/** The numbers, against the other operand: they must not enlarge it. */
+const shifting = (node: Node, value: Value, other: Value, axis: number) =>
+  perChannel(value, other.type.shape, axis, node.op === 'Sub' ? negative : undefined);
 
 const beforeShift = op(LINEAR_OPS);
 const termAfter = constant();
@@ -29,7 +30,7 @@ const after = defineRule({
     const layer = linearLayer(node);
     if (layer instanceof No) return layer;
     if (!layer.takesBias) return no(`"${node.name}" has no place for a bias`);
-    const term = shifting(add, match.value(termAfter), layer.outputAxis);
+    const term = shifting(add, match.value(termAfter), result(node as Node), layer.outputAxis);
     if (!term) return no(`"${match.value(termAfter).name}" is not one f32 number per channel`);
     const other = otherReader(graph, result(node as Node), add);
     return other ? no(other) : { layer, term, old: result(add) };
@@ -50,13 +51,11 @@ const before = defineRule({
     const node = match.node(afterShift);
     const layer = linearLayer(node);
     if (layer instanceof No) return layer;
-    const term = shifting(add, match.value(termBefore), layer.inputAxis);
+    const x = match.value(shifted);
+    const term = shifting(add, match.value(termBefore), x, layer.inputAxis);
     if (!term) return no(`"${match.value(termBefore).name}" is not one f32 number per channel`);
     if (!layer.uniform) return no(`"${node.name}" sees padding, which the addition would have to shift too`);
     if (!layer.takesBias) return no(`"${node.name}" has no place for a bias`);
-    const x = match.value(shifted);
-    if (x.type.shape.join() !== operand(node as Node, 0).type.shape.join())
-      return no('the term enlarges its input');
     const other = otherReader(graph, result(add), node as Node);
     return other ? no(other) : { layer, term, x };
   },

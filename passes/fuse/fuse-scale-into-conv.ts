@@ -5,7 +5,7 @@
  *             value between; a scale commutes with zero padding, so the Conv may be padded
  * Formula     after: W′[o] = W[o]·s[o], b′[o] = b[o]·s[o]; before: W′[o, i] = W[o, i]·s[i]
  */
-import { type Node, operand, result, type Value } from '#ir/graph.ts';
+import { type Node, result, type Value } from '#ir/graph.ts';
 import { otherReader } from '../edit.ts';
 import { definePass } from '../pass.ts';
 import { any, applyRules, constant, defineRule, No, no, op } from '../pattern.ts';
@@ -13,8 +13,9 @@ import { noEpilogues } from '../properties.ts';
 import { applyAfter, applyBefore, LINEAR_OPS, linearLayer, perChannel } from './linear.ts';
 
 const reciprocal = (x: number) => 1 / x;
-const scaling = (node: Node, value: Value, axis: number) =>
-  perChannel(value, result(node).type.shape, axis, node.op === 'Div' ? reciprocal : undefined);
+/** The numbers, against the other operand: they must not enlarge it. */
+const scaling = (node: Node, value: Value, other: Value, axis: number) =>
+  perChannel(value, other.type.shape, axis, node.op === 'Div' ? reciprocal : undefined);
 
 const beforeScale = op(LINEAR_OPS);
 const factorAfter = constant();
@@ -28,7 +29,7 @@ const after = defineRule({
     const node = match.node(beforeScale);
     const layer = linearLayer(node);
     if (layer instanceof No) return layer;
-    const factor = scaling(scale, match.value(factorAfter), layer.outputAxis);
+    const factor = scaling(scale, match.value(factorAfter), result(node as Node), layer.outputAxis);
     if (!factor) return no(`"${match.value(factorAfter).name}" is not one f32 number per channel`);
     const other = otherReader(graph, result(node as Node), scale);
     return other ? no(other) : { layer, factor, old: result(scale) };
@@ -49,11 +50,9 @@ const before = defineRule({
     const node = match.node(afterScale);
     const layer = linearLayer(node);
     if (layer instanceof No) return layer;
-    const factor = scaling(scale, match.value(factorBefore), layer.inputAxis);
-    if (!factor) return no(`"${match.value(factorBefore).name}" is not one f32 number per channel`);
     const x = match.value(scaled);
-    if (x.type.shape.join() !== operand(node as Node, 0).type.shape.join())
-      return no('the scale enlarges its input');
+    const factor = scaling(scale, match.value(factorBefore), x, layer.inputAxis);
+    if (!factor) return no(`"${match.value(factorBefore).name}" is not one f32 number per channel`);
     const other = otherReader(graph, result(scale), node as Node);
     return other ? no(other) : { layer, factor, x };
   },

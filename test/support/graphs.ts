@@ -251,7 +251,10 @@ const gate: Block = (net) => {
   const { b } = net;
   const x = net.source();
   const c = x.type.shape[1] ?? 1;
-  const squeezed = b.conv(b.op('GlobalAveragePool', [x], {}), net.weight([c, c, 1, 1]));
+  const mean = net.random.flip()
+    ? b.op('GlobalAveragePool', [x], {})
+    : b.op('ReduceMean', [x], { axes: [2, 3], keepDims: true });
+  const squeezed = b.conv(mean, net.weight([c, c, 1, 1]));
   net.add(b.op('Mul', [x, b.op('Sigmoid', [squeezed], {})], {}));
 };
 
@@ -264,10 +267,10 @@ const pool: Block = (net) => {
     ? b.op('Pad', [x], { mode: 'constant', pads: [0, 0, 1, 1, 0, 0, 0, 1], value: 0 })
     : x;
   const attrs = {
-    kernel: [3, 2],
+    kernel: [3, 3],
     strides: [random.integer(1, 2), 1],
     dilations: [1, 1],
-    pads: [random.integer(0, 1), 0, 1, 1],
+    pads: [random.integer(0, 1), 0, 1, random.integer(0, 1)],
   };
   net.add(
     random.flip()

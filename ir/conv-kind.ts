@@ -1,5 +1,5 @@
 /** What the field calls the kinds of convolution, told from a node's shapes and attributes: the one classifier. */
-import { isOp, type Node, operand } from './graph.ts';
+import { isOp, type Node, operand, producer } from './graph.ts';
 import { convWindow } from './ops/conv.ts';
 import { extent, windowAxes } from './window.ts';
 
@@ -49,6 +49,7 @@ export function classifyConv(node: Node): ConvClass | undefined {
   const pointwise = wide.length === 0;
   const depthwise = group > 1 && group === cin;
   const time = axes.length === 2 ? undefined : axes[0];
+  const [before, after] = paddingBefore(node as Node);
   const facts = {
     groups: group,
     multiplier: depthwise ? cout / cin : undefined,
@@ -61,8 +62,8 @@ export function classifyConv(node: Node): ConvClass | undefined {
       !transposed &&
       time !== undefined &&
       time.kernel > 1 &&
-      time.padBegin === extent(time) - 1 &&
-      time.padEnd === 0,
+      time.padBegin + before === extent(time) - 1 &&
+      time.padEnd + after === 0,
   };
   const shape = {
     kernel: axes.map((a) => a.kernel),
@@ -70,6 +71,14 @@ export function classifyConv(node: Node): ConvClass | undefined {
     dilations: node.attrs.dilations,
   };
   return { kind: kindOf(facts), ...facts, label: labelOf(facts, shape) };
+}
+
+/** What a Pad node in front adds along the first spatial axis: exporters write causal padding so. */
+function paddingBefore(node: Node): readonly [number, number] {
+  const x = operand(node, 0);
+  const pad = producer(x);
+  if (!isOp(pad, 'Pad')) return [0, 0];
+  return [pad.attrs.pads[2] ?? 0, pad.attrs.pads[x.type.shape.length + 2] ?? 0];
 }
 
 type Facts = Omit<ConvClass, 'kind' | 'label'>;
@@ -104,14 +113,11 @@ function labelOf(c: Facts, { kernel, strides, dilations }: KernelShape): string 
   else if (c.groups > 1) words.push('grouped');
   if (c.pointwise) words.push('pointwise');
   if (c.separableHalf && !c.depthwise && !c.transposed) words.push('separable');
-  words.push(kernel.join('×'));
+  words.push(kernel.length === 1 ? `k${kernel[0]}` : kernel.join('×'));
   if (strides.some((s) => s > 1)) words.push(`/${compact(strides)}`);
   if (c.dilated) words.push(`d${compact(dilations)}`);
   if (c.groups > 1 && !c.depthwise) words.push(`g${c.groups}`);
   if ((c.multiplier ?? 1) !== 1) words.push(`×${c.multiplier}`);
-  return words.length === 1
-    ? `standard ${words[0]}`
-    : /^\d/.test(words[0] ?? '')
-      ? `standard ${words.join(' ')}`
-      : words.join(' ');
+  const plain = !(c.transposed || c.causal || c.dilated || c.groups > 1 || c.pointwise || c.separableHalf);
+  return (plain ? ['standard', ...words] : words).join(' ');
 }

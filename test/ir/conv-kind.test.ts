@@ -50,7 +50,7 @@ test.each<[string, string, Spec]>([
   ['dilated', 'dilated 3×3 d4', { x: image(8), w: [8, 8, 3, 3], dilations: [4, 4] }],
   ['separable-half', 'separable 1×7', { x: image(8), w: [8, 8, 1, 7] }],
   ['separable-half', 'separable 3×1×1', { x: [1, 4, 8, 8, 8], w: [4, 4, 3, 1, 1] }],
-  ['causal', 'causal dilated 2 d4', { x: [1, 4, 32], w: [4, 4, 2], dilations: [4], pads: [4, 0] }],
+  ['causal', 'causal dilated k2 d4', { x: [1, 4, 32], w: [4, 4, 2], dilations: [4], pads: [4, 0] }],
   ['transposed', 'transposed 4×4 /2', { x: image(8), w: [8, 4, 4, 4], strides: [2, 2], transposed: true }],
 ])('%s: %s', (kind, label, spec) => {
   expect(classify(spec)).toMatchObject({ kind, label });
@@ -59,6 +59,17 @@ test.each<[string, string, Spec]>([
 test('a multiplier is the output channels per input channel', () => {
   expect(classify({ x: image(8), w: [24, 1, 3, 3], group: 8 })?.multiplier).toBe(3);
   expect(classify({ x: image(8), w: [16, 2, 3, 3], group: 4 })?.multiplier).toBeUndefined();
+});
+
+test('padding of its own node in front makes a conv causal', () => {
+  const b = new Builder();
+  const x = b.op('Pad', [b.input('x', [1, 4, 32])], { pads: [0, 0, 2, 0, 0, 0] });
+  const node = b.node('Conv', [x, b.constant('w', absent([4, 4, 3]))], {
+    strides: [1],
+    dilations: [1],
+    pads: [0, 0],
+  });
+  expect(classifyConv(node)).toMatchObject({ kind: 'causal', label: 'causal k3' });
 });
 
 test('any other op has no kind', () => {

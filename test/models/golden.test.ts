@@ -82,6 +82,19 @@ withModels.describe('MACs and parameters of the zoo', () => {
   });
 });
 
+/** The ONNX project's own networks, with batch norm left in, so that the training count can be read. */
+withModels.describe('networks whose weights are made by ConstantOfShape', () => {
+  test.each([
+    ['resnet50', 4_089_184_256, 25_557_032, 53_120],
+    ['squeezenet', 349_151_936, 1_235_496, 0],
+    ['vgg19', 19_632_062_464, 143_667_240, 0],
+  ])('%s: published parameters in training', (name, macs, parameters, buffers) => {
+    const bytes = readFileSync(collectionFile(`onnx-light/light_${name}.onnx`));
+    const { totals } = audit((dims) => importOnnx(bytes, { dims }));
+    expect(totals).toMatchObject({ macs, parameters, buffers });
+  });
+});
+
 withModels.describe('receptive fields of torchvision networks', () => {
   // Araujo et al., Distill 2019, for variants with the stride in the first unit's 3×3
   test.each([

@@ -1,28 +1,44 @@
 /** Weights in the order in which kernels read them. */
 
+/** Where B[k][n] of each group lies in an array of weights: group·groupStride + rows[k] + n·columnStride. */
+export interface WeightMatrix {
+  readonly source: Float32Array;
+  readonly groups: number;
+  readonly groupStride: number;
+  /** Offset of each k. */
+  readonly rows: Int32Array;
+  readonly columns: number;
+  readonly columnStride: number;
+  /** Every weight is multiplied by it. */
+  readonly scale?: number;
+}
+
 /** Packed B of a gemm: for each group, panels of `nr` columns, each [K][columns padded to whole vectors]. */
 export function packGemm(
-  groups: number,
-  depth: number,
-  channels: number,
+  matrix: WeightMatrix,
   nr: number,
-  at: (group: number, k: number, n: number) => number,
 ): { readonly data: Float32Array; readonly groupBytes: number } {
-  const panels: { start: number; columns: number; width: number }[] = [];
-  for (let start = 0; start < channels; start += nr) {
-    const columns = Math.min(nr, channels - start);
-    panels.push({ start, columns, width: Math.ceil(columns / 4) * 4 });
-  }
-  const groupFloats = panels.reduce((n, p) => n + depth * p.width, 0);
+  const { source, groups, rows, columns, columnStride, scale = 1 } = matrix;
+  const widths: number[] = [];
+  for (let start = 0; start < columns; start += nr)
+    widths.push(Math.ceil(Math.min(nr, columns - start) / 4) * 4);
+  const groupFloats = widths.reduce((n, width) => n + rows.length * width, 0);
   const data = new Float32Array(Math.max(groups * groupFloats, 4));
   let to = 0;
   for (let g = 0; g < groups; g++) {
-    for (const { start, columns, width } of panels) {
-      for (let k = 0; k < depth; k++) {
-        for (let n = 0; n < columns; n++) data[to + n] = at(g, k, start + n);
+    widths.forEach((width, panel) => {
+      const start = panel * nr;
+      const used = Math.min(nr, columns - start);
+      const first = g * matrix.groupStride + start * columnStride;
+      for (let k = 0; k < rows.length; k++) {
+        let from = first + (rows[k] as number);
+        for (let n = 0; n < used; n++) {
+          data[to + n] = scale * (source[from] as number);
+          from += columnStride;
+        }
         to += width;
       }
-    }
+    });
   }
   return { data, groupBytes: groupFloats * 4 };
 }

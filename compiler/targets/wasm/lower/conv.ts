@@ -8,7 +8,7 @@ import { convWindow } from '#ir/ops/conv.ts';
 import { product } from '#ir/types.ts';
 import { type WindowAxis, windowAxes } from '#ir/window.ts';
 import type { Epilogue, LowerContext } from '../context.ts';
-import { packBias, packGemm } from '../pack.ts';
+import { packBias, packGemm, type WeightMatrix } from '../pack.ts';
 import { chooseTile } from '../tiles.ts';
 import { lowerDepthwise } from './window.ts';
 
@@ -39,7 +39,6 @@ export function lowerConv(node: Node, context: LowerContext): void {
     axes.map((a) => a.padEnd),
   );
   const out = context.output(node);
-  const weight = constantFloats(node, 1);
   const taps = product(weightShape.slice(2));
   const perGroup = cin / attrs.group;
   const channels = cout / attrs.group;
@@ -49,15 +48,18 @@ export function lowerConv(node: Node, context: LowerContext): void {
     origin: axes.map(() => 0),
     strides: axes.map((a) => a.stride),
     tapLoops: axes.map((a, i) => ({ count: a.kernel, steps: [a.dilation * (input.strides[i + 2] ?? 0)] })),
-    groups: attrs.group,
     perGroup,
-    channels,
-    depth: taps * perGroup,
     // K runs over taps, then input channels
-    weightAt: (group, k, n) => {
-      const tap = Math.floor(k / perGroup);
-      const c = k - tap * perGroup;
-      return weight[((group * channels + n) * perGroup + c) * taps + tap] ?? 0;
+    weights: {
+      source: constantFloats(node, 1),
+      groups: attrs.group,
+      groupStride: channels * perGroup * taps,
+      rows: Int32Array.from(
+        { length: taps * perGroup },
+        (_, k) => (k % perGroup) * taps + Math.floor(k / perGroup),
+      ),
+      columns: channels,
+      columnStride: perGroup * taps,
     },
     bias: ownInput(node, 2) ? constantFloats(node, 2) : undefined,
     epilogue: context.epilogue(node, out, 1),
@@ -73,11 +75,9 @@ interface PixelProduct {
   /** Input positions per output position. */
   readonly strides: readonly number[];
   readonly tapLoops: readonly Loop[];
-  readonly groups: number;
+  /** Input channels of a group. */
   readonly perGroup: number;
-  readonly channels: number;
-  readonly depth: number;
-  weightAt(group: number, k: number, n: number): number;
+  readonly weights: WeightMatrix;
   readonly bias: Float32Array | undefined;
   readonly epilogue: Epilogue;
   epilogueStrides(e: Epilogue): readonly (readonly number[])[];
@@ -86,6 +86,8 @@ interface PixelProduct {
 /** One gemm call: every output pixel of a view against packed weights. */
 function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
   const { input, output, epilogue } = p;
+  const { groups, columns: channels } = p.weights;
+  const depth = p.weights.rows.length;
   const start = sliceView(input, [0, 0, ...p.origin], input.shape);
   const pixelAxes = output.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
   const inputSteps = output.shape.map(
@@ -98,15 +100,15 @@ function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
       steps: [inputSteps[axis] ?? 0, output.strides[axis] ?? 0, ...extraStrides.map((s) => s[axis] ?? 0)],
     })),
   );
-  const { outer, pixels } = blockPixels(loops, extraStrides.length + 2, p.depth);
+  const { outer, pixels } = blockPixels(loops, extraStrides.length + 2, depth);
   const taps = mergeLoops([...p.tapLoops, { count: p.perGroup, steps: [4] }]);
   const { outer: tapLoops, inner: run } =
     taps[taps.length - 1]?.steps[0] === 4
       ? splitInnermost(taps, 1)
       : { outer: taps, inner: { count: 1, steps: [4] } };
-  const tile = chooseTile(pixels.count, p.channels);
-  const packed = packGemm(p.groups, p.depth, p.channels, tile[1], (g, k, n) => p.weightAt(g, k, n));
-  const bias = p.bias ? packBias(p.bias, p.groups, p.channels) : undefined;
+  const tile = chooseTile(pixels.count, channels);
+  const packed = packGemm(p.weights, tile[1]);
+  const bias = p.bias ? packBias(p.bias, groups, channels) : undefined;
   context.call(
     {
       family: 'gemm',
@@ -115,18 +117,18 @@ function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
         outer: outer.map(({ count, steps: [i = 0, o = 0, ...e] }) => ({ count, steps: [i, o, 0, ...e] })),
         pixels,
         groups: {
-          count: p.groups,
+          count: groups,
           steps: [
             p.perGroup * 4,
-            p.channels * 4,
+            channels * 4,
             packed.groupBytes,
-            Math.ceil(p.channels / 4) * LANE_BYTES,
-            ...extraStrides.map((s) => (s[1] ?? 0) * p.channels),
+            Math.ceil(channels / 4) * LANE_BYTES,
+            ...extraStrides.map((s) => (s[1] ?? 0) * channels),
           ],
         },
-        taps: p.depth === 0 ? [] : tapLoops,
-        run: p.depth === 0 ? 0 : run.count,
-        channels: p.channels,
+        taps: depth === 0 ? [] : tapLoops,
+        run: depth === 0 ? 0 : run.count,
+        channels,
         weights: { kind: 'packed' },
         bias: bias !== undefined,
         tile,
@@ -235,7 +237,6 @@ export function lowerConvTranspose(node: Node, context: LowerContext): void {
         [1, 1, ...every],
       );
     const shape = choice.map((p) => p.taps.length);
-    const depth = product(shape) * perGroup;
     gemmOverPixels(context, {
       input,
       output: slice(out),
@@ -245,22 +246,17 @@ export function lowerConvTranspose(node: Node, context: LowerContext): void {
         count: p.taps.length,
         steps: [p.dilation * (input.strides[i + 2] ?? 0)],
       })),
-      groups: attrs.group,
       perGroup,
-      channels,
-      depth,
-      weightAt: (group, k, n) => {
-        let rest = Math.floor(k / perGroup);
-        const c = k - rest * perGroup;
-        let tap = 0;
-        let scale = 1;
-        for (let axis = kernel.length - 1; axis >= 0; axis--) {
-          const size = shape[axis] ?? 1;
-          tap += (choice[axis]?.taps[rest % size] ?? 0) * scale;
-          scale *= kernel[axis] ?? 1;
-          rest = Math.floor(rest / size);
-        }
-        return weight[((group * perGroup + c) * channels + n) * taps + tap] ?? 0;
+      weights: {
+        source: weight,
+        groups: attrs.group,
+        groupStride: perGroup * channels * taps,
+        rows: Int32Array.from({ length: product(shape) * perGroup }, (_, k) => {
+          const c = k % perGroup;
+          return c * channels * taps + tapIndex(Math.floor(k / perGroup), choice, kernel);
+        }),
+        columns: channels,
+        columnStride: taps,
       },
       bias,
       epilogue: {
@@ -275,6 +271,20 @@ export function lowerConvTranspose(node: Node, context: LowerContext): void {
         e.strides.map((s) => s.map((step, axis) => step * (axis < 2 ? 1 : (every[axis - 2] ?? 1)))),
     });
   }
+}
+
+/** The kernel tap (row-major index) behind tap `index` (row-major) of a choice of phases. */
+function tapIndex(index: number, choice: readonly Phase[], kernel: readonly number[]): number {
+  let rest = index;
+  let tap = 0;
+  let scale = 1;
+  for (let axis = kernel.length - 1; axis >= 0; axis--) {
+    const taps = choice[axis]?.taps ?? [];
+    tap += (taps[rest % taps.length] ?? 0) * scale;
+    scale *= kernel[axis] ?? 1;
+    rest = Math.floor(rest / taps.length);
+  }
+  return tap;
 }
 
 /** Every way of taking one element of each list. */

@@ -5,7 +5,7 @@ import { broadcastViewStrides, permuteView, type View } from '#compiler/schedule
 import { arg, binary, constant, type Expr, substitute } from '#ir/expr.ts';
 import { epilogueOperands, isOp, type Node, operand, ownInput, tensorOf, type Value } from '#ir/graph.ts';
 import type { LowerContext } from '../context.ts';
-import { packBias, packGemm } from '../pack.ts';
+import { packBias, packGemm, type WeightMatrix } from '../pack.ts';
 import { chooseTile } from '../tiles.ts';
 
 interface Product {
@@ -16,7 +16,7 @@ interface Product {
   readonly a: View;
   readonly out: View;
   readonly b:
-    | { readonly kind: 'packed'; at(k: number, n: number): number }
+    | { readonly kind: 'packed'; readonly matrix: WeightMatrix }
     | { readonly kind: 'rows'; readonly view: View };
   readonly bias: Float32Array | undefined;
   readonly epilogue: ReturnType<LowerContext['epilogueOver']>;
@@ -28,13 +28,7 @@ function emitProduct(context: LowerContext, p: Product): void {
   const shared = (inner.steps[2] ?? 0) === 0;
   const pixels = shared ? inner : { count: 1, steps: inner.steps.map(() => 0) };
   const tile = chooseTile(pixels.count, p.columns);
-  const weight =
-    p.b.kind === 'packed'
-      ? context.packed(
-          packGemm(1, p.depth, p.columns, tile[1], (_, k, n) => (p.b.kind === 'packed' ? p.b.at(k, n) : 0))
-            .data,
-        )
-      : p.b.view;
+  const weight = p.b.kind === 'packed' ? context.packed(packGemm(p.b.matrix, tile[1]).data) : p.b.view;
   const bias = p.bias ? [context.packed(packBias(p.bias, 1, p.columns))] : [];
   context.call(
     {
@@ -55,6 +49,24 @@ function emitProduct(context: LowerContext, p: Product): void {
     [p.a, weight, ...bias, p.out, ...p.epilogue.views],
   );
 }
+
+/** A [K, N] matrix as it stands. */
+const rowsOf = (source: Float32Array, depth: number, columns: number, scale = 1): WeightMatrix => ({
+  source,
+  groups: 1,
+  groupStride: 0,
+  rows: Int32Array.from({ length: depth }, (_, k) => k * columns),
+  columns,
+  columnStride: 1,
+  scale,
+});
+
+/** An [N, K] matrix, read transposed. */
+const rowsOfColumns = (source: Float32Array, depth: number, columns: number, scale = 1): WeightMatrix => ({
+  ...rowsOf(source, depth, columns, scale),
+  rows: Int32Array.from({ length: depth }, (_, k) => k),
+  columnStride: depth,
+});
 
 /** A row-major view of a matrix operand, transposed by a copy where asked. */
 function matrix(context: LowerContext, value: Value, transposed: boolean): View {
@@ -94,7 +106,7 @@ export function lowerGemm(node: Node, context: LowerContext): void {
   const b: Product['b'] = foldAlpha
     ? {
         kind: 'packed',
-        at: (k, n) => alpha * (weight[transB ? n * depth + k : k * columns + n] ?? 0),
+        matrix: transB ? rowsOfColumns(weight, depth, columns, alpha) : rowsOf(weight, depth, columns, alpha),
       }
     : { kind: 'rows', view: matrix(context, operand(node, 1), transB) };
   emitProduct(context, {
@@ -178,7 +190,7 @@ export function lowerMatMul(node: Node, context: LowerContext): void {
     out: full,
     b:
       weight instanceof Float32Array
-        ? { kind: 'packed', at: (k, n) => weight[k * columns + n] ?? 0 }
+        ? { kind: 'packed', matrix: rowsOf(weight, depth, columns) }
         : { kind: 'rows', view: b },
     bias: undefined,
     epilogue,

@@ -133,6 +133,12 @@ export const CATALOGUE = {
       'After compiling, sampled outputs of every kernel call are compared with the reference evaluator. A disagreement is a bug of convolith; no bundle is written.',
     hint: 'please report it, with the model if you can',
   },
+  'output-not-finite': {
+    kind: 'warning',
+    title: 'An output holds infinities or NaN on random input',
+    explanation:
+      'The network was run on random input while it was compiled, and an output overflowed or is not a number; the reference agrees. Some networks need inputs of a certain range; weights that are not the trained ones do this too.',
+  },
   'bundle-corrupt': {
     kind: 'failed',
     title: 'A bundle does not verify',

@@ -1,4 +1,17 @@
 /** Files: everything that needs Node's file system and is not the command. */
 export { type FileContent, writeFileAtomic, writeFolderAtomic } from './atomic.ts';
+export {
+  type BundleArray,
+  type BundleTensor,
+  folderReader,
+  isBundle,
+  type LoadedBundle,
+  loadBundle,
+  readBundle,
+  readManifest,
+  requireSoundBundle,
+  type WriteBundleOptions,
+  writeBundle,
+} from './bundle.ts';
 export { formatNpy, parseNpy } from './npy.ts';
 export { type ModelSource, openModel, type ReadModelOptions, readModel } from './read-model.ts';

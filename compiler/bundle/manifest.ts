@@ -1,0 +1,91 @@
+/** The manifest as deterministic text, and back from text that nobody vouches for. */
+import {
+  ABI_VERSION,
+  ARRAYS,
+  type FileEntry,
+  type Manifest,
+  type ManifestTensor,
+  type SelfTest,
+} from '#runtime/abi.ts';
+import { sha256 } from './digest.ts';
+
+export type { FileEntry, Manifest, ManifestTensor, SelfTest } from '#runtime/abi.ts';
+
+export const MANIFEST_FILE = 'manifest.json';
+
+export const formatManifest = (manifest: Manifest): string => `${JSON.stringify(manifest, null, 1)}\n`;
+
+/** The manifest with the digest over its own text. */
+export async function sealManifest(manifest: Omit<Manifest, 'digest'>): Promise<Manifest> {
+  const open: Manifest = { ...manifest, digest: '' };
+  return { ...open, digest: await sha256(new TextEncoder().encode(formatManifest(open))) };
+}
+
+/** The manifest in `text`, or what is wrong with it. */
+export async function openManifest(text: string): Promise<Manifest | { readonly problem: string }> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { problem: 'it is not JSON' };
+  }
+  if (!isObject(value) || typeof value.abi !== 'number')
+    return { problem: 'it is not the manifest of a bundle' };
+  if (value.abi !== ABI_VERSION) {
+    return { problem: `it has version ${value.abi}; this convolith reads ${ABI_VERSION}` };
+  }
+  if (!isManifest(value)) return { problem: 'fields are missing or ill-typed' };
+  const sealed = await sealManifest(value);
+  // compared as text, so that a change that parses to the same values is found too
+  return formatManifest(sealed) === text ? sealed : { problem: 'its text does not fit its own SHA-256' };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
+const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+const isListOf = <T>(value: unknown, is: (item: unknown) => item is T): value is T[] =>
+  Array.isArray(value) && value.every(is);
+
+const isFileEntry = (value: unknown): value is FileEntry =>
+  isObject(value) && isSize(value.bytes) && typeof value.sha256 === 'string';
+
+const isTensor = (value: unknown): value is ManifestTensor =>
+  isObject(value) &&
+  typeof value.name === 'string' &&
+  typeof value.dtype === 'string' &&
+  Object.hasOwn(ARRAYS, value.dtype) &&
+  isListOf(value.shape, isSize) &&
+  isSize(value.address);
+
+const isSelfTest = (value: unknown): value is SelfTest =>
+  isObject(value) &&
+  isSize(value.seed) &&
+  typeof value.file === 'string' &&
+  isListOf(
+    value.outputs,
+    (o): o is SelfTest['outputs'][number] =>
+      isObject(o) && typeof o.name === 'string' && isSize(o.samples) && isSize(o.checksum),
+  );
+
+/** Names inside the folder only: a manifest must not lead a reader elsewhere. */
+const isFileName = (name: string): boolean => /^[\w-][\w.-]*$/.test(name);
+
+function isManifest(value: Fields): value is Fields & Manifest {
+  const { wasm, files, cost } = value;
+  return (
+    typeof value.name === 'string' &&
+    typeof value.generator === 'string' &&
+    isListOf(value.inputs, isTensor) &&
+    isListOf(value.outputs, isTensor) &&
+    isObject(wasm) &&
+    isFileEntry(wasm.module) &&
+    isFileEntry(wasm.weights) &&
+    isSize(wasm.weightsAddress) &&
+    isSize(wasm.memoryBytes) &&
+    isObject(cost) &&
+    isSelfTest(value.selfTest) &&
+    isObject(files) &&
+    Object.entries(files).every(([name, entry]) => isFileName(name) && isFileEntry(entry))
+  );
+}

@@ -1,0 +1,91 @@
+/** The files of a bundle. The same program gives the same bytes. */
+import type { Manifest, ProgramManifest, TensorArray } from '#runtime/abi.ts';
+import { demoPage } from './demo.ts';
+import { sha256 } from './digest.ts';
+import { RUNTIME_SOURCE } from './generated/runtime-source.ts';
+import { formatManifest, MANIFEST_FILE, sealManifest } from './manifest.ts';
+import { makeSelfTest } from './self-test.ts';
+import { typings } from './typings.ts';
+
+export interface BundleContent {
+  readonly program: Omit<ProgramManifest, 'wasm'> & {
+    readonly wasm: Omit<ProgramManifest['wasm'], 'module' | 'weights'>;
+  };
+  readonly module: Uint8Array;
+  readonly weights: Uint8Array;
+  /** The module's outputs on the seeded inputs, in order. */
+  readonly seededOutputs: readonly TensorArray[];
+}
+
+/** DESIGN.md, "Correctness". */
+const TOLERANCE = 1e-4;
+
+export interface Bundle {
+  readonly files: Map<string, Uint8Array>;
+  readonly manifest: Manifest;
+}
+
+export async function makeBundle(content: BundleContent): Promise<Bundle> {
+  const entry = async (bytes: Uint8Array) => ({ bytes: bytes.byteLength, sha256: await sha256(bytes) });
+  const { program: given, module, weights } = content;
+  const program: ProgramManifest = {
+    ...given,
+    wasm: { ...given.wasm, module: await entry(module), weights: await entry(weights) },
+  };
+  const selfTest = makeSelfTest(
+    program.outputs.map((o) => o.name),
+    content.seededOutputs,
+  );
+  const files = new Map<string, Uint8Array>([
+    ['index.js', utf8(script(program))],
+    ['index.d.ts', utf8(typings(program))],
+    ['model.wasm', module],
+    ['weights.bin', weights],
+    [selfTest.selfTest.file, selfTest.bytes],
+    ['package.json', utf8(packageJson(program))],
+    ['demo.html', utf8(demoPage(program))],
+  ]);
+  const entries: Record<string, Manifest['files'][string]> = {};
+  for (const [name, bytes] of files) entries[name] = await entry(bytes);
+  const manifest = await sealManifest({
+    ...program,
+    tolerance: TOLERANCE,
+    selfTest: selfTest.selfTest,
+    files: entries,
+  });
+  files.set(MANIFEST_FILE, utf8(formatManifest(manifest)));
+  return { files, manifest };
+}
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** The URLs are spelled out where they are used: so bundlers find the files and move them along. */
+const script = (program: ProgramManifest): string => `const BUNDLE_MANIFEST = ${JSON.stringify(program)};
+const BUNDLE_FILES = {
+  module: new URL('./model.wasm', import.meta.url),
+  weights: new URL('./weights.bin', import.meta.url),
+};
+${RUNTIME_SOURCE}`;
+
+function packageJson({ name }: ProgramManifest): string {
+  const description = {
+    name: packageName(name),
+    version: '1.0.0',
+    type: 'module',
+    sideEffects: false,
+    exports: {
+      '.': { types: './index.d.ts', default: './index.js' },
+      './*': './*',
+    },
+    types: './index.d.ts',
+  };
+  return `${JSON.stringify(description, null, 2)}\n`;
+}
+
+/** A name that npm accepts. */
+const packageName = (name: string): string =>
+  name
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[._-]+|[._-]+$/g, '')
+    .slice(0, 200) || 'model';

@@ -1,0 +1,67 @@
+/** The public API, all of it. What needs the file system is in `convolith/files`. */
+export { Builder, type ConvOptions } from '#ir/builder.ts';
+export { cloneGraph } from '#ir/clone.ts';
+export { CATALOGUE } from '#ir/diagnostic-catalogue.ts';
+export {
+  CompileError,
+  type Diagnostic,
+  type DiagnosticCode,
+  type DiagnosticKind,
+  formatDiagnostic,
+  InternalError,
+  isError,
+} from '#ir/diagnostics.ts';
+export { type EvaluateOptions, evaluateGraph } from '#ir/evaluate.ts';
+export {
+  Graph,
+  type GraphOutput,
+  type Node,
+  type NodeOptions,
+  type OpAttrs,
+  type OpAttrsInput,
+  type OpName,
+  type Value,
+} from '#ir/graph.ts';
+export { type Constant, f32, i64, type Tensor, type TensorData, tensor } from '#ir/tensor.ts';
+export { type PrintOptions, parseGraph, printGraph } from '#ir/text.ts';
+export { type DType, formatShape, formatType, type Shape, type TensorType } from '#ir/types.ts';
+export { verifyGraph } from '#ir/verify.ts';
+export { type GraphCost, graphCost, type NodeCost } from '#passes/analysis/cost.ts';
+export {
+  type PassTrace,
+  type Pipeline,
+  type PipelineOptions,
+  passNames,
+  runPipeline,
+} from '#passes/pass.ts';
+export { PIPELINES, type PipelineName } from '#passes/pipeline.ts';
+export type { Manifest, ManifestTensor, SelfTest } from '#runtime/abi.ts';
+export {
+  type AuditField,
+  type AuditLayer,
+  type AuditModel,
+  type AuditOptions,
+  type AuditReport,
+  audit,
+} from './audit.ts';
+export { type BundleReader, verifyBundle } from './bundle/verify.ts';
+export {
+  COMPILE_STAGES,
+  COMPILE_TARGETS,
+  type CompiledBundle,
+  type CompileGraphOptions,
+  type CompileOptions,
+  type CompileStage,
+  type CompileStats,
+  type CompileTarget,
+  compileGraph,
+  compileModel,
+} from './compile.ts';
+export {
+  type ImportedModel,
+  type ImportOptions,
+  importOnnx,
+  type SymbolicDimension,
+} from './import/onnx/index.ts';
+export { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from './report/index.ts';
+export { VERSION } from './version.ts';

@@ -1,0 +1,156 @@
+/**
+ * What a bundle's files say to each other: the manifest, and the inputs of the self-test. Shared by the compiler, which
+ * writes bundles, and the runtime inside them, which reads them.
+ */
+
+/** Raised whenever a runtime could not read an older manifest, or an older runtime a new one. */
+export const ABI_VERSION = 1;
+
+/** Element types, and the arrays that hold them; a bool is a byte, 0 or 1. */
+export const ARRAYS = {
+  f32: Float32Array,
+  i8: Int8Array,
+  u8: Uint8Array,
+  i16: Int16Array,
+  u16: Uint16Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  i64: BigInt64Array,
+  u64: BigUint64Array,
+  bool: Uint8Array,
+} as const;
+
+export type ElementType = keyof typeof ARRAYS;
+export type TensorArray = InstanceType<(typeof ARRAYS)[ElementType]>;
+
+/** An input or output: dense, in row-major order (channels first) at byte `address` of the module's memory. */
+export interface ManifestTensor {
+  readonly name: string;
+  readonly dtype: ElementType;
+  readonly shape: readonly number[];
+  readonly address: number;
+}
+
+export interface FileEntry {
+  readonly bytes: number;
+  /** Lower-case hexadecimal. */
+  readonly sha256: string;
+}
+
+/** The part of the manifest that the runtime needs; `index.js` holds a copy, so that loading starts at once. */
+export interface ProgramManifest {
+  readonly abi: number;
+  readonly name: string;
+  /** The program that made the bundle, with its version. */
+  readonly generator: string;
+  readonly inputs: readonly ManifestTensor[];
+  readonly outputs: readonly ManifestTensor[];
+  readonly wasm: WasmManifest;
+  readonly cost: CostSummary;
+}
+
+export interface WasmManifest {
+  /** Exports `memory`, of fixed size, and `run()`. */
+  readonly module: FileEntry;
+  /** Copied to `weightsAddress` before the first run. */
+  readonly weights: FileEntry;
+  readonly weightsAddress: number;
+  readonly memoryBytes: number;
+}
+
+export interface CostSummary {
+  /** Multiply-accumulates of one run, of the network as it was given. */
+  readonly macs: number;
+  readonly parameters: number;
+  /** Memory for inputs, outputs and everything between. */
+  readonly arenaBytes: number;
+}
+
+/** `manifest.json`. */
+export interface Manifest extends ProgramManifest {
+  /** Bound on the difference to the reference, relative to an output's largest magnitude. */
+  readonly tolerance: number;
+  readonly selfTest: SelfTest;
+  /** Every file of the bundle but the manifest. */
+  readonly files: Readonly<Record<string, FileEntry>>;
+  /** SHA-256 of the manifest's text with this field empty. */
+  readonly digest: string;
+}
+
+/**
+ * Outputs of the module on seeded inputs. They are compared for equality: the module uses no instruction and no function
+ * of the engine whose result may vary, the payload of a NaN apart.
+ */
+export interface SelfTest {
+  readonly seed: number;
+  /** The expected elements of all outputs in order, those of one output together, little-endian. */
+  readonly file: string;
+  readonly outputs: readonly SelfTestOutput[];
+}
+
+export interface SelfTestOutput {
+  readonly name: string;
+  /** How many elements are in the file: all, or those at `sampledIndices`. */
+  readonly samples: number;
+  /** `checksum` of the whole output. */
+  readonly checksum: number;
+}
+
+/** Random 32-bit integers (mulberry32); a seed gives the same ones everywhere. */
+export function randomIntegers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return (t ^ (t >>> 14)) >>> 0;
+  };
+}
+
+const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+/**
+ * The self-test's value of the input at position `index`: floats uniform in [−1, 1), on a grid that f32 holds exactly;
+ * bytes of their whole range; other integers and booleans 0 or 1, which are indices into anything of two elements.
+ */
+export function seededInput(
+  { dtype, shape }: Pick<ManifestTensor, 'dtype' | 'shape'>,
+  seed: number,
+  index: number,
+): TensorArray {
+  const next = randomIntegers(seed + 0x9e3779b9 * (index + 1));
+  const data = new ARRAYS[dtype](count(shape));
+  for (let i = 0; i < data.length; i++) {
+    const bits = next();
+    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(bits >>> 31);
+    else if (dtype === 'f32') data[i] = (bits >>> 8) / 2 ** 23 - 1;
+    else data[i] = dtype === 'u8' || dtype === 'i8' ? bits : bits >>> 31;
+  }
+  return data;
+}
+
+/** Where an output of `total` elements is sampled, ascending: one element in each of `samples` equal parts. */
+export function sampledIndices(total: number, samples: number, seed: number): number[] {
+  if (samples >= total) return Array.from({ length: total }, (_, i) => i);
+  const next = randomIntegers(seed);
+  return Array.from({ length: samples }, (_, i) => {
+    const start = Math.floor((i * total) / samples);
+    const end = Math.floor(((i + 1) * total) / samples);
+    return start + (next() % (end - start));
+  });
+}
+
+/** FNV-1a over the 32-bit words of an array, every NaN taken as the same one. */
+export function checksum(data: TensorArray): number {
+  let hash = 0x811c9dc5;
+  const mix = (word: number): void => {
+    hash = Math.imul(hash ^ word, 0x01000193);
+  };
+  if (data instanceof Float32Array) {
+    const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
+    for (let i = 0; i < data.length; i++) mix(Number.isNaN(data[i]) ? 0x7fc00000 : (bits[i] ?? 0));
+  } else {
+    for (const byte of new Uint8Array(data.buffer, data.byteOffset, data.byteLength)) mix(byte);
+  }
+  return hash >>> 0;
+}

@@ -1,0 +1,204 @@
+/** `load()` and the model that it gives: options, inputs and outputs checked, runs one after the other. */
+import { ABI_VERSION, ARRAYS, type ManifestTensor, type ProgramManifest, type TensorArray } from './abi.ts';
+import { type BundleFiles, loadWasm, type WasmInstance } from './wasm.ts';
+
+export interface LoadOptions {
+  /** `auto` takes the fastest that the bundle has and the engine runs. */
+  readonly backend?: 'auto' | 'wasm';
+  readonly threads?: 1;
+  /** Run a few times before the promise resolves, so that the engine has compiled its fast code; true unless said. */
+  readonly warmup?: boolean;
+  /** Check the SHA-256 of module and weights too, not only their sizes; false unless said. */
+  readonly verify?: boolean;
+  readonly signal?: AbortSignal;
+  /** Told what is under way, and how far it is, from 0 to 1. */
+  readonly onProgress?: (stage: LoadStage, fraction: number) => void;
+}
+
+export type LoadStage = 'weights' | 'warmup';
+
+export interface RunOptions {
+  /** Give each output as `{ data, shape }`. */
+  readonly shapes?: boolean;
+}
+
+/** Flat, in row-major order (channels first): the typed array of the input's element type, or a plain array. */
+export type InputData = TensorArray | readonly number[] | readonly bigint[];
+
+export interface ShapedOutput {
+  readonly data: TensorArray;
+  readonly shape: readonly number[];
+}
+
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
+export interface ModelInfo {
+  readonly name: string;
+  readonly backend: 'wasm';
+  readonly threads: 1;
+  /** All memory that the model uses, weights included; fixed. */
+  readonly memoryBytes: number;
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly macs: number;
+  readonly parameters: number;
+  /** The program that made the bundle, with its version. */
+  readonly generator: string;
+}
+
+export interface Model {
+  readonly info: ModelInfo;
+  /** Outputs by name, in arrays of their own. Runs that overlap are done one after the other, in the order of the calls. */
+  run(inputs: Readonly<Record<string, InputData>>, options?: RunOptions): Promise<Record<string, unknown>>;
+  /** Gives the memory back; a later run is refused. */
+  dispose(): void;
+}
+
+/** The `load` of one bundle. */
+export const loader =
+  (manifest: ProgramManifest, files: BundleFiles) =>
+  async (options: LoadOptions = {}): Promise<Model> => {
+    checkKeys(options, ['backend', 'threads', 'warmup', 'verify', 'signal', 'onProgress'], 'load');
+    const { backend = 'auto', threads = 1, warmup = true, verify = false, signal, onProgress } = options;
+    if (manifest.abi !== ABI_VERSION) {
+      throw new Error(`the manifest has version ${manifest.abi}, the runtime ${ABI_VERSION}`);
+    }
+    if (backend !== 'auto' && backend !== 'wasm') {
+      throw new Error(`backend: this bundle has "wasm" (or "auto"), not ${JSON.stringify(backend)}`);
+    }
+    if (threads !== 1) throw new Error(`threads: this bundle runs on 1 thread, not ${threads}`);
+    for (const [name, value] of Object.entries({ warmup, verify })) {
+      if (typeof value !== 'boolean')
+        throw new Error(`${name}: expected true or false, got ${String(value)}`);
+    }
+    signal?.throwIfAborted();
+    const instance = await loadWasm(manifest, files, {
+      signal,
+      verify,
+      onWeights: (fraction) => onProgress?.('weights', fraction),
+    });
+    if (warmup) await warmUp(instance, manifest, signal, (fraction) => onProgress?.('warmup', fraction));
+    signal?.throwIfAborted();
+    return new WasmModel(manifest, instance);
+  };
+
+class WasmModel implements Model {
+  readonly info: ModelInfo;
+  readonly #manifest: ProgramManifest;
+  #instance: WasmInstance | undefined;
+
+  constructor(manifest: ProgramManifest, instance: WasmInstance) {
+    const { name, generator, cost, inputs, outputs } = manifest;
+    this.#manifest = manifest;
+    this.#instance = instance;
+    this.info = {
+      name,
+      backend: 'wasm',
+      threads: 1,
+      memoryBytes: instance.memory.buffer.byteLength,
+      inputs: inputs.map(infoOf),
+      outputs: outputs.map(infoOf),
+      macs: cost.macs,
+      parameters: cost.parameters,
+      generator,
+    };
+  }
+
+  // from reading the inputs to copying the outputs nothing is awaited, so no two runs can mix
+  async run(inputs: Readonly<Record<string, InputData>>, options: RunOptions = {}) {
+    const instance = this.#instance;
+    if (!instance) throw new Error(`model "${this.info.name}" was disposed of; load it again`);
+    checkKeys(options, ['shapes'], 'run');
+    const tensors = this.#manifest.inputs;
+    const given = inputs ?? {};
+    checkKeys(
+      given,
+      tensors.map((t) => t.name),
+      'run',
+      'input',
+    );
+    for (const tensor of tensors) {
+      checkInput(tensor, Object.hasOwn(given, tensor.name) ? given[tensor.name] : undefined);
+    }
+    for (const tensor of tensors) view(instance, tensor).set(given[tensor.name] as never);
+    instance.run();
+    const outputs: Record<string, unknown> = Object.create(null);
+    for (const tensor of this.#manifest.outputs) {
+      const data = view(instance, tensor).slice();
+      outputs[tensor.name] = options.shapes ? { data, shape: [...tensor.shape] } : data;
+    }
+    return outputs;
+  }
+
+  dispose(): void {
+    this.#instance = undefined;
+  }
+}
+
+const infoOf = ({ name, dtype, shape }: ManifestTensor): TensorInfo => ({ name, dtype, shape: [...shape] });
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+const view = ({ memory }: WasmInstance, { dtype, shape, address }: ManifestTensor): TensorArray =>
+  new ARRAYS[dtype](memory.buffer, address, sizeOf(shape));
+
+function checkKeys(given: object, known: readonly string[], where: string, what = 'option'): void {
+  for (const key of Object.keys(given)) {
+    if (!known.includes(key)) {
+      const list = known.map((name) => JSON.stringify(name)).join(', ') || 'none';
+      throw new Error(`${where}: there is no ${what} ${JSON.stringify(key)}; there is ${list}`);
+    }
+  }
+}
+
+/** Plain arrays are taken, as nothing about them can be misread; a typed array of another type is likely a mistake. */
+function checkInput({ name, dtype, shape }: ManifestTensor, data: unknown): void {
+  const type = ARRAYS[dtype];
+  const size = sizeOf(shape);
+  let got = '';
+  if (data === undefined || data === null) got = 'nothing was given';
+  else if (Array.isArray(data)) {
+    const wanted = dtype === 'i64' || dtype === 'u64' ? 'bigint' : 'number';
+    const odd = data.find((x) => typeof x !== wanted);
+    if (odd !== undefined)
+      got = `got an array with ${Array.isArray(odd) ? 'arrays' : `a ${typeof odd}`} in it`;
+  } else if (!(data instanceof type)) got = `got ${data.constructor?.name ?? typeof data}`;
+  if (!got && (data as TensorArray).length !== size) got = `got ${(data as TensorArray).length} elements`;
+  if (got) {
+    const layout = shape.length > 0 ? shape.join('×') : 'a scalar';
+    throw new Error(
+      `input ${JSON.stringify(name)}: expected a ${type.name} of ${size} elements (${layout}); ${got}`,
+    );
+  }
+}
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
+
+/**
+ * Engines start with quick code and compile the fast one in the background, function by function, once it has been run a
+ * little. So: two runs at least, four at most, no more once a run is not faster than the one before or a second is over.
+ */
+async function warmUp(
+  { run }: WasmInstance,
+  { cost }: ProgramManifest,
+  signal: AbortSignal | undefined,
+  onProgress: (fraction: number) => void,
+): Promise<void> {
+  const mostRuns = cost.macs > 1e10 ? 1 : 4;
+  const start = performance.now();
+  let before = Number.POSITIVE_INFINITY;
+  for (let i = 1; i <= mostRuns; i++) {
+    const begin = performance.now();
+    run();
+    const time = performance.now() - begin;
+    onProgress(i / mostRuns);
+    await pause();
+    signal?.throwIfAborted();
+    if (i > 1 && (time > before * 0.9 || performance.now() - start > 1000)) break;
+    before = time;
+  }
+}

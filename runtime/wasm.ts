@@ -1,0 +1,187 @@
+/** Loads the WebAssembly module of a bundle and its weights; from the file system in Node, by fetch elsewhere. */
+import type { FileEntry, ProgramManifest, WasmManifest } from './abi.ts';
+
+export interface BundleFiles {
+  readonly module: URL;
+  readonly weights: URL;
+}
+
+export interface LoadContext {
+  readonly signal: AbortSignal | undefined;
+  readonly verify: boolean;
+  /** Told how much of the weights has come. */
+  readonly onWeights: (fraction: number) => void;
+}
+
+export interface WasmInstance {
+  readonly memory: WebAssembly.Memory;
+  readonly run: () => void;
+}
+
+/** A module with one function that uses a SIMD instruction. */
+const SIMD_PROBE = [
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98,
+  11,
+];
+
+/**
+ * Instantiates the module and fills its memory. The weights are written where they stay, as they arrive.
+ * @throws Error where WebAssembly SIMD is missing, or a file is missing or of another size than the manifest says
+ */
+export async function loadWasm(
+  { wasm }: ProgramManifest,
+  files: BundleFiles,
+  context: LoadContext,
+): Promise<WasmInstance> {
+  if (typeof WebAssembly !== 'object' || !WebAssembly.validate(new Uint8Array(SIMD_PROBE))) {
+    throw new Error(
+      'this engine has no WebAssembly SIMD, which the model needs: use Chrome 91, Firefox 89, Safari 16.4, Node 16.4 or newer',
+    );
+  }
+  const access = files.module.protocol === 'file:' ? await fromFileSystem() : fromNetwork;
+  // both files are on their way before either is waited for
+  const pending = access.open(files.weights, wasm.weights, context);
+  pending.catch(() => {});
+  const module = await access.compile(files.module, wasm.module, context);
+  context.signal?.throwIfAborted();
+  const { exports } = await WebAssembly.instantiate(module, {});
+  const instance = exports as unknown as WasmInstance;
+  await fill(await pending, instance.memory, wasm, context);
+  return instance;
+}
+
+/** Reads into the rest of `target`; returns how many bytes came, 0 at the end. */
+interface Source {
+  read(target: Uint8Array<ArrayBuffer>): Promise<number>;
+  close(): Promise<void>;
+}
+
+async function fill(
+  source: Source,
+  memory: WebAssembly.Memory,
+  wasm: WasmManifest,
+  context: LoadContext,
+): Promise<void> {
+  const { bytes } = wasm.weights;
+  const target = new Uint8Array(memory.buffer, wasm.weightsAddress, bytes);
+  let done = 0;
+  try {
+    for (;;) {
+      context.signal?.throwIfAborted();
+      const got = await source.read(target.subarray(done));
+      if (got === 0) break;
+      done += got;
+      context.onWeights(done / bytes);
+    }
+  } finally {
+    await source.close();
+  }
+  if (done < bytes) throw sizeError('weights.bin', bytes, done);
+  if (context.verify) await checkDigest('weights.bin', target, wasm.weights);
+}
+
+const sizeError = (name: string, expected: number, got: number | string): Error =>
+  new Error(`${name} has ${got} bytes; this bundle's has ${expected}: copy all files of the bundle again`);
+
+async function checkDigest(name: string, bytes: Uint8Array<ArrayBuffer>, entry: FileEntry): Promise<void> {
+  if (!globalThis.crypto?.subtle) {
+    throw new Error('verify: true needs crypto.subtle, which pages have over https and on localhost only');
+  }
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  const text = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  if (text !== entry.sha256) throw new Error(`${name} is corrupt: its SHA-256 is not that of this bundle`);
+}
+
+interface Access {
+  open(url: URL, entry: FileEntry, context: LoadContext): Promise<Source>;
+  compile(url: URL, entry: FileEntry, context: LoadContext): Promise<WebAssembly.Module>;
+}
+
+async function compileBytes(
+  bytes: Uint8Array<ArrayBuffer>,
+  entry: FileEntry,
+  { verify }: LoadContext,
+): Promise<WebAssembly.Module> {
+  if (bytes.length !== entry.bytes) throw sizeError('model.wasm', entry.bytes, bytes.length);
+  if (verify) await checkDigest('model.wasm', bytes, entry);
+  return WebAssembly.compile(bytes);
+}
+
+const fromNetwork: Access = {
+  async open(url, entry, context) {
+    const response = await request(url, context);
+    const reader = response.body?.getReader();
+    if (!reader) throw new Error(`${url} came without content`);
+    let rest = new Uint8Array(0);
+    return {
+      async read(target) {
+        while (rest.length === 0) {
+          const { value, done } = await reader.read();
+          if (done) return 0;
+          rest = value;
+        }
+        if (target.length === 0) throw sizeError('weights.bin', entry.bytes, 'more');
+        const part = rest.subarray(0, target.length);
+        target.set(part);
+        rest = rest.subarray(part.length);
+        return part.length;
+      },
+      close: () => reader.cancel(),
+    };
+  },
+  async compile(url, entry, context) {
+    const response = await request(url, context);
+    const streams = response.headers.get('content-type') === 'application/wasm' && !context.verify;
+    if (streams) return WebAssembly.compileStreaming(response);
+    return compileBytes(new Uint8Array(await response.arrayBuffer()), entry, context);
+  },
+};
+
+async function request(url: URL, { signal }: LoadContext): Promise<Response> {
+  const response = await fetch(url, signal ? { signal } : {});
+  if (!response.ok) throw new Error(`${url} cannot be loaded: HTTP ${response.status}`);
+  return response;
+}
+
+interface FileSystem {
+  readFile(path: URL): Promise<Uint8Array<ArrayBuffer>>;
+  open(path: URL): Promise<{
+    stat(): Promise<{ readonly size: number }>;
+    read(
+      target: Uint8Array,
+      offset: number,
+      length: number,
+      position: number,
+    ): Promise<{ readonly bytesRead: number }>;
+    close(): Promise<void>;
+  }>;
+}
+
+async function fromFileSystem(): Promise<Access> {
+  // a name that bundlers do not see: in a page there is nothing to bundle
+  const name = 'node:fs/promises';
+  const fs = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as FileSystem;
+  return {
+    async open(url, entry) {
+      const handle = await fs.open(url);
+      const { size } = await handle.stat();
+      if (size !== entry.bytes) {
+        await handle.close();
+        throw sizeError('weights.bin', entry.bytes, size);
+      }
+      let position = 0;
+      return {
+        async read(target) {
+          const length = Math.min(target.length, 1 << 24);
+          const { bytesRead } = await handle.read(target, 0, length, position);
+          position += bytesRead;
+          return bytesRead;
+        },
+        close: () => handle.close(),
+      };
+    },
+    async compile(url, entry, context) {
+      return compileBytes(await fs.readFile(url), entry, context);
+    },
+  };
+}

@@ -14,7 +14,7 @@ import {
 } from '#ir/graph.ts';
 import { simplify } from '#ir/simplify.ts';
 import { elementCount, sameShape } from '#ir/types.ts';
-import { otherReader, soleUser, supersede } from '../edit.ts';
+import { otherReader, removeDead, soleUser, supersede } from '../edit.ts';
 import { type No, no } from '../pattern.ts';
 
 /** Beyond these an epilogue is no longer cheap beside its anchor, and would be awkward for kernels. */
@@ -141,11 +141,10 @@ const secondOutput = (graph: Graph, anchor: Node): string | undefined => {
   return used && `"${used.name}" of the same node is also read`;
 };
 
-/** Carries a fusion out; the anchor's result takes the name of the one that goes. */
+/** Carries a fusion out, in place, so that the order of the layers stays; the result takes the name of the one that goes. */
 export function fuse({ anchor, replaced, expr, operands }: Fusion, graph: Graph): void {
-  const fused = graph.addNode(anchor.op, ownInputs(anchor), anchor.attrs as never, {
-    name: anchor.name,
-    epilogue: { expr, operands },
-  });
-  supersede(graph, result(replaced), result(fused));
+  const drawnIn = epilogueOperands(anchor);
+  graph.setEpilogue(anchor, expr, operands);
+  if (replaced !== anchor) supersede(graph, result(replaced), result(anchor));
+  for (const value of drawnIn) removeDead(graph, producer(value));
 }

@@ -1,0 +1,82 @@
+import { fail } from '#ir/diagnostics.ts';
+import { audit } from '../../audit.ts';
+import type { AuditReport } from '../../audit-schema.ts';
+import { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from '../../report/index.ts';
+import { importSource, namingFile, openSource } from '../load.ts';
+import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
+import { writeResult } from '../output.ts';
+import type { CommandContext } from '../program.ts';
+
+type Format = 'table' | 'json' | 'csv' | 'md' | 'dot' | 'svg';
+
+export interface AuditArguments extends DimensionTexts {
+  readonly format?: Format;
+  readonly output?: string;
+  readonly depth?: string;
+  readonly rows?: string;
+  readonly full?: boolean;
+}
+
+export async function runAudit(
+  path: string,
+  options: AuditArguments,
+  context: CommandContext,
+): Promise<void> {
+  const format = options.format ?? formatOf(options.output);
+  const { dims, shapes } = dimensionOptions(options);
+  const source = await openSource(path);
+  const report = namingFile(source, () =>
+    audit((more) => importSource(source, { dims: more, shapes }), { dims, name: source.name }),
+  );
+  context.signal.throwIfAborted();
+  await writeResult(await render(report, format, options, context), options.output, context);
+}
+
+const BY_EXTENSION: Readonly<Record<string, Format>> = {
+  txt: 'table',
+  json: 'json',
+  csv: 'csv',
+  md: 'md',
+  dot: 'dot',
+  gv: 'dot',
+  svg: 'svg',
+};
+
+function formatOf(file: string | undefined): Format {
+  const extension = /\.(\w+)$/.exec(file ?? '')?.[1]?.toLowerCase();
+  if (extension === undefined) return 'table';
+  const format = Object.hasOwn(BY_EXTENSION, extension) ? BY_EXTENSION[extension] : undefined;
+  return (
+    format ??
+    fail('usage-invalid', `-o ${file}`, `no format goes with .${extension}`, 'give one with --format')
+  );
+}
+
+async function render(
+  report: AuditReport,
+  format: Format,
+  options: AuditArguments,
+  { terminal }: CommandContext,
+): Promise<string> {
+  switch (format) {
+    case 'json':
+      return renderJson(report);
+    case 'csv':
+      return renderCsv(report);
+    case 'md':
+      return renderMarkdown(report);
+    case 'dot':
+      return renderDot(report, { every: options.full ?? false });
+    case 'svg': {
+      const { renderSvg } = await import('../../files/svg.ts');
+      return renderSvg(renderDot(report, { every: options.full ?? false }));
+    }
+    case 'table':
+      return renderTable(report, {
+        width: terminal.width,
+        colour: terminal.colour && options.output === undefined,
+        ...(options.rows === undefined ? {} : { rows: wholeNumber(options.rows, '--rows') }),
+        ...(options.depth === undefined ? {} : { depth: wholeNumber(options.depth, '--depth') }),
+      });
+  }
+}

@@ -1,0 +1,113 @@
+import { readdir } from 'node:fs/promises';
+import { fail } from '#ir/diagnostics.ts';
+import { type CompiledBundle, type CompileTarget, compileModel } from '../../compile.ts';
+import { isBundle, writeBundle } from '../../files/bundle.ts';
+import { systemReason } from '../../files/read-file.ts';
+import { type Column, renderColumns } from '../../report/columns.ts';
+import { bytes, grouped, plain, shape, short } from '../../report/format.ts';
+import { printDiagnostics } from '../errors.ts';
+import { openSource, underPath } from '../load.ts';
+import { type DimensionTexts, dimensionOptions } from '../options.ts';
+import type { CommandContext } from '../program.ts';
+
+export interface CompileArguments extends DimensionTexts {
+  readonly output: string;
+  readonly target: CompileTarget;
+  readonly check: 'sampled' | 'full';
+  readonly force?: boolean;
+}
+
+export async function runCompile(
+  path: string,
+  options: CompileArguments,
+  context: CommandContext,
+): Promise<void> {
+  const { terminal, signal } = context;
+  const dimensions = dimensionOptions(options);
+  if (!options.force) await checkFolder(options.output);
+  const source = await openSource(path);
+  const progress = terminal.progress('compile');
+  const bundle = await compileModel(source.bytes, {
+    ...dimensions,
+    name: source.name,
+    externalData: source.externalData,
+    target: [options.target],
+    check: options.check,
+    signal,
+    onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
+  })
+    .catch((error: unknown) => {
+      throw underPath(source, error);
+    })
+    .finally(() => progress.end());
+  signal.throwIfAborted();
+  await writeBundle(options.output, bundle.files, { force: options.force ?? false });
+  if (!terminal.quiet) printDiagnostics(bundle.diagnostics, terminal);
+  if (!terminal.quiet) terminal.print(summary(bundle, options, context));
+}
+
+/** Asked before the work, which may be long; `writeBundle` asks again. */
+async function checkFolder(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    return fail('file-unreadable', folder, error.code === 'ENOTDIR' ? 'this is a file' : systemReason(error));
+  });
+  if (names.length === 0 || (await isBundle(folder))) return;
+  const hint = 'give another folder, or --force to replace all that is in it';
+  fail('file-unreadable', folder, 'this folder is not a bundle, and not empty', hint);
+}
+
+function summary(
+  { files, manifest, stats }: CompiledBundle,
+  options: CompileArguments,
+  { terminal }: CommandContext,
+): string {
+  const c = terminal.colours;
+  const ports = (list: typeof manifest.inputs) =>
+    list.map((t) => `${t.name} ${t.dtype} ${shape(t.shape)}`).join(', ');
+  const total = [...files.values()].reduce((sum, content) => sum + content.byteLength, 0);
+  const columns: Column[] = [
+    { title: '', align: 'left', paint: c.cyan },
+    { title: '', align: 'right' },
+    { title: '', align: 'left', shrink: 20, paint: c.dim },
+  ];
+  const file = ([name, content]: readonly [string, Uint8Array]) => [
+    `  ${name}`,
+    bytes(content.byteLength),
+    ABOUT[name] ?? '',
+  ];
+  const fileRows = [...files].map(file);
+  const rows = [...fileRows, ['  all', bytes(total), '']];
+  const facts = [
+    [
+      '  memory',
+      bytes(stats.memoryBytes),
+      `fixed: weights ${bytes(stats.weightBytes)}, activations ${bytes(stats.arenaBytes)}`,
+    ],
+    ['  kernels', grouped(stats.kernels), `in ${grouped(stats.calls)} calls`],
+    ['  MACs', short(stats.macs), `${short(stats.parameters)} parameters, as in the model`],
+    [
+      '  checked',
+      grouped(stats.checkedElements),
+      `output elements of kernels against the reference${options.check === 'full' ? ', and the whole network' : ''}`,
+    ],
+  ];
+  const width = Math.max(...rows.map(([name = '']) => name.length));
+  const even = facts.map(([name = '', ...rest]) => [name.padEnd(width), ...rest]);
+  return [
+    `${c.bold(plain(manifest.name))}  ${c.dim(plain(`${ports(manifest.inputs)} → ${ports(manifest.outputs)}`))}`,
+    renderColumns(columns, [...rows, ['', '', ''], ...even], { width: terminal.width, header: false }),
+    `wrote ${options.output}`,
+  ].join('\n\n');
+}
+
+const ABOUT: Readonly<Record<string, string>> = {
+  'index.js': 'import { load } from it',
+  'index.d.ts': 'its types',
+  'model.wasm': 'the kernels',
+  'weights.bin': 'the weights, as the kernels read them',
+  'selftest.bin': 'outputs on seeded inputs, for verify',
+  'manifest.json': 'inputs, outputs, sizes, digests',
+  'demo.html': 'a page that runs it',
+  'package.json': 'to publish or install it',
+};

@@ -1,0 +1,148 @@
+import { stat } from 'node:fs/promises';
+import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
+import type { Graph } from '#ir/graph.ts';
+import type { Tensor } from '#ir/tensor.ts';
+import { type Backend, referenceBackend, wasmBackend } from '../backends.ts';
+import { compareBackends, describeDifference, firstBeyond, renderComparison } from '../compare.ts';
+import { renderTensors } from '../describe.ts';
+import { printDiagnostics } from '../errors.ts';
+import { importSource, openSource } from '../load.ts';
+import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
+import type { CommandContext } from '../program.ts';
+import { didYouMean } from '../suggest.ts';
+import { bindInputs, type GivenInput, readInputs, writeOutputs } from '../tensors.ts';
+
+type BackendName = 'reference' | 'wasm';
+
+export interface RunArguments extends DimensionTexts {
+  readonly input?: readonly string[];
+  readonly random?: string;
+  readonly output?: readonly string[];
+  readonly backend?: BackendName;
+  readonly outputs?: readonly string[];
+  readonly compare?: string;
+  readonly perLayer?: boolean;
+}
+
+export async function runRun(path: string, options: RunArguments, context: CommandContext): Promise<void> {
+  const seed = options.random === undefined ? undefined : wholeNumber(options.random, '--random');
+  const pair = options.compare === undefined ? undefined : parsePair(options.compare);
+  checkTogether(options);
+  const given = await readInputs(options.input ?? []);
+  if (await isFolder(path)) {
+    const { openBundle } = await import('../bundle.ts');
+    const backend = await openBundle(path, options, context);
+    await runOnce(backend, bindInputs(backend.inputs, given, seed), options, context);
+    return;
+  }
+  const graph = await loadGraph(path, given, options, context);
+  const inputs = bindInputs(referenceBackend(graph).inputs, given, seed);
+  if (pair) await compare(graph, pair, inputs, options, context);
+  else await runOnce(backendOf(options.backend ?? 'reference', graph), inputs, options, context);
+}
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (s) => s.isDirectory(),
+    () => false,
+  );
+
+function checkTogether({ compare, backend, perLayer, output }: RunArguments): void {
+  const wrong = (option: string, message: string) => fail('usage-invalid', option, message);
+  if (perLayer && compare === undefined) wrong('--per-layer', 'it goes with --compare');
+  if (compare !== undefined && backend !== undefined) wrong('--backend', 'it does not go with --compare');
+  if (compare !== undefined && output !== undefined) wrong('-o', 'it does not go with --compare');
+}
+
+function parsePair(text: string): readonly [BackendName, BackendName] {
+  const names = text.split(',');
+  const known = (name: string | undefined): name is BackendName => name === 'reference' || name === 'wasm';
+  const [first, second] = names;
+  if (names.length === 2 && known(first) && known(second) && first !== second) return [first, second];
+  return fail('usage-invalid', `--compare ${text}`, 'two backends are expected', '--compare reference,wasm');
+}
+
+const backendOf = (name: BackendName, graph: Graph): Backend =>
+  name === 'wasm' ? wasmBackend(graph) : referenceBackend(graph);
+
+/** The model at the sizes of the given inputs, unless --shape says otherwise; --outputs added to its outputs. */
+async function loadGraph(
+  path: string,
+  given: readonly GivenInput[],
+  options: RunArguments,
+  { terminal }: CommandContext,
+): Promise<Graph> {
+  const { dims, shapes } = dimensionOptions(options);
+  const ofInputs = given.flatMap(({ name, shape }) => (shape ? [[name, shape] as const] : []));
+  const source = await openSource(path);
+  const { graph, diagnostics } = importSource(source, {
+    dims,
+    shapes: { ...Object.fromEntries(ofInputs), ...shapes },
+    requireWeights: true,
+  });
+  if (!terminal.quiet) printDiagnostics(diagnostics, terminal);
+  addOutputs(graph, options.outputs ?? []);
+  return graph;
+}
+
+/** Makes values outputs too, by their names or the names of their nodes. @throws CompileError `usage-invalid` */
+export function addOutputs(graph: Graph, names: readonly string[]): void {
+  const values = new Map(graph.values.filter((v) => v.source.kind !== 'constant').map((v) => [v.name, v]));
+  const nodes = new Map(graph.nodes.map((node) => [node.name, node.outputs[0]]));
+  const errors = names.flatMap((name) => {
+    if (graph.outputs.some((output) => output.name === name)) return [];
+    const value = values.get(name) ?? nodes.get(name);
+    if (value) {
+      graph.addOutput(name, value);
+      return [];
+    }
+    const hint = didYouMean(name, [...values.keys()]) ?? 'convolith ir MODEL shows their names';
+    return [diagnostic('usage-invalid', `--outputs ${name}`, 'the network has no value of this name', hint)];
+  });
+  if (errors.length > 0) throw new CompileError(errors);
+}
+
+async function runOnce(
+  backend: Backend,
+  inputs: ReadonlyMap<string, Tensor>,
+  options: RunArguments,
+  context: CommandContext,
+): Promise<void> {
+  const { terminal, signal } = context;
+  const progress = terminal.progress(backend.name);
+  const all = await backend
+    .run(inputs, { signal, onProgress: (done, total) => progress.update(done, total) })
+    .finally(() => progress.end());
+  const asked = options.outputs;
+  const outputs = new Map([...all].filter(([name]) => asked === undefined || asked.includes(name)));
+  const files = options.output ?? [];
+  await writeOutputs(outputs, files, context);
+  if (!files.includes('-')) terminal.print(renderTensors(outputs, terminal));
+}
+
+/** @throws CompileError `comparison-failed` naming the first value beyond the tolerance */
+async function compare(
+  graph: Graph,
+  names: readonly [BackendName, BackendName],
+  inputs: ReadonlyMap<string, Tensor>,
+  options: RunArguments,
+  { terminal, signal }: CommandContext,
+): Promise<void> {
+  const progress = terminal.progress(names.join(' and '));
+  const comparison = await compareBackends(backendOf(names[0], graph), backendOf(names[1], graph), inputs, {
+    signal,
+    perLayer: options.perLayer ?? false,
+    onProgress: (done, total) => progress.update(done, total),
+  }).finally(() => progress.end());
+  terminal.print(renderComparison(comparison, names, terminal));
+  const first = firstBeyond(comparison);
+  if (!first) return;
+  const hint = options.perLayer ? undefined : 'with --per-layer the first layer that differs is found';
+  const found = diagnostic(
+    'comparison-failed',
+    first.value,
+    `the first value that differs ${first.op === 'output' ? '' : `(${first.op}) `}${describeDifference(first)}`,
+    hint,
+  );
+  throw new CompileError([found]);
+}

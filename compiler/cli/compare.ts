@@ -1,0 +1,124 @@
+/** Two backends on the same inputs: where do their values begin to differ? */
+import type { Tensor } from '#ir/tensor.ts';
+import { formatShape, sameShape } from '#ir/types.ts';
+import { type Column, renderColumns } from '../report/columns.ts';
+import { plain } from '../report/format.ts';
+import type { Backend, BackendRunOptions } from './backends.ts';
+import { number } from './describe.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Largest difference allowed, relative to the largest magnitude of the value. */
+export const TOLERANCE = 1e-4;
+
+export interface Difference {
+  /** Largest magnitude of the first. */
+  readonly largest: number;
+  /** Largest difference of two elements; ∞ where only one of them is a number. */
+  readonly difference: number;
+  readonly relative: number;
+}
+
+export interface ValueDifference extends Difference {
+  readonly value: string;
+  readonly op: string;
+  readonly shape: readonly number[];
+}
+
+export interface Comparison {
+  /** Values that both backends have, in order. */
+  readonly values: readonly ValueDifference[];
+  readonly outputs: readonly ValueDifference[];
+}
+
+/** Element by element; equal infinities agree, and NaN with NaN. */
+export function tensorDifference(want: Tensor, got: Tensor): Difference {
+  let difference = 0;
+  let largest = 0;
+  for (let i = 0; i < want.data.length; i++) {
+    const a = Number(want.data[i]);
+    const b = Number(got.data[i]);
+    if (Number.isFinite(a)) largest = Math.max(largest, Math.abs(a));
+    if (Object.is(a, b) || a === b) continue;
+    const d = Math.abs(a - b);
+    difference = Math.max(difference, Number.isNaN(d) ? Number.POSITIVE_INFINITY : d);
+  }
+  const relative = difference === 0 ? 0 : difference / (largest || 1);
+  return { largest, difference, relative };
+}
+
+/** Runs both. With `perLayer` every value of the second is kept until the first has computed its own. */
+export async function compareBackends(
+  first: Backend,
+  second: Backend,
+  inputs: ReadonlyMap<string, Tensor>,
+  options: Omit<BackendRunOptions, 'onValue'> & { readonly perLayer: boolean },
+): Promise<Comparison> {
+  const { perLayer, ...rest } = options;
+  const theirs = new Map<string, Tensor>();
+  const got = await second.run(inputs, {
+    ...rest,
+    ...(perLayer ? { onValue: ({ value, tensor }) => theirs.set(value, tensor) } : {}),
+  });
+  const values: ValueDifference[] = [];
+  const want = await first.run(inputs, {
+    ...rest,
+    onValue: ({ value, op, tensor }) => {
+      const other = theirs.get(value);
+      theirs.delete(value);
+      if (other && sameShape(other.type.shape, tensor.type.shape)) {
+        values.push({ value, op, shape: tensor.type.shape, ...tensorDifference(tensor, other) });
+      }
+    },
+  });
+  const outputs = [...want].flatMap(([value, tensor]) => {
+    const other = got.get(value);
+    return other
+      ? [{ value, op: 'output', shape: tensor.type.shape, ...tensorDifference(tensor, other) }]
+      : [];
+  });
+  return { values, outputs };
+}
+
+const exceeds = (d: Difference): boolean => !(d.relative <= TOLERANCE);
+
+/** The first value beyond the tolerance, in the order of the network. */
+export const firstBeyond = ({ values, outputs }: Comparison): ValueDifference | undefined =>
+  [...values, ...outputs].find(exceeds);
+
+/** `differs by 0.012, 3.4e-3 of its largest magnitude (3.5)`. */
+export const describeDifference = ({ difference, relative, largest }: Difference): string =>
+  Number.isFinite(difference)
+    ? `differs by ${number(difference)}, ${number(relative)} of its largest magnitude (${number(largest)})`
+    : 'is not a number in one of them, and a number in the other';
+
+export function renderComparison(
+  { values, outputs }: Comparison,
+  names: readonly [string, string],
+  { colours: c, width }: Terminal,
+): string {
+  const columns: Column[] = [
+    { title: 'value', align: 'left', shrink: 16, cut: 'start' },
+    { title: 'op', align: 'left', shrink: 8 },
+    { title: 'shape', align: 'right', drop: 2 },
+    { title: `largest in ${names[0]}`, align: 'right', drop: 1 },
+    { title: 'difference', align: 'right' },
+    { title: 'relative', align: 'right' },
+    { title: '', align: 'left', paint: (text) => (text.trim() === '' ? text : c.red(text)) },
+  ];
+  const row = (d: ValueDifference) => [
+    plain(d.value),
+    d.op,
+    formatShape(d.shape),
+    number(d.largest),
+    number(d.difference),
+    number(d.relative),
+    exceeds(d) ? '✗ beyond 1e-4' : '',
+  ];
+  const rows = [...values, ...outputs].map(row);
+  const table = renderColumns(columns, rows, { width, paintHeader: c.dim });
+  const worst = Math.max(0, ...outputs.map((d) => d.relative));
+  const verdict = exceeds({ largest: 0, difference: 0, relative: worst })
+    ? c.red(`${names.join(' and ')} disagree`)
+    : c.green(`${names.join(' and ')} agree`);
+  return `${table}\n\n${verdict}: outputs differ by at most ${number(worst)} of their largest magnitude (tolerance 1e-4)`;
+}

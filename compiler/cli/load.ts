@@ -1,0 +1,61 @@
+/** Models from files and from stdin. */
+import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
+import { type ModelSource, openModel } from '../files/read-model.ts';
+import { type ImportedModel, type ImportOptions, importOnnx } from '../import/onnx/index.ts';
+
+/** A model source, with what messages call it. */
+export interface NamedSource extends ModelSource {
+  readonly path: string;
+}
+
+/** Opens a model file; `-` is stdin, which has no files beside it. */
+export async function openSource(path: string): Promise<NamedSource> {
+  if (path !== '-') return { ...(await openModel(path)), path };
+  if (process.stdin.isTTY) fail('usage-invalid', '-', 'stdin is a terminal', 'pipe a model into it');
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));
+  const bytes = new Uint8Array(Buffer.concat(chunks));
+  return { name: 'model', path: 'stdin', bytes, externalData: () => undefined };
+}
+
+export type ImportSourceOptions = Pick<ImportOptions, 'dims' | 'shapes'> & {
+  readonly requireWeights?: boolean;
+};
+
+/** @throws CompileError as `importOnnx`, and `external-missing` where weights are required */
+export function importSource(source: NamedSource, options: ImportSourceOptions): ImportedModel {
+  const { requireWeights = false, ...dimensions } = options;
+  const { bytes, name, externalData } = source;
+  const model = namingFile(source, () => importOnnx(bytes, { ...dimensions, name, externalData }));
+  if (requireWeights && model.missingFiles.length > 0) {
+    throw new CompileError(
+      model.missingFiles.map((file) =>
+        diagnostic(
+          'external-missing',
+          file,
+          `this file with weights is not there; ${source.path} refers to it`,
+        ),
+      ),
+    );
+  }
+  return model;
+}
+
+/** Runs `body`; problems of the file as a whole are told under its path, not under the model's name. */
+export function namingFile<T>(source: NamedSource, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw underPath(source, error);
+  }
+}
+
+/** The error, with problems of the file as a whole under its path. */
+export function underPath(source: NamedSource, error: unknown): unknown {
+  if (!(error instanceof CompileError)) return error;
+  return new CompileError(
+    error.diagnostics.map((d) =>
+      d.code.startsWith('onnx-') && d.subject === source.name ? { ...d, subject: source.path } : d,
+    ),
+  );
+}

@@ -1,0 +1,248 @@
+/** The commands and their options. What a command does is imported when it runs, so that help is quick. */
+import { Command, CommanderError, Option } from 'commander';
+import { diagnostic } from '#ir/diagnostics.ts';
+import { VERSION } from '../version.ts';
+import type { AuditArguments } from './commands/audit.ts';
+import type { CompileArguments } from './commands/compile.ts';
+import type { IrArguments } from './commands/ir.ts';
+import type { RunArguments } from './commands/run.ts';
+import { EXIT, printDiagnostics, reportError } from './errors.ts';
+import { collect } from './options.ts';
+import { Terminal } from './terminal.ts';
+
+/** What every command is given besides its arguments. */
+export interface CommandContext {
+  readonly terminal: Terminal;
+  readonly signal: AbortSignal;
+}
+
+/** Runs one command line. @returns the exit code */
+export async function runProgram(args: readonly string[], signal: AbortSignal): Promise<number> {
+  const terminal = new Terminal({ quiet: args.includes('--quiet') });
+  try {
+    await makeProgram({ terminal, signal }).parseAsync(args, { from: 'user' });
+    return EXIT.done;
+  } catch (error) {
+    return error instanceof CommanderError
+      ? reportUsage(error, args, terminal)
+      : reportError(error, terminal);
+  }
+}
+
+function makeProgram(context: CommandContext): Command {
+  const { terminal } = context;
+  const program = new Command('convolith')
+    .description('Audits, rewrites and compiles convolutional networks.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'the help of a command')
+    .exitOverride()
+    // errors are printed with all others
+    .configureOutput({
+      outputError: () => undefined,
+      getOutHelpWidth: () => terminal.width,
+      getErrHelpWidth: () => terminal.width,
+      getOutHasColors: () => terminal.colour,
+    })
+    .configureHelp({
+      styleTitle: (text) => terminal.colours.bold(text),
+      styleOptionText: (text) => terminal.colours.cyan(text),
+      styleSubcommandText: (text) => terminal.colours.cyan(text),
+      subcommandTerm: (command) => command.name(),
+      argumentTerm: (argument) => argument.name().toUpperCase(),
+      commandUsage: (command) => {
+        const names = command.registeredArguments.map((argument) => {
+          const name = argument.name().toUpperCase();
+          return argument.required ? `${name} ` : `[${name}] `;
+        });
+        const path =
+          command.parent === null ? 'convolith COMMAND … ' : `convolith ${command.name()} ${names.join('')}`;
+        return `${path}[options]`;
+      },
+    });
+  examples(program, [
+    'audit model.onnx                         # what it costs, layer by layer',
+    'compile model.onnx -o bundle             # WebAssembly made for this network',
+    'run model.onnx --random 1                # try it',
+  ]);
+  program.addHelpText('after', `\n${EXIT_CODES}`);
+  addAudit(program, context);
+  addCompile(program, context);
+  addRun(program, context);
+  addVerify(program, context);
+  addIr(program, context);
+  addExplain(program, context);
+  return program;
+}
+
+const EXIT_CODES = `Exit codes:
+  0  done                           3  the model is invalid
+  1  a check or comparison failed   4  something unsupported, or not given
+  2  wrong usage, unreadable file   70 a bug of convolith`;
+
+function addAudit(program: Command, context: CommandContext): void {
+  const command = modelCommand(
+    program,
+    'audit',
+    'cost, receptive fields and memory of a model; weights may be missing',
+  )
+    .addOption(
+      new Option('--format <format>', 'default: by the extension of -o, else table').choices([
+        'table',
+        'json',
+        'csv',
+        'md',
+        'dot',
+        'svg',
+      ]),
+    )
+    .option('-o, --output <file>', 'write to a file instead of stdout')
+    .option('--depth <n>', 'add layers up by module, to this depth (table)')
+    .option('--rows <n>', 'list at most so many layers (table; 60 unless said)')
+    .option('--full', 'draw every node on its own (dot, svg)');
+  dimensionOptions(command);
+  quietOption(command);
+  examples(command, [
+    'audit model.onnx',
+    'audit model.onnx --shape image=1x3x640x640 --depth 2',
+    'audit model.onnx -o model.svg            # the network as a picture',
+    'audit model.onnx --format json | jq .totals.macs',
+  ]);
+  command.action(async (model: string, options: AuditArguments) =>
+    (await import('./commands/audit.ts')).runAudit(model, options, context),
+  );
+}
+
+function addCompile(program: Command, context: CommandContext): void {
+  const command = modelCommand(program, 'compile', 'a bundle that runs the model, with no runtime library')
+    .requiredOption('-o, --output <dir>', 'the folder of the bundle')
+    .addOption(new Option('--target <target>', 'what to generate').choices(['wasm']).default('wasm'))
+    .addOption(
+      new Option('--check <how>', 'compare kernels with the reference: at sampled elements, or at all')
+        .choices(['sampled', 'full'])
+        .default('sampled'),
+    )
+    .option('--force', 'replace a folder that is not a bundle, and all that is in it');
+  dimensionOptions(command);
+  quietOption(command);
+  examples(command, [
+    'compile model.onnx -o bundle',
+    'compile model.onnx -o bundle --shape image=1x3x640x640 --check full',
+  ]);
+  command.action(async (model: string, options: CompileArguments) =>
+    (await import('./commands/compile.ts')).runCompile(model, options, context),
+  );
+}
+
+function addRun(program: Command, context: CommandContext): void {
+  const command = program
+    .command('run')
+    .summary('run a model or a bundle; compare backends')
+    .description('Runs a model or a bundle once and describes its outputs; compares backends.')
+    .argument('<model|bundle>', 'an ONNX file, - for stdin, or the folder of a bundle')
+    .option('-i, --input <name=file>', 'an input: .npy, .json or .pb (repeatable)', collect)
+    .option('--random <seed>', 'random values for the inputs that are not given')
+    .option('-o, --output <file>', 'write the output: FILE.npy, or DIR or NAME=FILE (repeatable)', collect)
+    .addOption(
+      new Option('--backend <backend>', 'default: wasm for a bundle, else reference').choices([
+        'reference',
+        'wasm',
+      ]),
+    )
+    .option('--outputs <value...>', 'these values of the network instead of its outputs')
+    .option('--compare <a,b>', 'run two backends and compare: reference,wasm')
+    .option('--per-layer', 'compare every value that both have, not only the outputs');
+  dimensionOptions(command);
+  quietOption(command);
+  examples(command, [
+    'run model.onnx --input image=cat.npy -o logits.npy',
+    'run bundle --random 1',
+    'run model.onnx --random 1 --outputs conv1 relu2',
+    'run model.onnx --random 1 --compare reference,wasm --per-layer',
+  ]);
+  command.action(async (path: string, options: RunArguments) =>
+    (await import('./commands/run.ts')).runRun(path, options, context),
+  );
+}
+
+function addVerify(program: Command, context: CommandContext): void {
+  const command = program
+    .command('verify')
+    .summary('check the files of a bundle and its self-test')
+    .description('Compares the files of a bundle with the digests in its manifest, and runs its self-test.')
+    .argument('<bundle>', 'the folder of a bundle');
+  quietOption(command);
+  examples(command, ['verify bundle']);
+  command.action(async (folder: string) => (await import('./commands/verify.ts')).runVerify(folder, context));
+}
+
+function addIr(program: Command, context: CommandContext): void {
+  const command = program
+    .command('ir')
+    .summary('the intermediate representation as text, after any pass')
+    .description('Prints the network as convolith sees it: as imported, or after the passes up to one.')
+    .argument('[model]', 'an ONNX file, or - for stdin')
+    .option('--after <pass>', 'run the passes up to this one; "graph" or "lower" for a whole pipeline')
+    .option('--passes', 'list the passes; with a model, what each does to it')
+    .option('--full', 'print all values of constants')
+    .option('-o, --output <file>', 'write to a file instead of stdout');
+  dimensionOptions(command);
+  quietOption(command);
+  examples(command, [
+    'ir model.onnx',
+    'ir model.onnx --after fuseBatchNormIntoConv',
+    'ir model.onnx --passes',
+  ]);
+  command.action(async (model: string | undefined, options: IrArguments) =>
+    (await import('./commands/ir.ts')).runIr(model, options, context),
+  );
+}
+
+function addExplain(program: Command, context: CommandContext): void {
+  const command = program
+    .command('explain')
+    .summary('a diagnostic, at length')
+    .description('Explains the code of an error, warning or note; without one, lists all of them.')
+    .argument('[code]', 'as printed in brackets: dimension-missing');
+  quietOption(command);
+  examples(command, ['explain dimension-missing']);
+  command.action(async (code: string | undefined) =>
+    (await import('./commands/explain.ts')).runExplain(code, context),
+  );
+}
+
+/** A command whose one argument is a model. */
+function modelCommand(program: Command, name: string, summary: string): Command {
+  const sentence = `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
+  return program
+    .command(name)
+    .summary(summary)
+    .description(sentence)
+    .argument('<model>', 'an ONNX file, or - for stdin');
+}
+
+function dimensionOptions(command: Command): void {
+  command
+    .option('--dim <name=size>', 'the size of an open dimension (repeatable)', collect)
+    .option('--shape <input=shape>', 'the whole shape of an input, as 1x3x224x224 (repeatable)', collect);
+}
+
+const quietOption = (command: Command): Command => command.option('-q, --quiet', 'no notes, no progress');
+
+function examples(command: Command, lines: readonly string[]): void {
+  const title = lines.length > 1 ? 'Examples:' : 'Example:';
+  command.addHelpText('after', `\n${title}\n${lines.map((line) => `  $ convolith ${line}`).join('\n')}`);
+}
+
+/** Help and version are no errors; anything else that commander throws is wrong usage. */
+function reportUsage(error: CommanderError, args: readonly string[], terminal: Terminal): number {
+  if (error.code === 'commander.help') return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  if (error.exitCode === 0) return EXIT.done;
+  const [first = '', ...more] = error.message.replace(/^error: /, '').split('\n');
+  const guess = /\(Did you mean (.*?)\?\)/.exec(more.join(' '))?.[1];
+  const [command = ''] = args;
+  const help = /^[a-z]+$/.test(command) && error.code !== 'commander.unknownCommand' ? `${command} ` : '';
+  const hint = guess ? `did you mean ${guess}?` : `convolith ${help}--help lists what there is`;
+  printDiagnostics([diagnostic('usage-invalid', '', first, hint)], terminal);
+  return EXIT.usage;
+}

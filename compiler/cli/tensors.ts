@@ -1,0 +1,219 @@
+/** Input tensors from files or at random; outputs to files. */
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fail } from '#ir/diagnostics.ts';
+import { type Tensor, tensor } from '#ir/tensor.ts';
+import { elementCount, formatType, type Shape, sameShape, type TensorType } from '#ir/types.ts';
+import { seededInput } from '#runtime/abi.ts';
+import { formatNpy, parseNpy } from '../files/npy.ts';
+import { systemReason } from '../files/read-file.ts';
+import type { Backend } from './backends.ts';
+import { assignment } from './options.ts';
+import { writeResult } from './output.ts';
+import type { CommandContext } from './program.ts';
+import { didYouMean } from './suggest.ts';
+
+/** A tensor from a file, before the type that the network asks for is known. */
+export interface GivenInput {
+  readonly name: string;
+  /** Undefined for a flat list, which takes the network's shape. */
+  readonly shape: Shape | undefined;
+  as(type: TensorType): Tensor;
+}
+
+/** Reads `NAME=FILE` options. @throws CompileError */
+export async function readInputs(options: readonly string[]): Promise<GivenInput[]> {
+  const inputs: GivenInput[] = [];
+  for (const option of options) {
+    const [name, file] = assignment(option, '--input', 'image=cat.npy');
+    inputs.push(await readInput(name, file));
+  }
+  return inputs;
+}
+
+async function readInput(name: string, file: string): Promise<GivenInput> {
+  const bytes = await readFile(file).catch((error: unknown) =>
+    fail('file-unreadable', file, systemReason(error)),
+  );
+  const extension = /\.(\w+)$/.exec(file)?.[1]?.toLowerCase();
+  if (extension === 'json') return jsonInput(name, file, bytes.toString('utf8'));
+  if (extension === 'npy') return typedInput(name, parseNpy(bytes, file));
+  if (extension === 'pb') return typedInput(name, await parseTensorProto(bytes, file));
+  return fail('usage-invalid', `--input ${name}=${file}`, 'the file is neither .npy, nor .json, nor .pb');
+}
+
+function typedInput(name: string, given: Tensor): GivenInput {
+  return {
+    name,
+    shape: given.type.shape,
+    as(type) {
+      if (given.type.dtype !== type.dtype || !sameShape(given.type.shape, type.shape)) {
+        const hint =
+          given.type.dtype === type.dtype
+            ? undefined
+            : `convert it, as by array.astype("${NUMPY[type.dtype] ?? 'float32'}")`;
+        fail(
+          'input-invalid',
+          name,
+          `the file has ${formatType(given.type)}, the model asks for ${formatType(type)}`,
+          hint,
+        );
+      }
+      return given;
+    },
+  };
+}
+
+const NUMPY: Readonly<Record<string, string>> = {
+  f32: 'float32',
+  i64: 'int64',
+  i32: 'int32',
+  u8: 'uint8',
+  bool: 'bool',
+};
+
+async function parseTensorProto(bytes: Uint8Array, file: string): Promise<Tensor> {
+  const { ProtobufError, TensorProto } = await import('../import/onnx/generated/onnx-proto.js');
+  const { importTensor } = await import('../import/onnx/tensors.ts');
+  const context = {
+    externalData: () => undefined,
+    missingFiles: new Set<string>(),
+    converted: new Set<string>(),
+  };
+  try {
+    const constant = importTensor(TensorProto.decode(bytes), context);
+    if (constant.data) return constant;
+  } catch (error) {
+    if (!(error instanceof ProtobufError)) throw error;
+  }
+  return fail('input-invalid', file, 'this is not an ONNX TensorProto with its data');
+}
+
+/** Nested lists, or one flat list of as many numbers as the input has. */
+function jsonInput(name: string, file: string, text: string): GivenInput {
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    fail('input-invalid', file, error instanceof Error ? error.message : String(error));
+  }
+  const shape: number[] = [];
+  for (let level: unknown = content; Array.isArray(level); level = level[0]) shape.push(level.length);
+  const values: number[] = [];
+  const take = (item: unknown, depth: number): void => {
+    if (typeof item === 'number' && depth === shape.length) values.push(item);
+    else if (Array.isArray(item) && item.length === shape[depth]) for (const x of item) take(x, depth + 1);
+    else
+      fail('input-invalid', file, 'lists of numbers, nested as the axes are and equally long, are expected');
+  };
+  take(content, 0);
+  return {
+    name,
+    shape: shape.length === 1 ? undefined : shape,
+    as(type) {
+      const fits =
+        shape.length === 1 ? values.length === elementCount(type.shape) : sameShape(shape, type.shape);
+      if (!fits)
+        fail(
+          'input-invalid',
+          name,
+          `the file has ${values.length} numbers (${shape.join('×')}), the model asks for ${formatType(type)}`,
+        );
+      return tensor(type.dtype, type.shape, values);
+    },
+  };
+}
+
+/** A tensor for each input: the given one, else a random one if there is a seed. @throws CompileError `input-invalid` */
+export function bindInputs(
+  wanted: Backend['inputs'],
+  given: readonly GivenInput[],
+  seed: number | undefined,
+): Map<string, Tensor> {
+  const names = wanted.map(({ name }) => name);
+  for (const { name } of given) {
+    if (!names.includes(name)) {
+      const hint = didYouMean(name, names);
+      fail('input-invalid', name, `there is no input of this name; there is ${names.join(', ')}`, hint);
+    }
+  }
+  const tensors = wanted.map(({ name, type }, index): [string, Tensor] => {
+    const input = given.find((g) => g.name === name);
+    if (input) return [name, input.as(type)];
+    if (seed === undefined) {
+      const hint = `give it with --input ${name}=FILE.npy, or random values with --random 1`;
+      fail('input-invalid', name, `no value was given for this input (${formatType(type)})`, hint);
+    }
+    return [name, { type, data: seededInput(type, seed, index) }];
+  });
+  return new Map(tensors);
+}
+
+/** Writes outputs as `-o` asks: one to a file, all to a folder, or each `NAME=FILE`. @throws CompileError */
+export async function writeOutputs(
+  outputs: ReadonlyMap<string, Tensor>,
+  options: readonly string[],
+  context: CommandContext,
+): Promise<void> {
+  for (const option of options) {
+    const [name, file] = outputs.has(option.slice(0, option.lastIndexOf('=')))
+      ? assignment(option, '-o', '')
+      : ['', option];
+    const tensor = outputs.get(name);
+    if (tensor) await writeTensor(tensor, file, context);
+    else if (/[^/\\]=/.test(option)) {
+      const wrong = option.slice(0, option.lastIndexOf('='));
+      const hint = didYouMean(wrong, [...outputs.keys()]) ?? `there is ${[...outputs.keys()].join(', ')}`;
+      fail('usage-invalid', `-o ${option}`, `there is no output "${wrong}"`, hint);
+    } else await writeUnnamed(outputs, file, context);
+  }
+}
+
+async function writeUnnamed(
+  outputs: ReadonlyMap<string, Tensor>,
+  file: string,
+  context: CommandContext,
+): Promise<void> {
+  const folder = /[/\\]$/.test(file) || (await isFolder(file));
+  const [only] = outputs.values();
+  if (outputs.size === 1 && only && !folder) return writeTensor(only, file, context);
+  if (!folder && /\.(npy|json)$/i.test(file)) {
+    fail(
+      'usage-invalid',
+      `-o ${file}`,
+      `there are ${outputs.size} outputs`,
+      'give a folder, or -o NAME=FILE for each',
+    );
+  }
+  for (const [name, tensor] of outputs) {
+    await writeTensor(
+      tensor,
+      join(
+        file,
+        `${name.replace(/^\W+|[^\w.-]+/g, (s, at: number) => (at === 0 && s ? '' : '_')) || 'output'}.npy`,
+      ),
+      context,
+    );
+  }
+}
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (s) => s.isDirectory(),
+    () => false,
+  );
+
+function writeTensor({ type, data }: Tensor, file: string, context: CommandContext): Promise<void> {
+  if (!/\.json$/i.test(file)) return writeResult(formatNpy({ type, data }), file, context);
+  const values = Array.from(data as ArrayLike<number | bigint>, Number);
+  return writeResult(`${JSON.stringify(nested(values, type.shape))}\n`, file, context);
+}
+
+/** A flat list as lists nested by axis. */
+function nested(values: readonly number[], shape: Shape): unknown {
+  const [size, ...rest] = shape;
+  if (size === undefined) return values[0];
+  if (rest.length === 0) return values;
+  const part = elementCount(rest);
+  return Array.from({ length: size }, (_, i) => nested(values.slice(i * part, (i + 1) * part), rest));
+}

@@ -213,8 +213,9 @@ function layerOf(node: Node, { cost, fields, live, sizeKnown }: Facts): AuditLay
     kind: conv?.kind ?? node.op,
     label: conv?.label ?? node.op,
     module: modulePath(node.name),
-    macs: sizeKnown ? own.macs : null,
-    macsShare: sizeKnown ? share(own.macs, total) : null,
+    // none at one size is none at every size
+    macs: sizeKnown || own.macs === 0 ? own.macs : null,
+    macsShare: sizeKnown || own.macs === 0 ? share(own.macs, total) : null,
     ...sizedCosts(own, sizeKnown),
     parameters: own.parameters,
     sharedParameters: own.sharedParameters,
@@ -261,13 +262,13 @@ function fieldOf(traces: readonly InputTrace[]): Pick<AuditLayer, 'receptiveFiel
   return { receptiveField: 'global', ...(gated ? { localReceptiveField: local } : {}) };
 }
 
-function kindsOf(layers: readonly AuditLayer[], { cost, sizeKnown }: Facts): AuditReport['byKind'] {
-  const kinds = new Map<string, { layers: number; macs: number; parameters: number }>();
+function kindsOf(layers: readonly AuditLayer[], { cost }: Facts): AuditReport['byKind'] {
+  const kinds = new Map<string, { layers: number; macs: number | null; parameters: number }>();
   for (const layer of layers) {
     const before = kinds.get(layer.kind) ?? { layers: 0, macs: 0, parameters: 0 };
     kinds.set(layer.kind, {
       layers: before.layers + 1,
-      macs: before.macs + (layer.macs ?? 0),
+      macs: before.macs === null || layer.macs === null ? null : before.macs + layer.macs,
       parameters: before.parameters + layer.parameters,
     });
   }
@@ -275,11 +276,11 @@ function kindsOf(layers: readonly AuditLayer[], { cost, sizeKnown }: Facts): Aud
     .map(([kind, sums]) => ({
       kind,
       layers: sums.layers,
-      macs: sizeKnown ? sums.macs : null,
-      macsShare: sizeKnown ? share(sums.macs, cost.totals.macs) : null,
+      macs: sums.macs,
+      macsShare: sums.macs === null ? null : share(sums.macs, cost.totals.macs),
       parameters: sums.parameters,
     }))
-    .sort((a, b) => (b.macs ?? 0) - (a.macs ?? 0) || b.parameters - a.parameters || b.layers - a.layers);
+    .sort((a, b) => (b.macs ?? 1) - (a.macs ?? 1) || b.parameters - a.parameters || b.layers - a.layers);
 }
 
 const misalignedOf = ({ misaligned }: ReceptiveFields): AuditReport['misaligned'] =>

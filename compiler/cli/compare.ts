@@ -97,10 +97,10 @@ export function renderComparison(
   { colours: c, width }: Terminal,
 ): string {
   const columns: Column[] = [
-    { title: 'value', align: 'left', shrink: 16, cut: 'start' },
+    { title: 'value', align: 'left', shrink: 28, cut: 'start' },
     { title: 'op', align: 'left', shrink: 8 },
     { title: 'shape', align: 'right', drop: 2 },
-    { title: `largest in ${names[0]}`, align: 'right', drop: 1 },
+    { title: 'largest', align: 'right', drop: 1 },
     { title: 'difference', align: 'right' },
     { title: 'relative', align: 'right' },
     { title: '', align: 'left', paint: (text) => (text.trim() === '' ? text : c.red(text)) },

@@ -29,7 +29,8 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
   const expression = totals.macsExpr !== null && batch ? `= ${totals.macsExpr}` : '';
   const moved =
     totals.bytesRead === null || totals.bytesWritten === null ? null : totals.bytesRead + totals.bytesWritten;
-  const peak = report.layers.find((l) => l.name === totals.peakLayer);
+  const peak =
+    totals.peakActivationBytes === null ? undefined : report.layers.find((l) => l.name === totals.peakLayer);
   const line = (label: string, n: number | null, note = ''): SummaryLine => ({
     label,
     value: grouped(n),
@@ -45,18 +46,18 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
   return [
     line('MACs', totals.macs, macsNote.filter((s) => s !== '').join('; ')),
     line('FLOPs', totals.flops, '2 × MACs'),
-    line('other operations', totals.otherOps, 'bias, normalisation, activation, pooling, elementwise'),
+    line('other operations', totals.otherOps, 'bias, norms, activations, pooling, elementwise'),
     line('parameters', totals.parameters, bytes(totals.parameterBytes)),
     ...(totals.buffers > 0 ? [line('buffers', totals.buffers, 'running statistics')] : []),
     {
       ...line('peak activations, bytes', totals.peakActivationBytes),
-      rounded: bytes(totals.peakActivationBytes),
+      rounded: totals.peakActivationBytes === null ? '' : bytes(totals.peakActivationBytes),
       note: peak ? `at ${displayNames(report).get(peak)}` : '',
     },
     {
       ...line('traffic, bytes', moved),
-      rounded: bytes(moved),
-      note: `${ratio(totals.intensity)} FLOP per byte`,
+      rounded: moved === null ? '' : bytes(moved),
+      note: totals.intensity === null ? '' : `${ratio(totals.intensity)} FLOP per byte`,
     },
   ];
 }

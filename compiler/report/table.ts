@@ -13,7 +13,7 @@ import {
   shape,
   short,
 } from './format.ts';
-import { signature, summary, title } from './summary.ts';
+import { type SummaryLine, signature, summary, title } from './summary.ts';
 
 export interface TableOptions {
   /** Columns of the terminal; 100 unless said. */
@@ -55,7 +55,13 @@ function summaryBlock(report: AuditReport, c: Colours, width: number): string {
     { title: '', align: 'right', paint: c.cyan },
     { title: '', align: 'left', paint: c.dim, shrink: 20, drop: 1 },
   ];
-  const lines = summary(report).map((l) => [l.label, l.value, l.rounded, l.note]);
+  const facts = summary(report);
+  const widest = (of: (l: SummaryLine) => string) => Math.max(0, ...facts.map((l) => [...of(l)].length));
+  const left = widest((l) => l.label) + widest((l) => l.value) + widest((l) => l.rounded) + 6;
+  const lines = facts.flatMap((l) => {
+    const [first = '', ...more] = wrapped(l.note, Math.max(20, width - left));
+    return [[l.label, l.value, l.rounded, first], ...more.map((part) => ['', '', '', part])];
+  });
   return renderColumns(columns, lines, { width, header: false });
 }
 
@@ -87,8 +93,8 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
   const listed = new Set([...weighty].sort((a, b) => weight(b) - weight(a)).slice(0, limit));
   const largest = Math.max(0, ...weighty.map((l) => l.macsShare ?? 0));
   const columns: Column[] = [
-    { title: 'layer', align: 'left', shrink: 14, cut: 'start' },
-    { title: 'kind', align: 'left', shrink: 9 },
+    { title: 'layer', align: 'left', shrink: 22, cut: 'start' },
+    { title: 'kind', align: 'left', shrink: 13 },
     { title: 'output', align: 'right', drop: 5 },
     { title: 'MACs', align: 'right' },
     { title: 'share', align: 'right' },
@@ -115,9 +121,12 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
       bytes(l.liveBytes),
     ]);
   const hidden = weighty.filter((l) => !listed.has(l));
-  const rest = hidden.reduce((sum, l) => sum + (l.macsShare ?? 0), 0);
-  const more =
-    hidden.length > 0 ? `\n… and ${hidden.length} lighter layers with ${percent(rest)} of the MACs` : '';
+  const rest = hidden.reduce<number | null>(
+    (sum, l) => (sum === null || l.macsShare === null ? null : sum + l.macsShare),
+    0,
+  );
+  const part = rest === null ? '' : ` with ${percent(rest)} of the MACs`;
+  const more = hidden.length > 0 ? `\n… and ${hidden.length} lighter layers${part}` : '';
   const free = report.layers.length - weighty.length;
   const others = free > 0 ? `\n${free} more nodes have neither MACs nor parameters` : '';
   return renderColumns(columns, lines, { width, paintHeader: c.dim }) + c.dim(more + others);
@@ -179,6 +188,19 @@ function notes(report: AuditReport, c: Colours): string {
     ),
   );
   return lines.join('\n');
+}
+
+/** Lines of at most `width` characters, broken at spaces. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
 }
 
 /** A bar of eighths of a cell. */

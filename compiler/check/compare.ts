@@ -37,26 +37,25 @@ export function isClose(got: number, expected: number, scale: number): boolean {
 }
 
 /**
- * How far rounding may move element results: `indices` evaluated by `evaluate` on operands moved a little.
- * @returns bounds on the difference, one for each index
+ * How far rounding may move results: bounds on the difference to `expected`, which is `evaluate` on the operands, from
+ * evaluating it on operands moved a little.
  */
 export function roundingBounds(
-  indices: readonly number[],
   expected: readonly number[],
   lookup: Lookup,
-  evaluate: (lookup: Lookup) => (index: number) => number,
+  evaluate: (lookup: Lookup) => readonly number[],
 ): number[] {
-  const bounds = indices.map(() => 0);
+  const bounds = expected.map(() => 0);
   for (let trial = 0; trial < TRIALS; trial++) {
     const moved = new Map<Tensor, Tensor>();
-    const element = evaluate((value) => {
+    const results = evaluate((value) => {
       const tensor = lookup(value);
       const known = moved.get(tensor) ?? perturb(tensor, trial * 7919 + moved.size);
       moved.set(tensor, known);
       return known;
     });
-    indices.forEach((index, i) => {
-      const difference = Math.abs(element(index) - (expected[i] ?? 0));
+    expected.forEach((e, i) => {
+      const difference = Math.abs((results[i] ?? 0) - e);
       bounds[i] = Math.max(bounds[i] ?? 0, CONDITION_FACTOR * difference);
     });
   }

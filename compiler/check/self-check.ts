@@ -3,17 +3,17 @@
  * before it, and sampled elements of its results are compared with the reference on the same operands. So the cost is
  * that of the samples, and the first layer that is wrong is found, whatever comes after it.
  */
-import { CompileError, type Diagnostic, diagnostic, fail, InternalError } from '#ir/diagnostics.ts';
-import { constantTensor, elementFunction, evaluateNode, type Lookup } from '#ir/evaluate.ts';
-import { constantOf, type Node, opDef, type Value } from '#ir/graph.ts';
+import { type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';
+import { constantTensor } from '#ir/evaluate.ts';
+import type { Node, Value } from '#ir/graph.ts';
 import type { Tensor, TensorData } from '#ir/tensor.ts';
 import { formatShape } from '#ir/types.ts';
 import { type ManifestTensor, seededInput, type TensorArray } from '#runtime/abi.ts';
 import { pause } from '../pause.ts';
-import type { NodeStep, Placement, Port } from '../schedule/program.ts';
+import type { NodeStep, Port } from '../schedule/program.ts';
 import type { WasmProgram } from '../targets/wasm/index.ts';
 import { isClose, magnitude, roundingBounds } from './compare.ts';
-import { sampleElements } from './samples.ts';
+import { type Probe, probesOf, readElement, sourceIndices } from './probe.ts';
 import { Stepper } from './stepper.ts';
 
 export interface CheckContext {
@@ -29,8 +29,6 @@ export interface CheckResult {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** Elements of each result that are compared. */
-const SAMPLES = 96;
 /** The event loop turns about this often. */
 const PAUSE_MS = 50;
 
@@ -47,11 +45,13 @@ export async function checkProgram(
   let elements = 0;
   let last = performance.now();
   for (const [index, step] of program.steps.entries()) {
-    const lookup = operandsOf(step, stepper);
+    const probes = probesOf(step, stepper, index);
     run(stepper, step);
-    for (const samples of checkNode(step, stepper, lookup, index)) {
-      elements += samples.indices.length;
-      if (outputValues.has(samples.value)) seen.set(samples.value, samples);
+    for (const probe of probes) {
+      const got = probe.indices.map((i) => readElement(stepper, probe.value, probe.placement, i));
+      compare(step.node, probe, got);
+      elements += got.length;
+      if (outputValues.has(probe.value)) seen.set(probe.value, { indices: probe.indices, got });
     }
     if (performance.now() - last < PAUSE_MS) continue;
     onProgress?.((index + 1) / program.steps.length);
@@ -92,15 +92,11 @@ function finish(
 }
 
 /** Samples of an output that is an input or a constant of the network. */
-function sourceSamples(
-  { inputs }: WasmProgram,
-  value: Value,
-  seed: number,
-): Pick<Samples, 'indices' | 'got'> {
+function sourceSamples({ inputs }: WasmProgram, value: Value, seed: number): Samples {
   const index = inputs.findIndex((port) => port.name === value.name);
   const port = inputs[index];
   const { data } = port ? seededTensor(port, seed, index) : constantTensor(value);
-  const indices = sampleElements(value.type.shape, SAMPLES, 0);
+  const indices = sourceIndices(value.type.shape);
   return { indices, got: indices.map((i) => Number(data[i])) };
 }
 
@@ -129,24 +125,6 @@ function notFinite({ type, data }: Tensor, name: string): Diagnostic[] {
   return [diagnostic('output-not-finite', name, `it holds ${odd} on random input`)];
 }
 
-/** Copies of the operands, taken now: the node's own calls may overwrite them. */
-function operandsOf(step: NodeStep, stepper: Stepper): Lookup {
-  const tensors = new Map<Value, Tensor>();
-  for (const value of step.node.operands) {
-    if (!value || tensors.has(value)) continue;
-    const placement = step.operands.get(value);
-    // constants are the model's own, so that their packing is checked with the rest
-    if (constantOf(value)) tensors.set(value, constantTensor(value));
-    else if (placement) tensors.set(value, stepper.read(value, placement));
-  }
-  return (value) => {
-    const tensor = tensors.get(value);
-    if (!tensor)
-      throw new InternalError(`the program has no place of "${value.name}" for "${step.node.name}"`);
-    return tensor;
-  };
-}
-
 function run(stepper: Stepper, step: NodeStep): void {
   try {
     stepper.runNode(step);
@@ -156,59 +134,29 @@ function run(stepper: Stepper, step: NodeStep): void {
   }
 }
 
-/** Returns what was compared. */
-function checkNode(step: NodeStep, stepper: Stepper, lookup: Lookup, seed: number): Samples[] {
-  const { node } = step;
-  const whole = opDef(node.op).reference.kind === 'whole' ? evaluateNode(node, lookup) : undefined;
-  return node.outputs.flatMap((value, output) => {
-    const placement = step.results.get(value);
-    if (!placement) return [];
-    const indices = sampleElements(value.type.shape, SAMPLES, seed * 31 + output);
-    const reference = whole?.[output]?.data;
-    const element = reference ? (i: number) => Number(reference[i]) : elementFunction(node, lookup);
-    const expected = indices.map(element);
-    const got = indices.map((i) => readElement(stepper, value, placement, i));
-    const samples = { node, value, indices, expected, got };
-    compare(samples, lookup);
-    return [samples];
-  });
-}
-
 interface Samples {
-  readonly node: Node;
-  readonly value: Value;
   readonly indices: readonly number[];
-  readonly expected: readonly number[];
   readonly got: readonly number[];
 }
 
-function compare({ node, value, indices, expected, got }: Samples, lookup: Lookup): void {
+function compare(node: Node, probe: Probe, got: readonly number[]): void {
+  const { value, indices, lookup } = probe;
+  const expected = probe.evaluate(lookup);
+  const float = value.type.dtype === 'f32';
   const scale = magnitude(expected);
-  const exact = value.type.dtype !== 'f32';
   const far = [...indices.keys()].filter((k) => {
     const [g = 0, e = 0] = [got[k], expected[k]];
-    return exact ? g !== e : !isClose(g, e, scale);
+    return float ? !isClose(g, e, scale) : g !== e;
   });
   if (far.length === 0) return;
-  const output = node.outputs.indexOf(value);
-  const pick = (list: readonly number[]) => far.map((k) => list[k] ?? 0);
-  const bounds = exact
-    ? far.map(() => 0)
-    : roundingBounds(pick(indices), pick(expected), lookup, (moved) => evaluator(node, output, moved));
-  far.forEach((k, i) => {
+  const bounds = float ? roundingBounds(expected, lookup, probe.evaluate) : [];
+  for (const k of far) {
     const [g = 0, e = 0] = [got[k], expected[k]];
-    if (!exact && Math.abs(g - e) <= (bounds[i] ?? 0)) return;
-    const at = `${far.length} of ${indices.length} sampled elements of "${value.name}" (${formatShape(value.type.shape)}) are wrong, first ${positionOf(value, indices[k] ?? 0)}`;
-    throw new CompileError([
-      diagnostic('self-check-failed', node.name, `${node.op}: ${at}: expected ${e}, got ${g}`),
-    ]);
-  });
-}
-
-function evaluator(node: Node, output: number, lookup: Lookup): (index: number) => number {
-  if (opDef(node.op).reference.kind !== 'whole') return elementFunction(node, lookup);
-  const data = evaluateNode(node, lookup)[output]?.data;
-  return (index) => Number(data?.[index]);
+    if (Math.abs(g - e) <= (bounds[k] ?? 0)) continue;
+    const what = `${far.length} of ${indices.length} sampled elements of "${value.name}" (${formatShape(value.type.shape)}) are off`;
+    const first = `at ${positionOf(value, indices[k] ?? 0)} expected ${e}, got ${g}`;
+    fail('self-check-failed', node.name, `${node.op}: ${what}; ${first}`);
+  }
 }
 
 function positionOf(value: Value, index: number): string {
@@ -219,20 +167,4 @@ function positionOf(value: Value, index: number): string {
     rest = Math.floor(rest / size);
   }
   return `[${at.join(', ')}]`;
-}
-
-/** One element, as a view of its own: results are large, and few elements of them are asked for. */
-function readElement(stepper: Stepper, value: Value, { address, view }: Placement, index: number): number {
-  let rest = index;
-  let offset = address.offset;
-  for (let axis = view.shape.length - 1; axis >= 0; axis--) {
-    const size = view.shape[axis] ?? 1;
-    offset += (rest % size) * (view.strides[axis] ?? 0);
-    rest = Math.floor(rest / size);
-  }
-  const { data } = stepper.read(value, {
-    address: { ...address, offset },
-    view: { ...view, shape: [], strides: [] },
-  });
-  return Number(data[0]);
 }

@@ -76,7 +76,7 @@ export function planFusion(graph: Graph, node: Node, anchor: Node): Fusion | No 
   if (other) return no(other);
   if (fused.type.dtype !== 'f32' || result(node).type.dtype !== 'f32')
     return no('the element type is not f32');
-  const odd = node.operands.find((v) => v && v.type.dtype !== 'f32');
+  const odd = node.operands.find((v) => v && v.type.dtype !== 'f32' && !conditionOf(graph, v, node));
   if (odd) return no(`operand "${odd.name}" is ${odd.type.dtype}, not f32`);
   if (!sameShape(fused.type.shape, result(node).type.shape)) {
     return no(`the result of "${node.name}" is larger than that of "${anchor.name}"`);
@@ -85,7 +85,11 @@ export function planFusion(graph: Graph, node: Node, anchor: Node): Fusion | No 
   const before = anchor.epilogue ?? arg(0);
   const expr = substitute(nodeExpr(node), (slot) => {
     const value = node.operands[slot];
-    return !value || value === fused ? before : merged.term(value);
+    if (!value || value === fused) return before;
+    const condition = conditionOf(graph, value, node);
+    return condition
+      ? substitute(nodeExpr(condition), (i) => merged.term(operand(condition, i)))
+      : merged.term(value);
   });
   return merged.finish(anchor, node, expr);
 }
@@ -134,6 +138,19 @@ class Epilogue {
     if (operands.length > MOST_OPERANDS) return no(`the epilogue would have ${operands.length} operands`);
     return { anchor, replaced, expr, operands };
   }
+}
+
+/** The comparison of f32 values that makes a condition for `reader` alone, which can be part of its expression. */
+function conditionOf(graph: Graph, value: Value, reader: Node): Node | undefined {
+  const node = producer(value);
+  const fits =
+    node &&
+    value.type.dtype === 'bool' &&
+    isElementwise(node) &&
+    soleUser(graph, value) === reader &&
+    sameShape(value.type.shape, result(reader).type.shape) &&
+    node.operands.every((v) => v?.type.dtype === 'f32');
+  return fits ? node : undefined;
 }
 
 const secondOutput = (graph: Graph, anchor: Node): string | undefined => {

@@ -277,6 +277,11 @@ describe('the lower pipeline', () => {
       'div(mul(x0, min(max(add(x0, 3), 0), 6)), 6)',
     ],
     [
+      'ELU by Where',
+      `%l: bool[1,2,3,3] = Less(%c, %zero)\n%a: ${T} = Exp(%c)\n%b: ${T} = Sub(%a, %one)\n%y: ${T} = Where(%l, %b, %c)`,
+      'select(lt(x0, 0), sub(exp(x0), 1), x0)',
+    ],
+    [
       'GELU',
       `%a: ${T} = Div(%c, %six)\n%b: ${T} = Erf(%a)\n%d: ${T} = Add(%b, %three)\n%y: ${T} = Mul(%c, %d)`,
       'mul(x0, add(erf(div(x0, 6)), 3))',
@@ -287,6 +292,8 @@ describe('the lower pipeline', () => {
       `${X}
        const %three: f32[] = [3]
        const %six: f32[] = [6]
+       const %zero: f32[] = [0]
+       const %one: f32[] = [1]
        ${C}
        ${nodes}
        output "y" = %y`,

@@ -215,6 +215,7 @@ const activation: Block = (net) => {
     () => b.op('LeakyRelu', [x], { alpha: 0.1 }),
     () => b.op('Mul', [x, b.op('Sigmoid', [x], {})], {}),
     () => b.op('Mul', [x, b.op('HardSigmoid', [x], {})], {}),
+    () => b.op('Where', [b.op('Less', [x, b.scalar(0)], {}), b.op('Tanh', [x], {}), x], {}),
     () => {
       const clipped = b.op('Clip', [b.add(x, b.scalar(3))], { min: 0, max: 6 });
       return b.op('Div', [b.op('Mul', [x, clipped], {}), b.scalar(6)], {});

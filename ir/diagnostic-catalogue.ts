@@ -1,4 +1,5 @@
-import type { DiagnosticKind } from './diagnostics.ts';
+/** `invalid`: the model is wrong. `unsupported`: it needs what is not there or not given. `usage`: the call is wrong. */
+export type DiagnosticKind = 'invalid' | 'unsupported' | 'usage' | 'failed' | 'warning' | 'note';
 
 interface CatalogueEntry {
   readonly kind: DiagnosticKind;

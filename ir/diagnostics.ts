@@ -1,7 +1,6 @@
-import { CATALOGUE } from './diagnostic-catalogue.ts';
+import { CATALOGUE, type DiagnosticKind } from './diagnostic-catalogue.ts';
 
-/** `invalid`: the model is wrong. `unsupported`: it needs what is not there or not given. `usage`: the call is wrong. */
-export type DiagnosticKind = 'invalid' | 'unsupported' | 'usage' | 'failed' | 'warning' | 'note';
+export type { DiagnosticKind } from './diagnostic-catalogue.ts';
 
 export type DiagnosticCode = keyof typeof CATALOGUE;
 

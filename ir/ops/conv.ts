@@ -131,28 +131,44 @@ const toRank3 = (list: readonly number[], fill: number): [number, number, number
   return [full[0] ?? fill, full[1] ?? fill, full[2] ?? fill];
 };
 
-function convElement(context: EvalContext<ConvAttrs>): (index: number) => number {
+/** Data and sizes of a convolution as rank 3, with which the loops below are written once for ranks 1 to 3. */
+function convGeometry(context: EvalContext<ConvAttrs>) {
   const x = inputType(context, 0).shape;
   const w = inputType(context, 1).shape;
   const y = outputType(context).shape;
-  const data = inputData(context, 0) as Float32Array;
-  const weight = inputData(context, 1) as Float32Array;
-  const bias = context.data[2] as Float32Array | undefined;
-  const rank = x.length - 2;
   const { attrs } = context;
-  const [inD, inH, inW] = toRank3(x.slice(2), 1);
-  const [outD, outH, outW] = toRank3(y.slice(2), 1);
-  const [kD, kH, kW] = toRank3(w.slice(2), 1);
-  const [sD, sH, sW] = toRank3(attrs.strides, 1);
-  const [dD, dH, dW] = toRank3(attrs.dilations, 1);
-  const [pD, pH, pW] = toRank3(attrs.pads.slice(0, rank), 0);
-  const cin = x[1] ?? 1;
-  const cout = y[1] ?? 1;
-  const perGroup = w[1] ?? 1;
-  const coutPerGroup = cout / attrs.group;
-  const plane = inD * inH * inW;
-  const outPlane = outD * outH * outW;
-  const taps = kD * kH * kW;
+  const input = toRank3(x.slice(2), 1);
+  const output = toRank3(y.slice(2), 1);
+  const kernel = toRank3(w.slice(2), 1);
+  return {
+    data: inputData(context, 0) as Float32Array,
+    weight: inputData(context, 1) as Float32Array,
+    bias: context.data[2] as Float32Array | undefined,
+    input,
+    output,
+    kernel,
+    strides: toRank3(attrs.strides, 1),
+    dilations: toRank3(attrs.dilations, 1),
+    pads: toRank3(attrs.pads.slice(0, x.length - 2), 0),
+    cin: x[1] ?? 1,
+    cout: y[1] ?? 1,
+    /** Second axis of the weight: Cin/group of a Conv, Cout/group of a ConvTranspose. */
+    perGroup: w[1] ?? 1,
+    plane: product(input),
+    outPlane: product(output),
+    taps: product(kernel),
+  };
+}
+
+function convElement(context: EvalContext<ConvAttrs>): (index: number) => number {
+  const { data, weight, bias, cin, cout, perGroup, plane, outPlane, taps, ...g } = convGeometry(context);
+  const [inD, inH, inW] = g.input;
+  const [, outH, outW] = g.output;
+  const [kD, kH, kW] = g.kernel;
+  const [sD, sH, sW] = g.strides;
+  const [dD, dH, dW] = g.dilations;
+  const [pD, pH, pW] = g.pads;
+  const coutPerGroup = cout / context.attrs.group;
   return (index) => {
     const channelAt = Math.floor(index / outPlane);
     const position = index - channelAt * outPlane;
@@ -239,27 +255,25 @@ export const ConvTranspose = defineOp({
 });
 
 function convTransposeElement(context: EvalContext<ConvAttrs>): (index: number) => number {
-  const x = inputType(context, 0).shape;
-  const w = inputType(context, 1).shape;
-  const y = outputType(context).shape;
-  const data = inputData(context, 0) as Float32Array;
-  const weight = inputData(context, 1) as Float32Array;
-  const bias = context.data[2] as Float32Array | undefined;
-  const rank = x.length - 2;
-  const { attrs } = context;
-  const [inD, inH, inW] = toRank3(x.slice(2), 1);
-  const [outD, outH, outW] = toRank3(y.slice(2), 1);
-  const [kD, kH, kW] = toRank3(w.slice(2), 1);
-  const [sD, sH, sW] = toRank3(attrs.strides, 1);
-  const [dD, dH, dW] = toRank3(attrs.dilations, 1);
-  const [pD, pH, pW] = toRank3(attrs.pads.slice(0, rank), 0);
-  const cin = x[1] ?? 1;
-  const cout = y[1] ?? 1;
-  const coutPerGroup = w[1] ?? 1;
-  const cinPerGroup = cin / attrs.group;
-  const plane = inD * inH * inW;
-  const outPlane = outD * outH * outW;
-  const taps = kD * kH * kW;
+  const {
+    data,
+    weight,
+    bias,
+    cin,
+    cout,
+    perGroup: coutPerGroup,
+    plane,
+    outPlane,
+    taps,
+    ...g
+  } = convGeometry(context);
+  const [inD, inH, inW] = g.input;
+  const [, outH, outW] = g.output;
+  const [kD, kH, kW] = g.kernel;
+  const [sD, sH, sW] = g.strides;
+  const [dD, dH, dW] = g.dilations;
+  const [pD, pH, pW] = g.pads;
+  const cinPerGroup = cin / context.attrs.group;
   return (index) => {
     const channelAt = Math.floor(index / outPlane);
     const position = index - channelAt * outPlane;

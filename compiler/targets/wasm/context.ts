@@ -1,6 +1,6 @@
 /** What the lowerings of single ops work with: views of operands and results, copies between layouts, constants. */
 
-import { type Loop, loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
+import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
 import type { ProgramBuilder } from '#compiler/schedule/program.ts';
 import {
   axesByStride,
@@ -12,7 +12,7 @@ import {
 } from '#compiler/schedule/view.ts';
 import { InternalError } from '#ir/diagnostics.ts';
 import { type Expr, formatExpr } from '#ir/expr.ts';
-import { epilogueOperands, type Graph, type Node, operand, result, tensorOf, type Value } from '#ir/graph.ts';
+import { epilogueOperands, type Node, operand, result, tensorOf, type Value } from '#ir/graph.ts';
 import { bytesOfData, type Tensor } from '#ir/tensor.ts';
 import { byteSize, bytesOf, type DType, elementCount, type Layout, type Shape } from '#ir/types.ts';
 import type { KernelEpilogue } from './kernels/family.ts';
@@ -219,12 +219,14 @@ export class LowerContext {
   }
 }
 
-/** Merged loops over some axes of an output, for the pointers whose strides are given. */
-export const loopsFor = (
-  out: View,
-  axes: readonly number[],
-  strides: readonly (readonly number[])[],
-): Loop[] => mergeLoops(loopsOver(out.shape, strides, axes));
+/** The floats of a constant operand. @throws InternalError if it is none; the target's refusals rule that out. */
+export function constantFloats(node: Node, slot: number): Float32Array {
+  const tensor = tensorOf(node.operands[slot]);
+  if (!(tensor?.data instanceof Float32Array)) {
+    throw new InternalError(`"${node.name}": operand ${slot} is not constant`);
+  }
+  return tensor.data;
+}
 
 const scratchBits = new DataView(new ArrayBuffer(8));
 
@@ -235,5 +237,3 @@ export function bitPattern(value: number, dtype: DType): bigint {
   else scratchBits.setBigInt64(0, BigInt(Math.trunc(value)), true);
   return scratchBits.getBigUint64(0, true) & ((1n << BigInt(8 * bytesOf(dtype))) - 1n);
 }
-
-export type Lowering = (node: Node, context: LowerContext, graph: Graph) => void;

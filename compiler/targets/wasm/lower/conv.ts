@@ -2,24 +2,16 @@
 
 import { blockLoop, type Loop, mergeLoops, splitInnermost } from '#compiler/schedule/loops.ts';
 import { sliceView, type View } from '#compiler/schedule/view.ts';
-import { InternalError } from '#ir/diagnostics.ts';
-import { isOp, type Node, operand, ownInput, tensorOf } from '#ir/graph.ts';
+import { isOp, type Node, operand, ownInput } from '#ir/graph.ts';
 import { convWindow } from '#ir/ops/conv.ts';
 import { product } from '#ir/types.ts';
 import { type WindowAxis, windowAxes } from '#ir/window.ts';
-import type { Epilogue, LowerContext } from '../context.ts';
+import { constantFloats, type Epilogue, type LowerContext } from '../context.ts';
 import { packBias, packGemm, type WeightMatrix } from '../pack.ts';
 import { chooseTile } from '../tiles.ts';
 import { lowerDepthwise } from './window.ts';
 
 const LANE_BYTES = 16;
-
-export function constantFloats(node: Node, slot: number): Float32Array {
-  const tensor = tensorOf(node.operands[slot]);
-  if (!(tensor?.data instanceof Float32Array))
-    throw new InternalError(`"${node.name}": operand ${slot} is not constant`);
-  return tensor.data;
-}
 
 export function lowerConv(node: Node, context: LowerContext): void {
   if (!isOp(node, 'Conv')) return;

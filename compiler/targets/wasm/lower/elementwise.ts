@@ -15,8 +15,7 @@ import {
   type Value,
 } from '#ir/graph.ts';
 import { f32 } from '#ir/tensor.ts';
-import type { LowerContext } from '../context.ts';
-import { constantFloats } from './conv.ts';
+import { constantFloats, type LowerContext } from '../context.ts';
 
 /** The whole expression of an elementwise node over its operands, epilogue included. */
 export function nodeExpression(node: Node): Expr | undefined {

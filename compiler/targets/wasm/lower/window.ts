@@ -5,10 +5,9 @@ import type { View } from '#compiler/schedule/view.ts';
 import { isOp, type Node, operand, ownInput } from '#ir/graph.ts';
 import { product } from '#ir/types.ts';
 import { tapRange, type Window, type WindowAxis, windowAxes } from '#ir/window.ts';
-import type { LowerContext } from '../context.ts';
+import { constantFloats, type LowerContext } from '../context.ts';
 import type { Segment, WindowParams } from '../kernels/window.ts';
 import { packBias, packDepthwise } from '../pack.ts';
-import { constantFloats } from './conv.ts';
 
 /** More segments than this on one axis, and a padded copy is cheaper than their code. */
 const MOST_SEGMENTS = 5;

@@ -15,21 +15,25 @@ export function renderDot(report: AuditReport, options: DotOptions = {}): string
   const largest = Math.max(0, ...report.layers.map((l) => l.macsShare ?? 0));
   const pill = (name: string, sizes: readonly number[]) =>
     `[class=io, label=${quoted([name, shape(sizes)])}, fillcolor="#323f4b", color="#323f4b", fontcolor="#ffffff"]`;
+  const busy = picture.edges.length - picture.boxes.length > BUSY;
   const lines = [
     'digraph network {',
-    `  graph [rankdir=TB, bgcolor="#ffffff", pad=0.35, nodesep=0.3, ranksep=0.36, fontname=Helvetica, fontsize=13, fontcolor="#1f2933", labelloc=t, labeljust=c, label=${quoted([...heading(report), ' '])}];`,
+    `  graph [rankdir=TB, bgcolor="#ffffff", pad=0.35, nodesep=0.3, ranksep=0.36, fontname=Helvetica, fontsize=13, fontcolor="#1f2933", labelloc=t, labeljust=c, label=${quoted([...heading(report), ' '])}${busy ? ', nslimit=1, nslimit1=1, mclimit=0.1' : ''}];`,
     '  node [shape=box, style="rounded,filled", fontname=Helvetica, fontsize=11, margin="0.24,0.07", height=0.2];',
     '  edge [fontname=Helvetica, fontsize=9, fontcolor="#616e7c", color="#9aa5b1", arrowsize=0.6];',
     ...report.inputs.map((v, i) => `  in${i} ${pill(v.name, v.shape)};`),
-    ...picture.boxes.map((box) => `  n${box.id} ${card(box, names, largest)};`),
+    ...picture.boxes.map((box) => `  n${box.id} ${card(box, names, largest, busy)};`),
     ...report.outputs.map((v, i) => `  out${i} ${pill(v.name, v.shape)};`),
-    ...picture.edges.map(
-      ({ from, to, label }) => `  ${from} -> ${to} [label=${quoted([`${EDGE_GAP}${label}`])}];`,
+    ...picture.edges.map(({ from, to, label }) =>
+      busy ? `  ${from} -> ${to};` : `  ${from} -> ${to} [label=${quoted([`${EDGE_GAP}${label}`])}];`,
     ),
     '}',
   ];
   return `${lines.join('\n')}\n`;
 }
+
+/** With more edges than this beyond those of a chain, layout would take minutes: shapes move from the edges to the boxes. */
+const BUSY = 120;
 
 /** Between an edge and its label; no-break spaces, as SVG drops others. */
 const EDGE_GAP = '\u00a0'.repeat(5);
@@ -97,7 +101,12 @@ function heading(report: AuditReport): readonly string[] {
   return [title(report), signature(report), [...figures, 'the darker, the more MACs'].join('  ·  ')];
 }
 
-function card({ layer, steps }: Box, names: ReadonlyMap<AuditLayer, string>, largest: number): string {
+function card(
+  { layer, steps }: Box,
+  names: ReadonlyMap<AuditLayer, string>,
+  largest: number,
+  withShape: boolean,
+): string {
   const light = layer.macs === 0 && layer.parameters + layer.sharedParameters === 0;
   const part = largest === 0 ? 0 : (layer.macsShare ?? 0) / largest;
   const parameters = layer.parameters > 0 ? [`${short(layer.parameters)} params`] : [];
@@ -105,6 +114,7 @@ function card({ layer, steps }: Box, names: ReadonlyMap<AuditLayer, string>, lar
   const label = [
     layer.kind === layer.op ? layer.op : layer.label,
     ...(light ? [] : [ellipsis(names.get(layer) ?? layer.name, 34)]),
+    ...(withShape ? [shape(layer.outputShape)] : []),
     ...(macs.length + parameters.length > 0 ? [[...macs, ...parameters].join(' · ')] : []),
     ...(light || layer.receptiveField === null ? [] : [`field ${field(layer)}`]),
     ...steps.map((step) => `→ ${step.op}`),

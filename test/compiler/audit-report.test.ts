@@ -118,6 +118,19 @@ describe('picture', () => {
     expect(edges(renderDot(sample(), { every: true }))).toBe(6);
     expect(renderDot(sample())).toContain('→ Relu');
   });
+  test('a densely connected network is drawn in seconds: shapes are in the boxes', async () => {
+    const b = new Builder('dense');
+    const values = [b.input('image', [1, 1, 4, 4])];
+    for (let i = 0; i < 20; i++) {
+      const joined = b.op('Concat', values, { axis: 1 });
+      values.push(b.conv(joined, b.constant('w', absent([1, i + 1, 1, 1]))));
+    }
+    b.output('y', values.at(-1) ?? b.scalar(0));
+    const dot = renderDot(audit(b.graph));
+    expect(dot).toMatch(/-> n\d+;/);
+    expect(dot).toContain('1×1×4×4');
+    expect(await renderSvg(dot)).toContain('<svg');
+  }, 20_000);
   test('SVG of a hostile model is well-formed and has no script', async () => {
     const svg = await renderSvg(renderDot(sample(HOSTILE, HOSTILE)));
     expect(svg).toContain('<svg');

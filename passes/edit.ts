@@ -20,7 +20,17 @@ export const isLive = (node: Node): boolean => node.operands.length >= node.arit
 /** `by`, which was made for this, stands where `old` stood and takes its name; what nobody reads any more goes. */
 export function supersede(graph: Graph, old: Value, by: Value): void {
   redirect(graph, old, by);
+  takeName(by, old);
+}
+
+/** Gives `by` the name of a value that is no longer part of the graph. */
+const takeName = (by: Value, old: Value): void => {
   (by as { name: string }).name = old.name;
+};
+
+/** The constant `by` takes the name of `old`, which it was computed from, unless somebody still reads that. */
+export function inheritName(graph: Graph, by: Value, old: Value): void {
+  if (by !== old && !graph.isUsed(old)) takeName(by, old);
 }
 
 /** Whoever read `old` reads `by` from now on, a value that was there before; what nobody reads any more goes. */

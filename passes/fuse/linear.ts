@@ -14,7 +14,7 @@ import {
 } from '#ir/graph.ts';
 import type { Constant, TensorData } from '#ir/tensor.ts';
 import { elementCount, product, type Shape } from '#ir/types.ts';
-import { derive, rebuild, removeDead, supersede } from '../edit.ts';
+import { derive, inheritName, rebuild, removeDead, supersede } from '../edit.ts';
 import { type No, no } from '../pattern.ts';
 
 export const LINEAR_OPS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul'] as const;
@@ -288,5 +288,10 @@ function rebuildLayer(
   const inputs = b ? [x, w, b] : [x, w];
   // a new bias has the old factor in it
   const attrs = isOp(node, 'Gemm') && bias !== layer.bias ? { beta: 1 } : {};
+  const before = [...node.operands];
   rebuild(graph, node, { inputs, attrs, standsFor: old });
+  [w, b].forEach((value, i) => {
+    const from = before[i + 1];
+    if (value && from) inheritName(graph, value, from);
+  });
 }

@@ -30,9 +30,9 @@ describe('fuseBatchNormIntoConv', () => {
        ${bn('c', 'y')}
        output "y" = %y`,
       `${X}
-       const %w_1: f32[2,2,1,1] = [2, 4, 9, 12]
-       const %b_1: f32[2] = [5, 8]
-       %y: f32[1,2,3,3] = Conv(%x, %w_1, %b_1) ${conv()} name "c"
+       const %w: f32[2,2,1,1] = [2, 4, 9, 12]
+       const %b: f32[2] = [5, 8]
+       %y: f32[1,2,3,3] = Conv(%x, %w, %b) ${conv()} name "c"
        output "y" = %y`,
     );
   });
@@ -47,9 +47,9 @@ describe('fuseBatchNormIntoConv', () => {
        ${bn('c', 'y')}
        output "y" = %y`,
       `${X}
-       const %w_1: f32[2,1,1,1] = [2, 6]
+       const %w: f32[2,1,1,1] = [2, 6]
        const %c_bias: f32[2] = [-9, -16]
-       %y: f32[1,2,3,3] = Conv(%x, %w_1, %c_bias) ${conv({ group: '2' })} name "c"
+       %y: f32[1,2,3,3] = Conv(%x, %w, %c_bias) ${conv({ group: '2' })} name "c"
        output "y" = %y`,
     );
   });
@@ -66,9 +66,9 @@ describe('fuseBatchNormIntoConv', () => {
        ${bn('c', 'y')}
        output "y" = %y`,
       `${X}
-       const %w_1: f32[2,2,1,1] = [2, 6, 6, 12]
-       const %b_1: f32[2] = [5, 8]
-       %y: f32[1,2,3,3] = ConvTranspose(%x, %w_1, %b_1) ${transposed('1')} name "c"
+       const %w: f32[2,2,1,1] = [2, 6, 6, 12]
+       const %b: f32[2] = [5, 8]
+       %y: f32[1,2,3,3] = ConvTranspose(%x, %w, %b) ${transposed('1')} name "c"
        output "y" = %y`,
     );
     expectRewrite(
@@ -81,9 +81,9 @@ describe('fuseBatchNormIntoConv', () => {
        ${bn('c', 'y')}
        output "y" = %y`,
       `${X}
-       const %w_1: f32[2,1,1,1] = [2, 6]
-       const %b_1: f32[2] = [5, 8]
-       %y: f32[1,2,3,3] = ConvTranspose(%x, %w_1, %b_1) ${transposed('2')} name "c"
+       const %w: f32[2,1,1,1] = [2, 6]
+       const %b: f32[2] = [5, 8]
+       %y: f32[1,2,3,3] = ConvTranspose(%x, %w, %b) ${transposed('2')} name "c"
        output "y" = %y`,
     );
   });
@@ -180,9 +180,9 @@ describe('fuseBatchNormBeforeConv', () => {
       fuseBatchNormBeforeConv,
       normThenConv('[0,0,0,0]'),
       `${X}
-       const %w_1: f32[2,2,1,1] = [2, 6, 6, 12]
+       const %w: f32[2,2,1,1] = [2, 6, 6, 12]
        const %y_bias: f32[2] = [-41, -91]
-       %y: f32[1,2,3,3] = Conv(%x, %w_1, %y_bias) ${conv()}
+       %y: f32[1,2,3,3] = Conv(%x, %w, %y_bias) ${conv()}
        output "y" = %y`,
     );
   });
@@ -199,8 +199,8 @@ describe('fuseBatchNormBeforeConv', () => {
        %y: f32[1,2,3,3] = Conv(%n, %w) ${conv({ pads: '[1,1,1,1]', group: '2' })}
        output "y" = %y`,
       `${X}
-       const %w_1: f32[2,1,3,3] = data "${Buffer.from(Float32Array.from({ length: 18 }, (_, i) => (i < 9 ? 2 : 3)).buffer).toString('base64')}"
-       %y: f32[1,2,3,3] = Conv(%x, %w_1) ${conv({ pads: '[1,1,1,1]', group: '2' })}
+       const %w: f32[2,1,3,3] = data "${Buffer.from(Float32Array.from({ length: 18 }, (_, i) => (i < 9 ? 2 : 3)).buffer).toString('base64')}"
+       %y: f32[1,2,3,3] = Conv(%x, %w) ${conv({ pads: '[1,1,1,1]', group: '2' })}
        output "y" = %y`,
     );
   });
@@ -281,9 +281,9 @@ describe('fuseScaleIntoConv', () => {
        %y: f32[1,2,3,3] = ${op}(%c, %s)
        output "y" = %y`,
       `${X}
-       const %w_1: f32[2,2,1,1] = ${w}
-       const %b_1: f32[2] = ${b}
-       %y: f32[1,2,3,3] = Conv(%x, %w_1, %b_1) ${conv()} name "c"
+       const %w: f32[2,2,1,1] = ${w}
+       const %b: f32[2] = ${b}
+       %y: f32[1,2,3,3] = Conv(%x, %w, %b) ${conv()} name "c"
        output "y" = %y`,
     );
   });
@@ -298,8 +298,8 @@ describe('fuseScaleIntoConv', () => {
        %y: f32[1,2,4,3] = Conv(%m, %w) ${conv({ pads: '[1,0,0,0]' })}
        output "y" = %y`,
       `${X}
-       const %w_1: f32[2,2,1,1] = [2, 6, 6, 12]
-       %y: f32[1,2,4,3] = Conv(%x, %w_1) ${conv({ pads: '[1,0,0,0]' })}
+       const %w: f32[2,2,1,1] = [2, 6, 6, 12]
+       %y: f32[1,2,4,3] = Conv(%x, %w) ${conv({ pads: '[1,0,0,0]' })}
        output "y" = %y`,
     );
   });
@@ -315,9 +315,9 @@ describe('fuseScaleIntoConv', () => {
        %y: f32[1,3] = Mul(%g, %s)
        output "y" = %y`,
       `input %x: f32[1,2]
-       const %w_1: f32[3,2] = [1, 2, 6, 8, 15, 18]
-       const %b_1: f32[3] = [10, 40, 90]
-       %y: f32[1,3] = Gemm(%x, %w_1, %b_1) {alpha=2, beta=1, transA=false, transB=true} name "g"
+       const %w: f32[3,2] = [1, 2, 6, 8, 15, 18]
+       const %b: f32[3] = [10, 40, 90]
+       %y: f32[1,3] = Gemm(%x, %w, %b) {alpha=2, beta=1, transA=false, transB=true} name "g"
        output "y" = %y`,
     );
   });
@@ -412,8 +412,8 @@ describe('fuseBiasIntoConv', () => {
        output "y" = %y`,
       `${X}
        ${W}
-       const %b_1: f32[2] = [18, 40]
-       %y: f32[1,2,3,3] = Conv(%x, %w, %b_1) ${conv()}
+       const %b: f32[2] = [18, 40]
+       %y: f32[1,2,3,3] = Conv(%x, %w, %b) ${conv()}
        output "y" = %y`,
     );
   });

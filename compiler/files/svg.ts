@@ -1,10 +1,39 @@
 /** Graphviz as WebAssembly; here because the package imports Node's file system. */
 
+import { setImmediate } from 'node:timers/promises';
+
 /** Lays out a DOT graph as SVG. Loads Graphviz on first use. */
 export async function renderSvg(dot: string): Promise<string> {
-  const { renderGraphFromSource } = await import('graphviz-cli');
-  const svg = await renderGraphFromSource({ input: dot }, { format: 'svg', engine: 'dot' });
+  const svg = await withoutWarnings(async () => {
+    const { renderGraphFromSource } = await import('graphviz-cli');
+    return renderGraphFromSource({ input: dot }, { format: 'svg', engine: 'dot' });
+  });
   return svg.replace('<g id="graph0"', `${STYLE}\n<g id="graph0"`);
+}
+
+/** Graphviz, which works in a thread of its own, prints a warning about letters whose width it has to guess. */
+async function withoutWarnings<T>(work: () => Promise<T>): Promise<T> {
+  const { stderr } = process;
+  const write = stderr.write;
+  stderr.write = (...args: unknown[]): boolean =>
+    /^Warning: no value for width of /.test(String(args[0]))
+      ? done(args)
+      : Reflect.apply(write, stderr, args);
+  try {
+    const result = await work();
+    // what the thread printed before its result comes with it
+    await setImmediate();
+    return result;
+  } finally {
+    stderr.write = write;
+  }
+}
+
+/** Tells the writer that it is done, as a stream would. */
+function done(args: readonly unknown[]): boolean {
+  const callback = args.at(-1);
+  if (typeof callback === 'function') process.nextTick(callback as () => void);
+  return true;
 }
 
 /** The first line of a box is its title; Graphviz knows one size of letter per label. */

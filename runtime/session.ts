@@ -163,9 +163,9 @@ function checkInput({ name, dtype, shape }: ManifestTensor, data: unknown): void
   if (data === undefined || data === null) got = 'nothing was given';
   else if (Array.isArray(data)) {
     const wanted = dtype === 'i64' || dtype === 'u64' ? 'bigint' : 'number';
-    const odd = data.find((x) => typeof x !== wanted);
-    if (odd !== undefined)
-      got = `got an array with ${Array.isArray(odd) ? 'arrays' : `a ${typeof odd}`} in it`;
+    const odd = data.findIndex((x) => typeof x !== wanted);
+    if (odd >= 0)
+      got = `got an array whose element ${odd} is no ${wanted}${Array.isArray(data[odd]) ? ': flatten it' : ''}`;
   } else if (!(data instanceof type)) got = `got ${data.constructor?.name ?? typeof data}`;
   if (!got && (data as TensorArray).length !== size) got = `got ${(data as TensorArray).length} elements`;
   if (got) {

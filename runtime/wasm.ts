@@ -42,12 +42,16 @@ export async function loadWasm(
   // both files are on their way before either is waited for
   const pending = access.open(files.weights, wasm.weights, context);
   pending.catch(() => {});
-  const module = await access.compile(files.module, wasm.module, context);
-  context.signal?.throwIfAborted();
-  const { exports } = await WebAssembly.instantiate(module, {});
-  const instance = exports as unknown as WasmInstance;
-  await fill(await pending, instance.memory, wasm, context);
-  return instance;
+  try {
+    const module = await access.compile(files.module, wasm.module, context);
+    context.signal?.throwIfAborted();
+    const { exports } = await WebAssembly.instantiate(module, {});
+    const instance = exports as unknown as WasmInstance;
+    await fill(await pending, instance.memory, wasm, context);
+    return instance;
+  } finally {
+    await pending.then((source) => source.close()).catch(() => {});
+  }
 }
 
 /** Reads into the rest of `target`; returns how many bytes came, 0 at the end. */
@@ -65,16 +69,12 @@ async function fill(
   const { bytes } = wasm.weights;
   const target = new Uint8Array(memory.buffer, wasm.weightsAddress, bytes);
   let done = 0;
-  try {
-    for (;;) {
-      context.signal?.throwIfAborted();
-      const got = await source.read(target.subarray(done));
-      if (got === 0) break;
-      done += got;
-      context.onWeights(done / bytes);
-    }
-  } finally {
-    await source.close();
+  for (;;) {
+    context.signal?.throwIfAborted();
+    const got = await source.read(target.subarray(done));
+    if (got === 0) break;
+    done += got;
+    context.onWeights(done / bytes);
   }
   if (done < bytes) throw sizeError('weights.bin', bytes, done);
   if (context.verify) await checkDigest('weights.bin', target, wasm.weights);

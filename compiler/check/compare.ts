@@ -6,10 +6,11 @@
  * there is room for both, and an error of addressing, padding or weights is off by the order of the result itself.
  *
  * If not, may rounding move the result so far? Where large terms cancel, an honest result is as far off as the terms are
- * large. So the operands are moved by random parts in 10⁶, a few times, and the reference watched: what a kernel
- * computes may be off by a few times what that does. It asks nothing about the op, and holds through any epilogue.
+ * large. So the operands, and every step of an elementwise expression, are moved by random parts in 10⁶, a few times, and
+ * the reference watched: what a kernel computes may be off by a few times what that does. It asks nothing about the op.
  */
 import type { Lookup } from '#ir/evaluate.ts';
+import { binary, type Expr, select, unary } from '#ir/expr.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { randomIntegers } from '#runtime/abi.ts';
 
@@ -36,24 +37,29 @@ export function isClose(got: number, expected: number, scale: number): boolean {
   return Math.abs(got - expected) <= RELATIVE_BOUND * scale + ABSOLUTE_BOUND;
 }
 
+/** A factor next to 1. */
+export type Noise = () => number;
+
 /**
- * How far rounding may move results: bounds on the difference to `expected`, which is `evaluate` on the operands, from
- * evaluating it on operands moved a little.
+ * How far rounding may move results: bounds on the difference to `expected`, from evaluating it with noise in the
+ * operands and, by `evaluate` itself, in what comes between.
  */
 export function roundingBounds(
   expected: readonly number[],
   lookup: Lookup,
-  evaluate: (lookup: Lookup) => readonly number[],
+  evaluate: (lookup: Lookup, noise: Noise) => readonly number[],
 ): number[] {
   const bounds = expected.map(() => 0);
   for (let trial = 0; trial < TRIALS; trial++) {
+    const next = randomIntegers(trial);
+    const noise: Noise = () => (next() & 1024 ? 1 + PERTURBATION : 1 - PERTURBATION);
     const moved = new Map<Tensor, Tensor>();
     const results = evaluate((value) => {
       const tensor = lookup(value);
-      const known = moved.get(tensor) ?? perturb(tensor, trial * 7919 + moved.size);
+      const known = moved.get(tensor) ?? perturb(tensor, noise);
       moved.set(tensor, known);
       return known;
-    });
+    }, noise);
     expected.forEach((e, i) => {
       const difference = Math.abs((results[i] ?? 0) - e);
       bounds[i] = Math.max(bounds[i] ?? 0, CONDITION_FACTOR * difference);
@@ -62,12 +68,28 @@ export function roundingBounds(
   return bounds;
 }
 
-/** Every float times 1 ± 10⁻⁶, the sign at random; in double, as the steps of f32 are not finer. */
-function perturb(tensor: Tensor, seed: number): Tensor {
+/** The expression with every argument and every result on the way times a factor of noise. */
+export function noisyExpr(e: Expr, noise: Noise): Expr {
+  const inner = (x: Expr): Expr => noisyExpr(x, noise);
+  const moved = (x: Expr): Expr => binary('mul', x, noise());
+  switch (e.kind) {
+    case 'arg':
+      return moved(e);
+    case 'const':
+      return e;
+    case 'unary':
+      return moved(unary(e.fn, inner(e.x)));
+    case 'binary':
+      return moved(binary(e.fn, inner(e.x), inner(e.y)));
+    case 'select':
+      return select(inner(e.test), inner(e.x), inner(e.y));
+  }
+}
+
+function perturb(tensor: Tensor, noise: Noise): Tensor {
   const { data, type } = tensor;
   if (!(data instanceof Float32Array)) return tensor;
-  const next = randomIntegers(seed);
-  const moved = Float64Array.from(data, (x) => x * (next() & 1024 ? 1 + PERTURBATION : 1 - PERTURBATION));
-  // reference evaluators only read elements, and take any array of numbers
+  // in double, as the steps of f32 are not finer; reference evaluators only read, and take any array of numbers
+  const moved = Float64Array.from(data, (x) => x * noise());
   return { type, data: moved as unknown as Float32Array };
 }

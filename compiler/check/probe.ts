@@ -1,11 +1,11 @@
 /** Sampled elements of a node's result: what the program computed, and how to compute them from its operands. */
-import { InternalError } from '#ir/diagnostics.ts';
-import { constantTensor, elementFunction, evaluateNode, type Lookup } from '#ir/evaluate.ts';
-import { compileExpr } from '#ir/expr.ts';
-import { constantOf, epilogueOperands, type Node, opDef, ownInputs, type Value } from '#ir/graph.ts';
-import { allocate, type Tensor, write } from '#ir/tensor.ts';
+import { elementFunction, evaluateNode, type Lookup } from '#ir/evaluate.ts';
+import { compileExpr, type Expr } from '#ir/expr.ts';
+import { epilogueOperands, type Node, opDef, ownInputs, type Value } from '#ir/graph.ts';
+import { allocate, copyElement, type Tensor, type TensorData } from '#ir/tensor.ts';
 import { broadcastStrides, elementCount, type Shape } from '#ir/types.ts';
 import type { NodeStep, Placement } from '../schedule/program.ts';
+import { type Noise, noisyExpr } from './compare.ts';
 import { sampleElements } from './samples.ts';
 import type { Stepper } from './stepper.ts';
 
@@ -18,31 +18,26 @@ export interface Probe {
   readonly indices: readonly number[];
   /** The operands, or of an elementwise node the elements of them that the samples need. */
   readonly lookup: Lookup;
-  /** The reference at `indices`, given operands like those of `lookup`. */
-  evaluate(lookup: Lookup): number[];
+  /** The reference at `indices`, given operands like those of `lookup`; with noise in its elementwise steps if asked. */
+  evaluate(lookup: Lookup, noise?: Noise): number[];
 }
 
-/** Probes of the results of a node, before it runs: operands are copied, as its own calls may overwrite them. */
-export function probesOf(step: NodeStep, stepper: Stepper, seed: number): Probe[] {
-  const { node } = step;
-  const placed = node.outputs.flatMap((value, output) => {
-    const placement = step.results.get(value);
+/** Probes of the results of a node on the operands that `lookup` gives. */
+export function probesOf({ node, results }: NodeStep, lookup: Lookup, seed: number): Probe[] {
+  return node.outputs.flatMap((value, output): Probe[] => {
+    const placement = results.get(value);
+    if (!placement) return [];
     const indices = sampleElements(value.type.shape, SAMPLES, seed * 31 + output);
-    return placement ? [{ value, placement, indices, output }] : [];
+    const probe = { value, placement, indices };
+    if (!opDef(node.op).expression) {
+      const evaluate = (operands: Lookup, noise?: Noise) =>
+        indices.map(evaluatorOf(withNoise(node, noise), output, operands));
+      return [{ ...probe, lookup, evaluate }];
+    }
+    const evaluate = (operands: Lookup, noise?: Noise) =>
+      evaluateGathered(node, indices.length, operands, noise);
+    return [{ ...probe, lookup: gather(value.type.shape, indices, lookup), evaluate }];
   });
-  if (opDef(node.op).expression) {
-    return placed.map(({ output, ...rest }) => ({
-      ...rest,
-      lookup: gatheredOperands(step, stepper, rest.indices),
-      evaluate: (lookup) => evaluateGathered(node, rest.indices.length, output, lookup),
-    }));
-  }
-  const lookup = lookupOf(node, (value) => operandTensor(value, step, stepper));
-  return placed.map(({ output, ...rest }) => ({
-    ...rest,
-    lookup,
-    evaluate: (operands) => rest.indices.map(evaluatorOf(node, output, operands)),
-  }));
 }
 
 /** One element, as a view of its own: results are large, and few elements of them are asked for. */
@@ -72,56 +67,56 @@ function dot(index: number, shape: Shape, strides: readonly number[]): number {
   return sum;
 }
 
-function lookupOf(node: Node, read: (value: Value) => Tensor): Lookup {
-  const tensors = new Map<Value, Tensor>();
-  for (const value of node.operands) if (value && !tensors.has(value)) tensors.set(value, read(value));
-  return (value) => tensors.get(value) ?? constantTensor(value);
-}
-
-function placementOf(value: Value, step: NodeStep): Placement {
-  const placement = step.operands.get(value);
-  if (!placement) throw new InternalError(`"${step.node.name}" does not say where it reads "${value.name}"`);
-  return placement;
-}
-
-/** Constants are the model's own and not the program's, so that their packing is checked with the rest. */
-const operandTensor = (value: Value, step: NodeStep, stepper: Stepper): Tensor =>
-  constantOf(value) ? constantTensor(value) : stepper.read(value, placementOf(value, step));
-
-function gatheredOperands(step: NodeStep, stepper: Stepper, indices: readonly number[]): Lookup {
-  const shape = step.node.outputs[0]?.type.shape ?? [];
-  return lookupOf(step.node, (value) => {
-    const strides = broadcastStrides(value.type.shape, shape);
-    const at = indices.map((index) => dot(index, shape, strides));
-    const constant = constantOf(value) ? constantTensor(value).data : undefined;
-    const data = allocate(value.type.dtype, indices.length);
-    const placement = constant ? undefined : placementOf(value, step);
-    at.forEach((index, i) => {
-      write(data, i, placement ? readElement(stepper, value, placement, index) : (constant?.[index] ?? 0));
+/** The elements of operands that the result's elements at `indices` are computed from, as lists. */
+function gather(shape: Shape, indices: readonly number[], lookup: Lookup): Lookup {
+  const lists = new Map<Value, Tensor>();
+  return (value) => {
+    const known = lists.get(value);
+    if (known) return known;
+    const { data, type } = lookup(value);
+    const strides = broadcastStrides(type.shape, shape);
+    const list = allocate(type.dtype, indices.length);
+    indices.forEach((index, i) => {
+      copyElement(list, i, data, dot(index, shape, strides));
     });
-    return { type: { dtype: value.type.dtype, shape: [indices.length] }, data };
-  });
+    const tensor: Tensor = { type: { dtype: type.dtype, shape: [indices.length] }, data: list };
+    lists.set(value, tensor);
+    return tensor;
+  };
 }
 
 /** An elementwise node on operands that are lists of elements, one of each operand for each element of the result. */
-function evaluateGathered(node: Node, count: number, output: number, lookup: Lookup): number[] {
-  const { reference } = opDef(node.op);
-  const type = (value: Value | undefined) => value && { dtype: value.type.dtype, shape: [count] };
+function evaluateGathered(node: Node, count: number, lookup: Lookup, noise: Noise | undefined): number[] {
+  const { reference, expression } = opDef(node.op);
+  const own = ownInputs(node).flatMap((value) => (value ? [lookup(value)] : []));
+  const extra = epilogueOperands(node).flatMap((value) => (value ? [lookup(value).data] : []));
+  const whole = (expr: Expr, columns: readonly TensorData[]): number[] => {
+    const apply = compileExpr(noise ? noisyExpr(expr, noise) : expr);
+    return Array.from({ length: count }, (_, i) => apply(columns.map((data) => Number(data[i]))));
+  };
+  if (noise && expression) {
+    const result = whole(
+      expression(node.attrs as never, own.length),
+      own.map((t) => t.data),
+    );
+    return node.epilogue ? whole(node.epilogue, [Float64Array.from(result) as never, ...extra]) : result;
+  }
   const context = {
     attrs: node.attrs as never,
-    inputs: ownInputs(node).map(type),
+    inputs: own.map((t) => t.type),
     outputs: node.outputs.map((value) => ({ dtype: value.type.dtype, shape: [count] })),
-    data: ownInputs(node).map((value) => value && lookup(value).data),
+    data: own.map((t) => t.data),
   };
-  const own =
+  const indices = Array.from({ length: count }, (_, i) => i);
+  const result =
     reference.kind === 'whole'
-      ? Array.from((reference.evaluate(context)[output] ?? []) as ArrayLike<number>, Number)
-      : Array.from({ length: count }, (_, i) => i).map(reference.element(context));
-  if (!node.epilogue) return own;
-  const apply = compileExpr(node.epilogue);
-  const extra = epilogueOperands(node).flatMap((value) => (value ? [lookup(value).data] : []));
-  return own.map((x, i) => apply(Float64Array.of(x, ...extra.map((data) => Number(data[i])))));
+      ? Array.from((reference.evaluate(context)[0] ?? []) as ArrayLike<number>, Number)
+      : indices.map(reference.element(context));
+  return node.epilogue ? whole(node.epilogue, [Float64Array.from(result) as never, ...extra]) : result;
 }
+
+const withNoise = (node: Node, noise: Noise | undefined): Node =>
+  noise && node.epilogue ? { ...node, epilogue: noisyExpr(node.epilogue, noise) } : node;
 
 function evaluatorOf(node: Node, output: number, lookup: Lookup): (index: number) => number {
   if (opDef(node.op).reference.kind !== 'whole') return elementFunction(node, lookup);

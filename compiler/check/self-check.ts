@@ -1,11 +1,15 @@
 /**
- * Holds a compiled program against the reference, layer by layer: every node runs on what the program itself computed
- * before it, and sampled elements of its results are compared with the reference on the same operands. So the cost is
- * that of the samples, and the first layer that is wrong is found, whatever comes after it.
+ * Holds a compiled program against the reference, layer by layer: sampled elements of every node's results are compared
+ * with the reference on what the program itself computed before. So the cost is that of the samples, and the first layer
+ * that is wrong is found, whatever comes after it.
+ *
+ * The reference gets each value as it was when its own layer had computed it, and the constants of the model. Were they
+ * read where and when the kernels read them, a value that is overwritten too soon and a weight that is packed wrongly
+ * would look right.
  */
 import { type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';
 import { constantTensor } from '#ir/evaluate.ts';
-import type { Node, Value } from '#ir/graph.ts';
+import type { Graph, Node, Value } from '#ir/graph.ts';
 import type { Tensor, TensorData } from '#ir/tensor.ts';
 import { formatShape } from '#ir/types.ts';
 import { type ManifestTensor, seededInput, type TensorArray } from '#runtime/abi.ts';
@@ -39,20 +43,27 @@ export async function checkProgram(
   { signal, onProgress }: CheckContext = {},
 ): Promise<CheckResult> {
   const stepper = await Stepper.load(program);
-  stepper.setInputs(new Map(program.inputs.map((port, i) => [port.name, seededTensor(port, seed, i)])));
+  const inputs = program.inputs.map((port, i) => [port.name, seededTensor(port, seed, i)] as const);
+  stepper.setInputs(new Map(inputs));
+  const values = new LiveValues(
+    program.graph,
+    inputs.map(([, tensor]) => tensor),
+  );
   const outputValues = new Set(program.graph.outputs.map((o) => o.value));
   const seen = new Map<Value, Samples>();
   let elements = 0;
   let last = performance.now();
   for (const [index, step] of program.steps.entries()) {
-    const probes = probesOf(step, stepper, index);
     run(stepper, step);
+    const probes = probesOf(step, values.lookup, index);
     for (const probe of probes) {
       const got = probe.indices.map((i) => readElement(stepper, probe.value, probe.placement, i));
       compare(step.node, probe, got);
       elements += got.length;
       if (outputValues.has(probe.value)) seen.set(probe.value, { indices: probe.indices, got });
+      values.keep(probe.value, () => stepper.read(probe.value, probe.placement));
     }
+    values.release(step.node);
     if (performance.now() - last < PAUSE_MS) continue;
     onProgress?.((index + 1) / program.steps.length);
     await pause();
@@ -66,6 +77,39 @@ export async function checkProgram(
     elements,
     diagnostics: outputs.flatMap((t, i) => notFinite(t, program.outputs[i]?.name ?? '')),
   };
+}
+
+/** Values of the network from when they are computed until their last reader is checked. */
+class LiveValues {
+  readonly #tensors = new Map<Value, Tensor>();
+  readonly #readers = new Map<Value, number>();
+
+  constructor(graph: Graph, inputs: readonly Tensor[]) {
+    for (const node of graph.nodes) {
+      for (const value of new Set(node.operands)) {
+        if (value) this.#readers.set(value, (this.#readers.get(value) ?? 0) + 1);
+      }
+    }
+    graph.inputs.forEach((value, i) => {
+      const tensor = inputs[i];
+      if (tensor) this.#tensors.set(value, tensor);
+    });
+  }
+
+  readonly lookup = (value: Value): Tensor => this.#tensors.get(value) ?? constantTensor(value);
+
+  keep(value: Value, read: () => Tensor): void {
+    if (this.#readers.has(value)) this.#tensors.set(value, read());
+  }
+
+  release(reader: Node): void {
+    for (const value of new Set(reader.operands)) {
+      const left = value && (this.#readers.get(value) ?? 0) - 1;
+      if (!value || left === undefined) continue;
+      this.#readers.set(value, left);
+      if (left === 0) this.#tensors.delete(value);
+    }
+  }
 }
 
 /** Runs the calls that belong to no layer, which bring outputs into the order of their shape; these copy exactly. */

@@ -91,6 +91,14 @@ export const describeDifference = ({ difference, relative, largest }: Difference
     ? `differs by ${number(difference)}, ${number(relative)} of its largest magnitude (${number(largest)})`
     : 'is not a number in one of them, and a number in the other';
 
+/** For machines; an infinite difference is null. */
+export const comparisonAsJson = (comparison: Comparison, backends: readonly [string, string]): string =>
+  JSON.stringify(
+    { backends, tolerance: TOLERANCE, firstBeyond: firstBeyond(comparison)?.value ?? null, ...comparison },
+    null,
+    2,
+  );
+
 export function renderComparison(
   { values, outputs }: Comparison,
   names: readonly [string, string],

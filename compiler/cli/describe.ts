@@ -71,6 +71,17 @@ export function renderTensors(tensors: ReadonlyMap<string, Tensor>, { colours: c
   return [table, ...details].join('\n\n');
 }
 
+/** The same for machines; null where nothing is finite. */
+export function tensorsAsJson(tensors: ReadonlyMap<string, Tensor>): string {
+  const outputs = [...tensors].map(([name, tensor]) => ({
+    name,
+    dtype: tensor.type.dtype,
+    shape: tensor.type.shape,
+    ...statistics(tensor),
+  }));
+  return JSON.stringify({ outputs }, null, 2);
+}
+
 /** The five largest elements of a tensor with one axis, others of size 1 apart, of more elements than that. */
 function largestElements({ type, data }: Tensor): readonly (readonly [index: number, x: number])[] {
   const long = type.shape.filter((size) => size > 1);

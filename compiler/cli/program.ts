@@ -6,6 +6,7 @@ import type { AuditArguments } from './commands/audit.ts';
 import type { CompileArguments } from './commands/compile.ts';
 import type { IrArguments } from './commands/ir.ts';
 import type { RunArguments } from './commands/run.ts';
+import type { VerifyArguments } from './commands/verify.ts';
 import { EXIT, printDiagnostics, reportError } from './errors.ts';
 import { collect } from './options.ts';
 import { Terminal } from './terminal.ts';
@@ -18,7 +19,7 @@ export interface CommandContext {
 
 /** Runs one command line. @returns the exit code */
 export async function runProgram(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const terminal = new Terminal({ quiet: args.includes('--quiet') });
+  const terminal = new Terminal();
   try {
     await makeProgram({ terminal, signal }).parseAsync(args, { from: 'user' });
     return EXIT.done;
@@ -37,6 +38,9 @@ function makeProgram(context: CommandContext): Command {
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'the help of a command')
     .exitOverride()
+    .hook('preAction', (_, command) => {
+      terminal.quiet = command.opts<{ quiet?: boolean }>().quiet ?? false;
+    })
     // errors are printed with all others
     .configureOutput({
       outputError: () => undefined,
@@ -49,6 +53,10 @@ function makeProgram(context: CommandContext): Command {
       styleOptionText: (text) => terminal.colours.cyan(text),
       styleSubcommandText: (text) => terminal.colours.cyan(text),
       subcommandTerm: (command) => command.name(),
+      optionDescription: ({ description, argChoices, defaultValue }) => {
+        const list = argChoices ? `: ${argChoices.join(', ')}` : '';
+        return `${description}${list}${defaultValue === undefined ? '' : ` (${defaultValue} unless said)`}`;
+      },
       argumentTerm: (argument) => argument.name().toUpperCase(),
       commandUsage: (command) => {
         const names = command.registeredArguments.map((argument) => {
@@ -87,7 +95,7 @@ function addAudit(program: Command, context: CommandContext): void {
     'cost, receptive fields and memory of a model; weights may be missing',
   )
     .addOption(
-      new Option('--format <format>', 'default: by the extension of -o, else table').choices([
+      new Option('--format <format>', 'by the extension of -o, else table, unless said').choices([
         'table',
         'json',
         'csv',
@@ -124,6 +132,7 @@ function addCompile(program: Command, context: CommandContext): void {
     )
     .option('--force', 'replace a folder that is not a bundle, and all that is in it');
   dimensionOptions(command);
+  formatOption(command);
   quietOption(command);
   examples(command, [
     'compile model.onnx -o bundle',
@@ -144,7 +153,7 @@ function addRun(program: Command, context: CommandContext): void {
     .option('--random <seed>', 'random values for the inputs that are not given')
     .option('-o, --output <file>', 'write the output: FILE.npy, or DIR or NAME=FILE (repeatable)', collect)
     .addOption(
-      new Option('--backend <backend>', 'default: wasm for a bundle, else reference').choices([
+      new Option('--backend <backend>', 'for a bundle wasm, else reference, unless said').choices([
         'reference',
         'wasm',
       ]),
@@ -153,6 +162,7 @@ function addRun(program: Command, context: CommandContext): void {
     .option('--compare <a,b>', 'run two backends and compare: reference,wasm')
     .option('--per-layer', 'compare every value that both have, not only the outputs');
   dimensionOptions(command);
+  formatOption(command);
   quietOption(command);
   examples(command, [
     'run model.onnx --input image=cat.npy -o logits.npy',
@@ -171,9 +181,12 @@ function addVerify(program: Command, context: CommandContext): void {
     .summary('check the files of a bundle and its self-test')
     .description('Compares the files of a bundle with the digests in its manifest, and runs its self-test.')
     .argument('<bundle>', 'the folder of a bundle');
+  formatOption(command);
   quietOption(command);
   examples(command, ['verify bundle']);
-  command.action(async (folder: string) => (await import('./commands/verify.ts')).runVerify(folder, context));
+  command.action(async (folder: string, options: VerifyArguments) =>
+    (await import('./commands/verify.ts')).runVerify(folder, options, context),
+  );
 }
 
 function addIr(program: Command, context: CommandContext): void {
@@ -226,6 +239,11 @@ function dimensionOptions(command: Command): void {
     .option('--dim <name=size>', 'the size of an open dimension (repeatable)', collect)
     .option('--shape <input=shape>', 'the whole shape of an input, as 1x3x224x224 (repeatable)', collect);
 }
+
+const formatOption = (command: Command): Command =>
+  command.addOption(
+    new Option('--format <format>', 'how to print the result').choices(['table', 'json']).default('table'),
+  );
 
 const quietOption = (command: Command): Command => command.option('-q, --quiet', 'no notes, no progress');
 

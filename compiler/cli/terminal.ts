@@ -26,15 +26,12 @@ const QUIET_MS = 1000;
 const REDRAW_MS = 100;
 
 export class Terminal {
-  readonly quiet: boolean;
+  /** No notes, no progress. */
+  quiet = false;
   /** For stdout. */
   readonly colours: Colours = pc.createColors(wantsColour(process.stdout));
   /** For stderr. */
   readonly errorColours: Colours = pc.createColors(wantsColour(process.stderr));
-
-  constructor(options: { readonly quiet?: boolean } = {}) {
-    this.quiet = options.quiet ?? false;
-  }
 
   /** Columns of the terminal. */
   get width(): number {

@@ -15,6 +15,7 @@ export interface CompileArguments extends DimensionTexts {
   readonly target: CompileTarget;
   readonly check: 'sampled' | 'full';
   readonly force?: boolean;
+  readonly format: 'table' | 'json';
 }
 
 export async function runCompile(
@@ -43,7 +44,8 @@ export async function runCompile(
   signal.throwIfAborted();
   await writeBundle(options.output, bundle.files, { force: options.force ?? false });
   if (!terminal.quiet) printDiagnostics(bundle.diagnostics, terminal);
-  if (!terminal.quiet) terminal.print(summary(bundle, options, context));
+  if (options.format === 'json') terminal.print(json(bundle, options));
+  else if (!terminal.quiet) terminal.print(summary(bundle, options, context));
 }
 
 /** Asked before the work, which may be long; `writeBundle` asks again. */
@@ -55,6 +57,26 @@ async function checkFolder(folder: string): Promise<void> {
   if (names.length === 0 || (await isBundle(folder))) return;
   const hint = 'give another folder, or --force to replace all that is in it';
   fail('file-unreadable', folder, 'this folder is not a bundle, and not empty', hint);
+}
+
+function json({ files, manifest, stats, diagnostics }: CompiledBundle, { output }: CompileArguments): string {
+  const { name, inputs, outputs } = manifest;
+  const port = ({ name: label, dtype, shape: sizes }: (typeof inputs)[number]) => ({
+    name: label,
+    dtype,
+    shape: sizes,
+  });
+  const sizes = Object.fromEntries([...files].map(([file, content]) => [file, content.byteLength]));
+  const result = {
+    name,
+    folder: output,
+    inputs: inputs.map(port),
+    outputs: outputs.map(port),
+    files: sizes,
+    stats,
+    diagnostics,
+  };
+  return JSON.stringify(result, null, 2);
 }
 
 function summary(

@@ -3,8 +3,14 @@ import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { type Backend, referenceBackend, wasmBackend } from '../backends.ts';
-import { compareBackends, describeDifference, firstBeyond, renderComparison } from '../compare.ts';
-import { renderTensors } from '../describe.ts';
+import {
+  compareBackends,
+  comparisonAsJson,
+  describeDifference,
+  firstBeyond,
+  renderComparison,
+} from '../compare.ts';
+import { renderTensors, tensorsAsJson } from '../describe.ts';
 import { printDiagnostics } from '../errors.ts';
 import { importSource, openSource } from '../load.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
@@ -22,6 +28,7 @@ export interface RunArguments extends DimensionTexts {
   readonly outputs?: readonly string[];
   readonly compare?: string;
   readonly perLayer?: boolean;
+  readonly format: 'table' | 'json';
 }
 
 export async function runRun(path: string, options: RunArguments, context: CommandContext): Promise<void> {
@@ -117,7 +124,8 @@ async function runOnce(
   const outputs = new Map([...all].filter(([name]) => asked === undefined || asked.includes(name)));
   const files = options.output ?? [];
   await writeOutputs(outputs, files, context);
-  if (!files.includes('-')) terminal.print(renderTensors(outputs, terminal));
+  if (files.includes('-')) return;
+  terminal.print(options.format === 'json' ? tensorsAsJson(outputs) : renderTensors(outputs, terminal));
 }
 
 /** @throws CompileError `comparison-failed` naming the first value beyond the tolerance */
@@ -134,7 +142,11 @@ async function compare(
     perLayer: options.perLayer ?? false,
     onProgress: (done, total) => progress.update(done, total),
   }).finally(() => progress.end());
-  terminal.print(renderComparison(comparison, names, terminal));
+  terminal.print(
+    options.format === 'json'
+      ? comparisonAsJson(comparison, names)
+      : renderComparison(comparison, names, terminal),
+  );
   const first = firstBeyond(comparison);
   if (!first) return;
   const hint = options.perLayer ? undefined : 'with --per-layer the first layer that differs is found';

@@ -5,8 +5,16 @@ import { systemReason } from '../../files/read-file.ts';
 import { bytes, plain } from '../../report/format.ts';
 import type { CommandContext } from '../program.ts';
 
+export interface VerifyArguments {
+  readonly format: 'table' | 'json';
+}
+
 /** @throws CompileError `bundle-corrupt` with everything that is wrong */
-export async function runVerify(folder: string, { terminal }: CommandContext): Promise<void> {
+export async function runVerify(
+  folder: string,
+  { format }: VerifyArguments,
+  { terminal }: CommandContext,
+): Promise<void> {
   const found = await stat(folder).catch((error: unknown) =>
     fail('file-unreadable', folder, systemReason(error)),
   );
@@ -23,6 +31,11 @@ export async function runVerify(folder: string, { terminal }: CommandContext): P
   const entries = Object.values(files);
   const total = entries.reduce((sum, entry) => sum + entry.bytes, 0);
   const samples = selfTest.outputs.reduce((sum, output) => sum + output.samples, 0);
+  if (format === 'json') {
+    const verified = { sound: true, name, generator, files: entries.length, bytes: total, elements: samples };
+    terminal.print(JSON.stringify(verified, null, 2));
+    return;
+  }
   const c = terminal.colours;
   terminal.print(
     `${c.green('sound')}: ${c.bold(plain(name))}, made by ${plain(generator)}\n` +

@@ -1,14 +1,14 @@
 /** The parts of the command that need no process. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { type Backend, referenceBackend, wasmBackend } from '#compiler/cli/backends.ts';
 import { compareBackends, firstBeyond, renderComparison, tensorDifference } from '#compiler/cli/compare.ts';
 import { number } from '#compiler/cli/describe.ts';
-import { exitCodeOf } from '#compiler/cli/errors.ts';
+import { exitCodeOf, reportError } from '#compiler/cli/errors.ts';
 import { assignment, dimensionOptions } from '#compiler/cli/options.ts';
 import { similar } from '#compiler/cli/suggest.ts';
 import { progressLine, Terminal, wantsColour } from '#compiler/cli/terminal.ts';
 import { Builder } from '#ir/builder.ts';
-import { type DiagnosticKind, diagnostic } from '#ir/diagnostics.ts';
+import { CompileError, type DiagnosticKind, diagnostic, InternalError } from '#ir/diagnostics.ts';
 import { f32, type Tensor } from '#ir/tensor.ts';
 
 const signal = new AbortController().signal;
@@ -149,6 +149,53 @@ describe('text', () => {
     [{ CI: 'true' }, false, false],
   ])('colours with %j, terminal %s: %s', (env, isTTY, expected) => {
     expect(wantsColour({ isTTY }, env)).toBe(expected);
+  });
+});
+
+describe('errors', () => {
+  function report(error: unknown): { code: number; text: string } {
+    let text = '';
+    const write = vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => {
+      text += chunk;
+      return true;
+    });
+    const code = reportError(error, new Terminal());
+    write.mockRestore();
+    return { code, text };
+  }
+
+  test('a bug asks for a report, and shows its stack only where debugging', () => {
+    const { code, text } = report(new InternalError('pass "x" broke the graph'));
+    expect(code).toBe(70);
+    expect(text).toContain('internal error: pass "x" broke the graph');
+    expect(text).toContain('please report it');
+    expect(text).not.toMatch(/^ {4}at /m);
+    vi.stubEnv('CONVOLITH_DEBUG', '1');
+    expect(report(new TypeError('undefined is not a function')).text).toMatch(/^ {4}at /m);
+    vi.unstubAllEnvs();
+  });
+
+  test('an interruption is none', () => {
+    expect(report(AbortSignal.abort().reason)).toEqual({ code: 130, text: 'interrupted\n' });
+  });
+
+  test('of many, twenty are printed', () => {
+    const many = Array.from({ length: 50 }, (_, i) => diagnostic('op-unknown', `n${i}`, 'not known'));
+    const { code, text } = report(new CompileError(many));
+    expect(code).toBe(4);
+    expect(text.match(/op-unknown/g)).toHaveLength(20);
+    expect(text).toContain('… and 30 more');
+  });
+
+  test('a system error is about a file', () => {
+    const error = Object.assign(new Error("EACCES: permission denied, open 'a.onnx'"), {
+      syscall: 'open',
+      path: 'a.onnx',
+    });
+    expect(report(error)).toEqual({
+      code: 2,
+      text: expect.stringContaining('error[file-unreadable] a.onnx: permission denied'),
+    });
   });
 });
 

@@ -28,7 +28,7 @@ const small = onnxModel({
 });
 
 async function done(...args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await cli.run([...args, '--quiet']);
+  const { code, stdout, stderr } = await cli.run([...args, '-q']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return stdout;
 }
@@ -146,6 +146,24 @@ describe('compile, run and verify a bundle', () => {
       expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
       expect(stderr).toContain('error[bundle-corrupt]');
     }
+  });
+});
+
+test('JSON for machines', async () => {
+  await cli.write('small.onnx', small);
+  const json = async (...args: readonly string[]) => JSON.parse(await done(...args, '--format', 'json'));
+  expect(await json('compile', 'small.onnx', '-o', 'j')).toMatchObject({
+    folder: 'j',
+    stats: { macs: 1152 },
+  });
+  expect(await json('verify', 'j')).toMatchObject({ sound: true, name: 'small' });
+  expect(await json('run', 'j', '--random', '1')).toMatchObject({
+    outputs: [{ name: 'y', shape: [1, 8, 1, 1] }],
+  });
+  expect(await json('run', 'small.onnx', '--random', '1', '--compare', 'wasm,reference')).toMatchObject({
+    backends: ['wasm', 'reference'],
+    firstBeyond: null,
+    outputs: [{ value: 'y' }],
   });
 });
 

@@ -1,6 +1,7 @@
 import { fail } from '#ir/diagnostics.ts';
 import { audit } from '../../audit.ts';
 import type { AuditReport } from '../../audit-schema.ts';
+import { plain } from '../../report/format.ts';
 import { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from '../../report/index.ts';
 import { importSource, namingFile, openSource } from '../load.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
@@ -25,9 +26,15 @@ export async function runAudit(
   const format = options.format ?? formatOf(options.output);
   const { dims, shapes } = dimensionOptions(options);
   const source = await openSource(path);
-  const report = namingFile(source, () =>
-    audit((more) => importSource(source, { dims: more, shapes }), { dims, name: source.name }),
-  );
+  let missing: readonly string[] = [];
+  const specialise = (more: Readonly<Record<string, number>>) => {
+    const model = importSource(source, { dims: more, shapes });
+    missing = model.missingFiles;
+    return model;
+  };
+  const report = namingFile(source, () => audit(specialise, { dims, name: source.name }));
+  if (missing.length > 0)
+    context.terminal.note(`${plain(missing.join(', '))} is not there; an audit does without weights`);
   context.signal.throwIfAborted();
   await writeResult(await render(report, format, options, context), options.output, context);
 }

@@ -122,7 +122,8 @@ test('nothing is left of what failed', () => {
 });
 
 test('a model without its weights can be audited', async () => {
-  const { code, stdout } = await cli.run(['audit', 'weightless.onnx']);
+  const { code, stdout, stderr } = await cli.run(['audit', 'weightless.onnx']);
+  expect(stderr).toBe('weightless.data is not there; an audit does without weights\n');
   expect(code).toBe(0);
   expect(stdout).toContain('stem');
 });

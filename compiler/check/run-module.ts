@@ -17,7 +17,10 @@ export async function runSeeded(program: RunnableModule, seed: number): Promise<
   if (!(memory instanceof WebAssembly.Memory) || typeof run !== 'function') {
     throw new InternalError('the module lacks its exports');
   }
-  new Uint8Array(memory.buffer).set(program.weights, program.weightsAddress);
+  const bytes = new Uint8Array(memory.buffer);
+  // NaN in every float: what reads memory that nothing has written shows
+  bytes.fill(0xff);
+  bytes.set(program.weights, program.weightsAddress);
   const view = ({ dtype, shape, address }: ManifestTensor): TensorArray =>
     new ARRAYS[dtype](
       memory.buffer,

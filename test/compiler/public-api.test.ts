@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import * as files from '#compiler/files/index.ts';
+import * as api from '#compiler/index.ts';
+import { repositoryFolder } from '../support/collection.ts';
+
+// a name more is a promise more: it belongs here, in README.md and in CHANGELOG.md
+test('the public names are these', () => {
+  expect(Object.keys(api).sort()).toMatchInlineSnapshot(`
+    [
+      "Builder",
+      "CATALOGUE",
+      "COMPILE_STAGES",
+      "COMPILE_TARGETS",
+      "CompileError",
+      "Graph",
+      "InternalError",
+      "PIPELINES",
+      "VERSION",
+      "audit",
+      "cloneGraph",
+      "compileGraph",
+      "compileModel",
+      "evaluateGraph",
+      "f32",
+      "formatDiagnostic",
+      "formatShape",
+      "formatType",
+      "graphCost",
+      "i64",
+      "importOnnx",
+      "isError",
+      "parseGraph",
+      "passNames",
+      "printGraph",
+      "renderCsv",
+      "renderDot",
+      "renderJson",
+      "renderMarkdown",
+      "renderTable",
+      "runPipeline",
+      "tensor",
+      "verifyBundle",
+      "verifyGraph",
+    ]
+  `);
+});
+
+test('the public names of the file adapters are these', () => {
+  expect(Object.keys(files).sort()).toMatchInlineSnapshot(`
+    [
+      "folderReader",
+      "formatNpy",
+      "isBundle",
+      "loadBundle",
+      "openModel",
+      "parseNpy",
+      "readBundle",
+      "readManifest",
+      "readModel",
+      "requireSoundBundle",
+      "writeBundle",
+      "writeFileAtomic",
+      "writeFolderAtomic",
+    ]
+  `);
+});
+
+test('the version is that of package.json', () => {
+  const { version } = JSON.parse(readFileSync(join(repositoryFolder, 'package.json'), 'utf8'));
+  expect(api.VERSION).toBe(version);
+});

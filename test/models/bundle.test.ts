@@ -196,9 +196,9 @@ canBrowse('bundles and compiler', () => {
     const errors: string[] = [];
     demo.on('pageerror', (error) => errors.push(error.message));
     await demo.goto(`${server.url}/mnist-vgg/demo.html`);
-    await demo.waitForFunction('document.body.dataset.runs > 0');
+    await demo.locator('body[data-runs]').waitFor({ state: 'attached' });
     await demo.click('text=Run 20 times');
-    await demo.waitForFunction('document.body.dataset.runs > 20');
+    await demo.getByText('ms on average').waitFor();
     expect(await demo.locator('.bar').count()).toBe(10);
     expect(await demo.locator('#problem').isVisible()).toBe(false);
     expect(errors).toEqual([]);

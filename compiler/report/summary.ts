@@ -13,13 +13,19 @@ export interface SummaryLine {
 
 export const title = (report: AuditReport): string => plain(report.model);
 
-/** `image f32 batch×3×224×224 → logits f32 1×1000`. */
+/** `image f32 1×3×224×224 → logits f32 1×1000`; sizes that are not known stand by their symbols, or not at all. */
 export function signature(report: AuditReport): string {
+  const open = new Set(report.dims.filter((d) => d.source === 'example').map((d) => d.symbol));
   const inputs = report.inputs.map((input) => {
-    const sizes = input.shape.map((size, axis) => input.symbols[axis] ?? String(size));
+    const sizes = input.shape.map((size, axis) => {
+      const symbol = input.symbols[axis];
+      return symbol && open.has(symbol) ? symbol : String(size);
+    });
     return `${input.name} ${input.dtype} ${sizes.length === 0 ? 'scalar' : sizes.join('×')}`;
   });
-  const outputs = report.outputs.map((output) => `${output.name} ${output.dtype} ${shape(output.shape)}`);
+  const outputs = report.outputs.map(
+    (output) => `${output.name} ${output.dtype}${open.size === 0 ? ` ${shape(output.shape)}` : ''}`,
+  );
   return plain(`${inputs.join(', ')} → ${outputs.join(', ')}`);
 }
 

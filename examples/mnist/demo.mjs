@@ -22,7 +22,7 @@ const KB = (bytes) => `${(bytes / 1e3).toFixed(bytes < 10e3 ? 1 : 0)} KB`;
 heading('Audit');
 const bytes = await readFile(model);
 const report = audit((dims) => importOnnx(bytes, { dims, name: 'mnist-vgg' }));
-console.log(renderTable(report, { width: process.stdout.columns ?? 100, color }));
+console.log(renderTable(report, { width: process.stdout.columns ?? 100, colour: color }));
 
 heading('Compile');
 const compiled = await compileModel(bytes, { name: 'mnist-vgg' });

@@ -74,6 +74,9 @@ export interface CompiledBundle {
 const GRAPH_OPTIONS = ['name', 'target', 'outputs', 'check', 'signal', 'onProgress'] as const;
 const MODEL_OPTIONS = [...GRAPH_OPTIONS, 'dims', 'shapes', 'externalData'] as const;
 
+/** How much of a full check the sampled one before it is, in time. */
+const SAMPLED_PART = 0.1;
+
 /**
  * Compiles an ONNX model. A symbolic batch is 1 unless given.
  * @throws CompileError with every problem found; the signal's reason if it is aborted
@@ -128,15 +131,23 @@ export async function compileGraph(
   progress(1);
 
   progress = await stage('check', options);
-  const context = { onProgress: progress, ...(options.signal && { signal: options.signal }) };
-  const check = await checkProgram(program, SELF_TEST_SEED, context);
+  const part = reference ? SAMPLED_PART : 1;
+  const check = await checkProgram(program, SELF_TEST_SEED, {
+    ...pipeline,
+    onProgress: (fraction) => progress(fraction * part),
+  });
   const tensors = { inputs: addressed(program.inputs, code), outputs: addressed(program.outputs, code) };
   const seededOutputs = await runSeeded(
     { ...tensors, module: code.bytes, weights: program.constants, weightsAddress: code.memory.constants },
     SELF_TEST_SEED,
   );
   checkSameOutputs(program, check.outputs, seededOutputs);
-  if (reference) checkWhole(reference, seededOutputs, SELF_TEST_SEED, context);
+  if (reference) {
+    checkWhole(reference, seededOutputs, SELF_TEST_SEED, {
+      ...pipeline,
+      onProgress: (fraction) => progress(part + fraction * (1 - part)),
+    });
+  }
 
   progress = await stage('bundle', options);
   const { files, manifest } = await makeBundle({

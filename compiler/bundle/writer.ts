@@ -1,5 +1,5 @@
 /** The files of a bundle. The same program gives the same bytes. */
-import type { Manifest, ProgramManifest, TensorArray } from '#runtime/abi.ts';
+import type { FileEntry, Manifest, ProgramManifest, TensorArray } from '#runtime/abi.ts';
 import { demoPage } from './demo.ts';
 import { sha256 } from './digest.ts';
 import { RUNTIME_SOURCE } from './generated/runtime-source.ts';
@@ -26,12 +26,9 @@ export interface Bundle {
 }
 
 export async function makeBundle(content: BundleContent): Promise<Bundle> {
-  const entry = async (bytes: Uint8Array) => ({ bytes: bytes.byteLength, sha256: await sha256(bytes) });
   const { program: given, module, weights } = content;
-  const program: ProgramManifest = {
-    ...given,
-    wasm: { ...given.wasm, module: await entry(module), weights: await entry(weights) },
-  };
+  const wasm = { module: await entryOf(module), weights: await entryOf(weights) };
+  const program: ProgramManifest = { ...given, wasm: { ...given.wasm, ...wasm } };
   const selfTest = makeSelfTest(
     program.outputs.map((o) => o.name),
     content.seededOutputs,
@@ -45,8 +42,10 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
     ['package.json', utf8(packageJson(program))],
     ['demo.html', utf8(demoPage(program))],
   ]);
-  const entries: Record<string, Manifest['files'][string]> = {};
-  for (const [name, bytes] of files) entries[name] = await entry(bytes);
+  const entries: Record<string, FileEntry> = {};
+  for (const [name, bytes] of files) {
+    entries[name] = bytes === weights ? wasm.weights : await entryOf(bytes);
+  }
   const manifest = await sealManifest({
     ...program,
     tolerance: TOLERANCE,
@@ -56,6 +55,11 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
   files.set(MANIFEST_FILE, utf8(formatManifest(manifest)));
   return { files, manifest };
 }
+
+const entryOf = async (bytes: Uint8Array): Promise<FileEntry> => ({
+  bytes: bytes.byteLength,
+  sha256: await sha256(bytes),
+});
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { checkWhole } from '#compiler/check/full-check.ts';
 import { type CompileOptions, compileGraph, compileModel } from '#compiler/compile.ts';
 import { loadBundle } from '#compiler/files/index.ts';
+import { importOnnx } from '#compiler/import/onnx/index.ts';
 import { Builder } from '#ir/builder.ts';
 import { CompileError } from '#ir/diagnostics.ts';
 import { evaluateGraph } from '#ir/evaluate.ts';
@@ -82,9 +84,9 @@ describe('what cannot be compiled', () => {
   });
 });
 
-test('stages come in order and each to its end', async () => {
+test.each(['sampled', 'full'] as const)('stages come in order and each to its end: %s', async (check) => {
   const seen: [string, number][] = [];
-  await compileGraph(smallNet(), { onProgress: (stage, fraction) => seen.push([stage, fraction]) });
+  await compileGraph(smallNet(), { check, onProgress: (stage, fraction) => seen.push([stage, fraction]) });
   const stages = [...new Set(seen.map(([stage]) => stage))];
   expect(stages).toEqual(['optimise', 'generate', 'check', 'bundle']);
   for (const stage of stages) {
@@ -139,6 +141,15 @@ withModels.test('an ONNX model: statistics, notes, and its own name', async () =
   const four = await compileModel(bytes, { dims: { batch: 4 } });
   expect(four.manifest.outputs).toMatchObject([{ name: 'logits', shape: [4, 10] }]);
   expect(four.diagnostics).toEqual([]);
+});
+
+withModels.test('a whole network is checked in full, and a change in its output is found', async () => {
+  const bytes = new Uint8Array(readFileSync(collectionFile('models/mnist-vgg-bn.onnx')));
+  const { manifest } = await compileModel(bytes, { check: 'full' });
+  expect(manifest.tolerance).toBe(1e-4);
+  const { graph } = importOnnx(bytes);
+  const outputs = [Float32Array.from({ length: 10 }, (_, i) => i)];
+  expect(() => checkWhole(graph, outputs, 1)).toThrow('error[self-check-failed] logits: element 0');
 });
 
 withModels.test('external data that is not given is asked for by name', async () => {

@@ -213,10 +213,17 @@ test('two bundles, and two loads of one, live side by side', async () => {
 });
 
 test('memory stays as it is over 100 runs', async () => {
+  const instantiate = vi.spyOn(WebAssembly, 'instantiate');
   const model = await load();
-  const before = model.info.memoryBytes;
+  const { memory } = ((await instantiate.mock.results[0]?.value) as WebAssembly.Instance).exports;
+  instantiate.mockRestore();
+  if (!(memory instanceof WebAssembly.Memory)) throw new Error('the module exports no memory');
+  const before = memory.buffer;
   const first = await model.run({ image: image() });
   for (let i = 0; i < 100; i++) await model.run({ image: image(i) });
   expect(await model.run({ image: image() })).toEqual(first);
-  expect(model.info.memoryBytes).toBe(before);
+  // growth would have detached the buffer, and the declared maximum forbids it
+  expect(memory.buffer).toBe(before);
+  expect(before.byteLength).toBe(model.info.memoryBytes);
+  expect(() => memory.grow(1)).toThrow();
 });

@@ -215,7 +215,8 @@ test('two bundles, and two loads of one, live side by side', async () => {
 test('memory stays as it is over 100 runs', async () => {
   const instantiate = vi.spyOn(WebAssembly, 'instantiate');
   const model = await load();
-  const { memory } = ((await instantiate.mock.results[0]?.value) as WebAssembly.Instance).exports;
+  const instance = (await instantiate.mock.results[0]?.value) as WebAssembly.Instance | undefined;
+  const memory = instance?.exports.memory;
   instantiate.mockRestore();
   if (!(memory instanceof WebAssembly.Memory)) throw new Error('the module exports no memory');
   const before = memory.buffer;

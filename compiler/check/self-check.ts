@@ -119,9 +119,7 @@ function finish(
   seed: number,
   seen: ReadonlyMap<Value, Samples>,
 ): Tensor[] {
-  program.calls.forEach((call, i) => {
-    if (!call.node) stepper.runCall(i);
-  });
+  stepper.finish();
   const outputs = [...stepper.outputs().values()];
   program.graph.outputs.forEach(({ name, value }, i) => {
     const { data } = outputs[i] ?? { data: [] };

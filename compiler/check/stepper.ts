@@ -53,11 +53,6 @@ export class Stepper {
     for (let i = 0; i < step.callCount; i++) this.#step(step.firstCall + i);
   }
 
-  /** Runs one kernel call alone. */
-  runCall(index: number): void {
-    this.#step(index);
-  }
-
   /** Runs every node; `before` and `after` may read its operands and results while they are in memory. */
   run(hooks: { before?: (step: NodeStep) => void; after?: (step: NodeStep) => void } = {}): void {
     for (const step of this.program.steps) {
@@ -65,7 +60,11 @@ export class Stepper {
       this.runNode(step);
       hooks.after?.(step);
     }
-    // what belongs to no node brings the outputs into row-major order
+    this.finish();
+  }
+
+  /** Runs what belongs to no node: it brings the outputs into row-major order. Needed before `outputs`. */
+  finish(): void {
     this.program.calls.forEach((call, i) => {
       if (!call.node) this.#step(i);
     });

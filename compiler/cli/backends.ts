@@ -121,7 +121,6 @@ async function runWasm(
     options.onProgress?.(done + 1, steps.length);
     await breathe();
   }
-  // what brings outputs into the order of their shape belongs to no node
-  for (const [index, call] of stepper.program.calls.entries()) if (!call.node) stepper.runCall(index);
+  stepper.finish();
   return stepper.outputs();
 }

@@ -30,22 +30,37 @@ export class LowerContext {
   readonly builder: ProgramBuilder<WasmKernel>;
   readonly #layouts: ReadonlyMap<Value, Layout>;
   readonly #views = new Map<Value, View[]>();
-  #reads = new Map<Value, View>();
+  #reads: Map<Value, View> = new Map();
+  #node: Node | undefined;
 
   constructor(builder: ProgramBuilder<WasmKernel>, layouts: ReadonlyMap<Value, Layout>) {
     this.builder = builder;
     this.#layouts = layouts;
   }
 
+  /** What follows lowers `node`; undefined for copies that belong to none. */
+  beginNode(node: Node | undefined): void {
+    this.#node = node;
+    this.#reads = new Map();
+    this.builder.beginNode(node);
+  }
+
   call(kernel: WasmKernel, args: readonly View[]): void {
+    for (const { storage } of args) this.#noteRead(storage);
     this.builder.call(kernel, args);
   }
 
-  /** The views that the operands had before the current node; what a check of the node may read. */
-  takeReads(): Map<Value, View> {
-    const reads = this.#reads;
-    this.#reads = new Map();
-    return reads;
+  /** Where the calls of the current node first read each of its operands. */
+  get reads(): ReadonlyMap<Value, View> {
+    return this.#reads;
+  }
+
+  #noteRead(storage: View['storage']): void {
+    for (const value of this.#node?.operands ?? []) {
+      if (!value || this.#reads.has(value)) continue;
+      const read = this.#views.get(value)?.find((view) => view.storage === storage);
+      if (read) this.#reads.set(value, read);
+    }
   }
 
   define(value: Value, view: View): void {
@@ -74,17 +89,13 @@ export class LowerContext {
   anyView(value: Value): View {
     const [view] = this.viewsOf(value);
     if (!view) throw new InternalError(`value "${value.name}" is read before it is computed`);
-    if (!this.#reads.has(value)) this.#reads.set(value, view);
     return view;
   }
 
   /** A dense view of a value in a layout, made by a copy where there is none. */
   view(value: Value, layout: Layout): View {
     const known = this.viewsOf(value).find((v) => isInLayout(v, layout));
-    if (known) {
-      if (!this.#reads.has(value)) this.#reads.set(value, known);
-      return known;
-    }
+    if (known) return known;
     const source = this.anyView(value);
     const copy = this.scratch(source.shape, source.dtype, layout);
     this.copy(source, copy);

@@ -36,11 +36,11 @@ function lower(graph: Graph): WasmProgram {
   const inputStorages = new Set(inputs.map(({ view }) => view.storage));
   const reads = new Map<Node, ReadonlyMap<Value, View>>();
   for (const node of graph.nodes) {
-    builder.beginNode(node);
+    context.beginNode(node);
     lowerNode(node, context);
-    reads.set(node, context.takeReads());
+    reads.set(node, context.reads);
   }
-  builder.beginNode(undefined);
+  context.beginNode(undefined);
   const ports = new Map<Value, View>();
   const outputs = graph.outputs.map(({ name, value }) => {
     const known = ports.get(value) ?? ownMemory(context, value, inputStorages);

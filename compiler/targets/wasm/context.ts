@@ -50,7 +50,7 @@ export class LowerContext {
     this.builder.call(kernel, args);
   }
 
-  /** Where the calls of the current node first read each of its operands. */
+  /** Where the calls of the current node, or its result, first read each of its operands. */
   get reads(): ReadonlyMap<Value, View> {
     return this.#reads;
   }
@@ -63,7 +63,9 @@ export class LowerContext {
     }
   }
 
+  /** From now on `value` lies at `view`, which may be memory of its own or an operand's. */
   define(value: Value, view: View): void {
+    this.#noteRead(view.storage);
     this.#views.set(value, [view]);
   }
 

@@ -23,6 +23,7 @@ export function cloneGraph(graph: Graph, replace: (constant: Constant) => Consta
       {
         name: node.name,
         outputs: node.outputs.map((v) => v.name),
+        ...(node.origin ? { origin: node.origin } : {}),
         ...(node.epilogue ? { epilogue: { expr: node.epilogue, operands: extra } } : {}),
       },
     );

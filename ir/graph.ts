@@ -48,6 +48,8 @@ export interface Node<K extends OpName = OpName> {
   readonly outputs: readonly Value[];
   /** Applied to each element of output 0: x0 is the op's result, x1… the extra operands, broadcast. */
   readonly epilogue: Expr | undefined;
+  /** What the node is a part of, where it was written as something larger: `depthwiseSeparable`. */
+  readonly origin?: string;
 }
 
 export interface GraphOutput {
@@ -67,6 +69,7 @@ export interface NodeOptions {
   /** Labels of the outputs; made up where absent or taken. */
   readonly outputs?: readonly string[];
   readonly epilogue?: { readonly expr: Expr; readonly operands: readonly Value[] };
+  readonly origin?: string;
 }
 
 /** Does the node have this op? Narrows its attributes. */
@@ -192,6 +195,7 @@ export class Graph {
       arity: inputs.length,
       outputs: [],
       epilogue: undefined,
+      ...(options.origin ? { origin: options.origin } : {}),
     };
     node.outputs = types.map((type, index) =>
       this.#value(options.outputs?.[index] ?? `${node.name}_out${index || ''}`, type, {

@@ -136,12 +136,14 @@ class Parser {
     const extra = t.take('with') ? this.#list(() => this.#value(), '(', ')') : [];
     const [first] = outputs;
     const name = t.take('name') ? t.string() : derivedName(first?.name ?? '');
+    const origin = t.take('origin') ? t.string() : undefined;
     for (const { name: output } of outputs) this.#claim(output);
     if (!expr && extra.length > 0) throw t.error('operands of an epilogue, but no epilogue');
     const options: NodeOptions = {
       name,
       outputs: outputs.map((o) => o.name),
       ...(expr ? { epilogue: { expr, operands: extra } } : {}),
+      ...(origin === undefined ? {} : { origin }),
     };
     const node = this.#graph.addNode(op, operands, attrs as never, options);
     if (node.outputs.length !== outputs.length) {

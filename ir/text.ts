@@ -9,7 +9,8 @@
  *   }
  *
  * `_` is an absent optional input. After `->` stands the epilogue, after `with` its extra operands. The name of a node
- * is left out where it is that of its first output without a final `_out`. `#` starts a comment.
+ * is left out where it is that of its first output without a final `_out`; `origin "…"` says what a composite was
+ * written as. `#` starts a comment.
  *
  * A constant is a list of its values, `splat` of one value, `data` in base64 of its little-endian bytes, `missing` with
  * the reason why its values are not known, or `elided` where the printer was asked to leave large ones out.
@@ -54,6 +55,7 @@ export function printNode(node: Node): string {
   if (node.epilogue) parts.push(`-> ${formatExpr(node.epilogue)}`);
   if (extra.length > 0) parts.push(`with (${extra.map(printOperand).join(', ')})`);
   if (!first || node.name !== derivedName(first.name)) parts.push(`name ${JSON.stringify(node.name)}`);
+  if (node.origin) parts.push(`origin ${JSON.stringify(node.origin)}`);
   return parts.join(' ');
 }
 

@@ -67,7 +67,11 @@ export function rebuild<K extends OpName>(graph: Graph, node: Node<K>, change: N
     node.op,
     change.inputs ?? ownInputs(node as Node),
     { ...node.attrs, ...change.attrs } as unknown as OpAttrsInput<K>,
-    { name: node.name, ...(change.epilogue ? { epilogue: change.epilogue } : {}) },
+    {
+      name: node.name,
+      ...(node.origin ? { origin: node.origin } : {}),
+      ...(change.epilogue ? { epilogue: change.epilogue } : {}),
+    },
   );
   if (change.standsFor) supersede(graph, change.standsFor, result(changed as Node));
   else

@@ -27,13 +27,13 @@ test('a graph in its canonical form', () => {
       epilogue: { expr: parseExpr('max(add(x0, x1), 0)'), operands: [r] },
     },
   );
-  b.output('logits', b.op('LeakyRelu', [y], { alpha: 0.1 }, { name: 'act' }));
+  b.output('logits', b.op('LeakyRelu', [y], { alpha: 0.1 }, { name: 'act', origin: 'gate' }));
   expect(printGraph(b.graph)).toBe(`graph "tiny" {
   input %image: f32[1,3,8,8]
   input %r: f32[1,4,8,8]
   const %w: f32[4,3,1,1] = splat 0.1
   %y: f32[1,4,8,8] = Conv(%image, %w, _) {strides=[1,1], dilations=[1,1], pads=[0,0,0,0], group=1} -> max(add(x0, x1), 0) with (%r) name "stem"
-  %act_out: f32[1,4,8,8] = LeakyRelu(%y) {alpha=0.1}
+  %act_out: f32[1,4,8,8] = LeakyRelu(%y) {alpha=0.1} origin "gate"
   output "logits" = %act_out
 }
 `);

@@ -232,15 +232,6 @@ export class LowerContext {
   }
 }
 
-/** The floats of a constant operand. @throws InternalError if it is none; the target's refusals rule that out. */
-export function constantFloats(node: Node, slot: number): Float32Array {
-  const tensor = tensorOf(node.operands[slot]);
-  if (!(tensor?.data instanceof Float32Array)) {
-    throw new InternalError(`"${node.name}": operand ${slot} is not constant`);
-  }
-  return tensor.data;
-}
-
 const scratchBits = new DataView(new ArrayBuffer(8));
 
 /** The bits of one element. */

@@ -9,7 +9,8 @@ import { describe, expect, test } from 'vitest';
 import { Builder } from '#ir/builder.ts';
 import { parseExpr } from '#ir/expr.ts';
 import type { Value } from '#ir/graph.ts';
-import type { Tensor } from '#ir/tensor.ts';
+import { type Tensor, tensor } from '#ir/tensor.ts';
+import type { DType } from '#ir/types.ts';
 import { noise } from '../../support/op.ts';
 import { differences } from '../../support/wasm.ts';
 
@@ -55,6 +56,14 @@ const window = fc.integer({ min: 1, max: 3 }).chain((rank) =>
 const sizes = (w: { kernel: number[]; dilations: number[]; extra: number[] }): number[] =>
   w.kernel.map((k, i) => (k - 1) * (w.dilations[i] ?? 1) + 1 + (w.extra[i] ?? 0));
 
+/** A parameter of a layer: known when it is compiled, or computed by the network. */
+const parameter = (
+  b: Builder,
+  input: (shape: readonly number[]) => Value,
+  shape: readonly number[],
+  constant: boolean,
+): Value => (constant ? b.constant('parameter', noise(shape, 7)) : input(shape));
+
 const EPILOGUES = ['none', 'relu', 'residual', 'scale'] as const;
 
 /** Adds one of a few epilogues to the producer of `value`. */
@@ -82,14 +91,15 @@ describe('convolution', () => {
       inPer: small(1, 9),
       outPer: small(1, 21),
       bias: fc.boolean(),
+      constant: fc.boolean(),
       epilogue: fc.constantFrom(...EPILOGUES),
     });
     await fc.assert(
-      fc.asyncProperty(shape, async ({ w, group, inPer, outPer, bias, epilogue }) => {
+      fc.asyncProperty(shape, async ({ w, group, inPer, outPer, bias, constant, epilogue }) => {
         await check((b, input) => {
           const x = input([w.batch, group * inPer, ...sizes(w)]);
-          const weight = b.constant('w', noise([group * outPer, inPer, ...w.kernel], 7));
-          const extra = bias ? { bias: b.constant('b', noise([group * outPer], 8)) } : {};
+          const weight = parameter(b, input, [group * outPer, inPer, ...w.kernel], constant);
+          const extra = bias ? { bias: parameter(b, input, [group * outPer], constant) } : {};
           return withEpilogue(b, b.conv(x, weight, { ...w, group, ...extra }), epilogue, input);
         });
       }),
@@ -102,14 +112,15 @@ describe('convolution', () => {
       w: window,
       channels: small(2, 13),
       bias: fc.boolean(),
+      constant: fc.boolean(),
       epilogue: fc.constantFrom(...EPILOGUES),
     });
     await fc.assert(
-      fc.asyncProperty(shape, async ({ w, channels, bias, epilogue }) => {
+      fc.asyncProperty(shape, async ({ w, channels, bias, constant, epilogue }) => {
         await check((b, input) => {
           const x = input([w.batch, channels, ...sizes(w)]);
-          const weight = b.constant('w', noise([channels, 1, ...w.kernel], 7));
-          const extra = bias ? { bias: b.constant('b', noise([channels], 8)) } : {};
+          const weight = parameter(b, input, [channels, 1, ...w.kernel], constant);
+          const extra = bias ? { bias: parameter(b, input, [channels], constant) } : {};
           return withEpilogue(b, b.conv(x, weight, { ...w, group: channels, ...extra }), epilogue, input);
         });
       }),
@@ -145,11 +156,12 @@ describe('convolution', () => {
       inPer: small(1, 5),
       outPer: small(1, 6),
       bias: fc.boolean(),
+      constant: fc.boolean(),
       more: small(0, 1),
       epilogue: fc.constantFrom(...EPILOGUES),
     });
     await fc.assert(
-      fc.asyncProperty(shape, async ({ w, group, inPer, outPer, bias, more, epilogue }) => {
+      fc.asyncProperty(shape, async ({ w, group, inPer, outPer, bias, constant, more, epilogue }) => {
         const spatial = w.extra.map((e) => 2 + Math.min(e, 4));
         const size = spatial.map(
           (s, i) => (s - 1) * (w.strides[i] ?? 1) + ((w.kernel[i] ?? 1) - 1) * (w.dilations[i] ?? 1) + 1,
@@ -158,8 +170,8 @@ describe('convolution', () => {
         const outputPadding = w.strides.map((s) => Math.min(more, s - 1));
         await check((b, input) => {
           const x = input([w.batch, group * inPer, ...spatial]);
-          const weight = b.constant('w', noise([group * inPer, outPer, ...w.kernel], 7));
-          const operands = bias ? [x, weight, b.constant('b', noise([group * outPer], 8))] : [x, weight];
+          const weight = parameter(b, input, [group * inPer, outPer, ...w.kernel], constant);
+          const operands = bias ? [x, weight, parameter(b, input, [group * outPer], constant)] : [x, weight];
           const { strides, dilations, pads } = w;
           const y = b.op('ConvTranspose', operands, { strides, dilations, pads, group, outputPadding });
           return withEpilogue(b, y, epilogue, input);
@@ -367,6 +379,103 @@ describe('elementwise', () => {
     for (const exponent of [0, 1, 2, 3, 5, 0.5, -1]) {
       await check((b, input) => b.op('Pow', [input([37]), b.scalar(exponent)], {}), { values: positive });
     }
+  });
+});
+
+describe('element types', () => {
+  const TYPES = ['i8', 'u8', 'i16', 'u16', 'i32', 'u32', 'i64', 'u64', 'bool', 'f32'] as const;
+  const LIMITS: Record<DType, readonly number[]> = {
+    i8: [-128, 127, 0, 3, -7],
+    u8: [0, 255, 1, 3, 200],
+    i16: [-32768, 32767, 0, 3, -7],
+    u16: [0, 65535, 1, 3, 40000],
+    i32: [-2147483648, 2147483647, 0, 3, -7],
+    u32: [0, 4294967295, 1, 3, 7],
+    i64: [-9007199254740991, 9007199254740991, 0, 3, -7],
+    u64: [0, 9007199254740991, 1, 3, 7],
+    bool: [0, 1, 1, 0, 1],
+    f32: [-3.7, 2.5, 0, 100.2, -0.4],
+  };
+
+  /** Runs a graph over inputs of the given types, made of each type's limits. */
+  async function checkTyped(
+    types: readonly DType[],
+    build: (b: Builder, inputs: Value[]) => Value,
+  ): Promise<void> {
+    const b = new Builder('test');
+    const feeds = new Map<string, Tensor>();
+    const inputs = types.map((dtype, k) => {
+      const values = LIMITS[dtype];
+      const list = Array.from(
+        { length: 15 },
+        (_, i) => values[(k === 0 ? i : Math.floor(i / 3) + i) % 5] ?? 0,
+      );
+      feeds.set(`x${k}`, tensor(dtype, [3, 5], list));
+      return b.input(`x${k}`, [3, 5], dtype);
+    });
+    b.output('out', build(b, inputs));
+    for (const { op, relative } of await differences(b.graph, feeds)) {
+      expect(relative, `${op} of ${types.join(', ')}`).toBeLessThan(BOUND);
+    }
+  }
+
+  test('casts between all types', async () => {
+    for (const from of TYPES) {
+      for (const to of TYPES) {
+        // a float outside the range of an integer type, or negative for an unsigned one, has no defined cast
+        if (from === 'f32' && to !== 'bool' && (to.startsWith('u') || to === 'i8')) continue;
+        await checkTyped([from], (b, [x]) => b.op('Cast', [x], { to }));
+      }
+    }
+  });
+
+  test.each(['Add', 'Sub', 'Mul', 'Div', 'Min', 'Max', 'Equal', 'Less', 'GreaterOrEqual'] as const)(
+    '%s of every integer type',
+    async (op) => {
+      for (const type of TYPES) {
+        if (type === 'bool') continue;
+        // only dividends may hold the one value whose quotient overflows
+        await checkTyped([type, type], (b, [x, y]) => b.op(op, [x, y], {}));
+      }
+    },
+  );
+
+  test('logic, selection by bool, comparisons of floats', async () => {
+    await checkTyped(['bool', 'bool'], (b, [x, y]) => b.op('And', [x, y], {}));
+    await checkTyped(['bool', 'bool'], (b, [x, y]) => b.op('Or', [x, y], {}));
+    await checkTyped(['bool'], (b, [x]) => b.op('Not', [x], {}));
+    await checkTyped(['f32', 'f32'], (b, [x, y]) => b.op('Less', [x, y], {}));
+    for (const type of ['f32', 'i64', 'u8'] as const) {
+      await checkTyped(['bool', type, type], (b, [c, x, y]) => b.op('Where', [c, x, y], {}));
+    }
+  });
+
+  test('reductions of integers', async () => {
+    for (const op of ['ReduceSum', 'ReduceMax', 'ReduceMin', 'ReduceMean'] as const) {
+      for (const type of ['i8', 'u8', 'i32', 'i64'] as const) {
+        if (op === 'ReduceSum' && type !== 'i32') continue;
+        await checkTyped([type], (b, [x]) => b.op(op, [x], { axes: [1], keepDims: true }));
+      }
+    }
+  });
+
+  test('data of every type moves', async () => {
+    for (const type of TYPES) {
+      await checkTyped([type], (b, [x]) => b.op('Transpose', [x], { perm: [1, 0] }));
+      await checkTyped([type], (b, [x]) =>
+        b.op('Pad', [x], { mode: 'constant', pads: [1, 0, 0, 2], value: 3 }),
+      );
+      await checkTyped([type, type], (b, [x, y]) => b.op('Concat', [x, y], { axis: 1 }));
+    }
+  });
+
+  test('batch normalisation by computed statistics', async () => {
+    await check((b, input) => {
+      const x = b.op('Abs', [input([2, 5, 3, 4])], {});
+      const [scale, bias, mean] = [input([5]), input([5]), input([5])];
+      const variance = b.op('Abs', [input([5])], {});
+      return b.op('BatchNormalization', [x, scale, bias, mean, variance], { epsilon: 1e-2 });
+    });
   });
 });
 

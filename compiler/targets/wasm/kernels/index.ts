@@ -14,6 +14,14 @@ import {
 } from './move.ts';
 import { type ReduceParams, reduce, type SoftmaxParams, softmax } from './reduce.ts';
 import { type ResizeParams, resize } from './resize.ts';
+import {
+  type ContractParams,
+  contract,
+  type ScalarMapParams,
+  type ScalarReduceParams,
+  scalarMap,
+  scalarReduce,
+} from './scalar-map.ts';
 import { type WindowParams, window } from './window.ts';
 
 /** The parameters of every kernel family: what the lowerings produce and `FAMILIES` turns into code. */
@@ -21,6 +29,9 @@ export type WasmKernel =
   | { readonly family: 'gemm'; readonly params: GemmParams }
   | { readonly family: 'window'; readonly params: WindowParams }
   | { readonly family: 'map'; readonly params: MapParams }
+  | { readonly family: 'scalarMap'; readonly params: ScalarMapParams }
+  | { readonly family: 'scalarReduce'; readonly params: ScalarReduceParams }
+  | { readonly family: 'contract'; readonly params: ContractParams }
   | { readonly family: 'reduce'; readonly params: ReduceParams }
   | { readonly family: 'softmax'; readonly params: SoftmaxParams }
   | { readonly family: 'resize'; readonly params: ResizeParams }
@@ -37,6 +48,9 @@ export const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> }
   gemm,
   window,
   map,
+  scalarMap,
+  scalarReduce,
+  contract,
   reduce,
   softmax,
   resize,

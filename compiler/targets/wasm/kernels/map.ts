@@ -1,20 +1,10 @@
-/** Elementwise expressions over f32 tensors of any layout, with broadcasting. */
+/** Elementwise expressions over f32 (and bool and byte) tensors of any layout, with broadcasting. */
 
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { parseExpr } from '#ir/expr.ts';
 import { SimdExpr } from '../simd-expr.ts';
-import {
-  advance,
-  copyOf,
-  type KernelFamily,
-  LANES,
-  loadSplat,
-  loadVector,
-  nest,
-  type Pointer,
-  storeLanes,
-  VECTOR_BYTES,
-} from './family.ts';
+import { advance, copyOf, type KernelFamily, LANES, nest, type Pointer } from './family.ts';
+import { type LaneType, laneBytes, loadLanes, splatLanes, storeTyped } from './lanes.ts';
 
 export interface MapParams {
   /** Steps of [output, …inputs]. */
@@ -23,6 +13,8 @@ export interface MapParams {
   readonly count: number;
   /** Per input: is it read along with the output, or one value for the whole run? */
   readonly inputs: readonly ('vector' | 'splat')[];
+  /** Element types of the inputs, then of the output. */
+  readonly types: readonly LaneType[];
   readonly expr: string;
 }
 
@@ -31,18 +23,20 @@ const UNROLL = 2;
 export const map: KernelFamily<MapParams> = {
   name: 'map',
   arguments: (p) => [...p.inputs.map((_, k) => `input${k}`), 'output'],
-  label: (p) => `f32_map_${p.outer.reduce((n, l) => n * l.count, p.count)}`,
+  label: (p) => `${p.types[p.types.length - 1]}_map_${p.outer.reduce((n, l) => n * l.count, p.count)}`,
   emit(body, p, args) {
     const code = new SimdExpr(parseExpr(p.expr), body);
     const output = args[args.length - 1] as Pointer;
     const inputs = args.slice(0, -1);
+    const typeOf = (k: number): LaneType => p.types[k] ?? 'f32';
+    const outputType = typeOf(inputs.length);
     nest(body, p.outer, [output, ...inputs], () => {
       const out = copyOf(body, output);
       const ins = inputs.map((e, k) => (p.inputs[k] === 'vector' ? copyOf(body, e) : e));
       const splats = inputs.map((e, k) => {
         if (p.inputs[k] === 'vector') return undefined;
         const local = body.local('v128');
-        body.set(local, loadSplat(e));
+        body.set(local, splatLanes(typeOf(k), e));
         return local;
       });
       const run = (vectors: number, lanes: number) => {
@@ -51,15 +45,15 @@ export const map: KernelFamily<MapParams> = {
             const splat = splats[k];
             if (splat) return splat;
             const local = body.local('v128');
-            body.set(local, loadVector(pointer, v * VECTOR_BYTES));
+            body.set(local, loadLanes(typeOf(k), pointer, v * laneBytes(typeOf(k))));
             return local;
           });
-          storeLanes(body, out, code.render(operands), lanes, v * VECTOR_BYTES);
+          storeTyped(body, outputType, out, code.render(operands), lanes, v * laneBytes(outputType));
         }
         ins.forEach((pointer, k) => {
-          if (p.inputs[k] === 'vector') advance(body, pointer, vectors * VECTOR_BYTES);
+          if (p.inputs[k] === 'vector') advance(body, pointer, vectors * laneBytes(typeOf(k)));
         });
-        advance(body, out, vectors * VECTOR_BYTES);
+        advance(body, out, vectors * laneBytes(outputType));
       };
       const whole = Math.floor(p.count / LANES);
       const unrolled = Math.floor(whole / UNROLL);

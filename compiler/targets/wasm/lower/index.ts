@@ -1,9 +1,16 @@
 /** How each op becomes kernel calls. An op that is missing here does not type-check. */
-import { isOp, type Node, type OpName, opDef, operand, tensorOf } from '#ir/graph.ts';
+import { type Node, type OpName, result } from '#ir/graph.ts';
 import type { LowerContext } from '../context.ts';
 import { unsupportedFunction } from '../simd-expr.ts';
-import { lowerConv, lowerConvTranspose } from './conv.ts';
-import { elementwiseParts, lowerBatchNormalization, lowerElementwise } from './elementwise.ts';
+import { lowerConv } from './conv.ts';
+import { lowerConvTranspose } from './conv-transpose.ts';
+import {
+  elementwiseParts,
+  elementwisePlan,
+  lowerBatchNormalization,
+  lowerCast,
+  lowerElementwise,
+} from './elementwise.ts';
 import {
   lowerChannelShuffle,
   lowerConcat,
@@ -18,7 +25,7 @@ import {
   lowerView,
 } from './move.ts';
 import { lowerGemm, lowerMatMul } from './product.ts';
-import { lowerGlobalAveragePool, lowerReduction, lowerSoftmax } from './reduce.ts';
+import { lowerGlobalAveragePool, lowerReduction, lowerSoftmax, reductionRefusal } from './reduce.ts';
 import { lowerResize } from './resize.ts';
 import { lowerAveragePool, lowerMaxPool } from './window.ts';
 
@@ -36,38 +43,32 @@ const floats = (node: Node): string | undefined => {
   return undefined;
 };
 
-const constants =
-  (...slots: readonly number[]) =>
-  (node: Node): string | undefined => {
-    for (const slot of slots) {
-      if (node.operands[slot] && slot < node.arity && !tensorOf(node.operands[slot])) {
-        return `${opDef(node.op).inputs[slot]?.name ?? `input ${slot}`} is not a constant`;
-      }
-    }
-    return floats(node);
-  };
-
 const expression = (node: Node): string | undefined => {
-  const missing = unsupportedFunction(elementwiseParts(node).expr);
-  return missing ? `no vector code for ${missing}` : floats(node);
+  const { expr, operands } = elementwiseParts(node);
+  const plan = elementwisePlan(expr, operands, result(node));
+  return plan.kind === 'none' ? plan.reason : undefined;
 };
 
 const folded = (node: Node): string => `${node.op} of values that are not constant`;
 
 const elementwise: Lowering = { lower: lowerElementwise, refuse: expression };
-const reduction: Lowering = { lower: lowerReduction, refuse: floats };
+/** Reductions in doubles know the basic functions only. */
+const reduction: Lowering = {
+  lower: lowerReduction,
+  refuse: (node) => reductionRefusal(node),
+};
 const view: Lowering = { lower: lowerView };
 const never = (refuse: (node: Node) => string): Lowering => ({ refuse, lower: () => {} });
 
 const LOWERINGS: { readonly [K in OpName]: Lowering } = {
-  Conv: { lower: lowerConv, refuse: constants(1, 2) },
-  ConvTranspose: { lower: lowerConvTranspose, refuse: constants(1, 2) },
+  Conv: { lower: lowerConv, refuse: floats },
+  ConvTranspose: { lower: lowerConvTranspose, refuse: floats },
   Gemm: { lower: lowerGemm, refuse: floats },
   MatMul: { lower: lowerMatMul, refuse: floats },
   MaxPool: { lower: lowerMaxPool, refuse: floats },
   AveragePool: { lower: lowerAveragePool, refuse: floats },
   GlobalAveragePool: { lower: lowerGlobalAveragePool, refuse: floats },
-  BatchNormalization: { lower: lowerBatchNormalization, refuse: constants(1, 2, 3, 4) },
+  BatchNormalization: { lower: lowerBatchNormalization, refuse: floats },
   Softmax: { lower: lowerSoftmax, refuse: floats },
   Relu: elementwise,
   LeakyRelu: elementwise,
@@ -132,11 +133,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   Shape: never(folded),
   ConstantOfShape: never(folded),
   Range: never(folded),
-  Cast: {
-    lower: lowerView,
-    refuse: (node) =>
-      isOp(node, 'Cast') && operand(node, 0).type.dtype === node.attrs.to ? undefined : folded(node),
-  },
+  Cast: { lower: lowerCast },
 };
 
 /** Why the target cannot run a node; undefined where it can. */

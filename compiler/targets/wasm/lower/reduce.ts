@@ -2,9 +2,11 @@
 
 import { type Loop, mergeLoops } from '#compiler/schedule/loops.ts';
 import { axesByStride, type View } from '#compiler/schedule/view.ts';
+import { parseExpr } from '#ir/expr.ts';
 import { isOp, type Node, type OpName, operand } from '#ir/graph.ts';
 import type { LowerContext } from '../context.ts';
 import type { Combine, ReduceParams } from '../kernels/reduce.ts';
+import { unsupportedScalar } from '../kernels/scalar.ts';
 
 interface Recipe {
   readonly combine: Combine;
@@ -29,6 +31,15 @@ const RECIPES = {
 } as const satisfies Partial<Record<OpName, Recipe>>;
 
 export const isReduction = (op: OpName): op is keyof typeof RECIPES => Object.hasOwn(RECIPES, op);
+
+/** Why a reduction cannot be lowered: scalar code, for types other than f32, knows the basic functions only. */
+export function reductionRefusal(node: Node): string | undefined {
+  const { dtype } = operand(node, 0).type;
+  if (!isReduction(node.op) || dtype === 'f32') return undefined;
+  const { before, after } = RECIPES[node.op];
+  const missing = [before, after(1)].map((e) => unsupportedScalar(parseExpr(e), 'f64')).find((m) => m);
+  return missing === undefined ? undefined : `no code for ${missing} of ${dtype}`;
+}
 
 export function lowerReduction(node: Node, context: LowerContext): void {
   if (!isReduction(node.op)) return;
@@ -80,6 +91,12 @@ function reduceInto(
       .map((axis) => ({ count: input.shape[axis] ?? 1, steps: [input.strides[axis] ?? 0] })),
   );
   const count = reduced.reduce((n, loop) => n * loop.count, 1);
+  if (input.dtype !== 'f32') {
+    const { combine, before } = recipe;
+    const params = { dtype: input.dtype, combine, before, after: recipe.after(count), kept, reduced };
+    context.call({ family: 'scalarReduce', params }, [input, out]);
+    return;
+  }
   const lastKept = kept[kept.length - 1];
   const lastReduced = reduced[reduced.length - 1];
   let inner: ReduceParams['inner'] = { kind: 'none', count: 1 };

@@ -1,13 +1,14 @@
 /** Depthwise convolution and pooling as calls of the window family. */
 
 import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
-import type { View } from '#compiler/schedule/view.ts';
-import { isOp, type Node, operand, ownInput } from '#ir/graph.ts';
+import { permuteView, reshapeView, type View } from '#compiler/schedule/view.ts';
+import { isOp, type Node, operand } from '#ir/graph.ts';
 import { product } from '#ir/types.ts';
 import { tapRange, type Window, type WindowAxis, windowAxes } from '#ir/window.ts';
-import { constantFloats, type LowerContext } from '../context.ts';
-import type { Segment, WindowParams } from '../kernels/window.ts';
+import type { LowerContext } from '../context.ts';
+import { channelBytes, type Segment, type WindowParams } from '../kernels/window.ts';
 import { packBias, packDepthwise } from '../pack.ts';
+import { biasOf, knownWeight } from './pixel-product.ts';
 
 /** More segments than this on one axis, and a padded copy is cheaper than their code. */
 const MOST_SEGMENTS = 5;
@@ -106,12 +107,27 @@ function emitWindowCall(node: Node, context: LowerContext, call: WindowCall, wei
 export function lowerDepthwise(node: Node, context: LowerContext, axes: readonly WindowAxis[]): void {
   const channels = operand(node, 1).type.shape[0] ?? 1;
   const taps = product(axes.map((a) => a.kernel));
-  const weight = context.packed(packDepthwise(constantFloats(node, 1), channels, taps));
-  const bias = ownInput(node, 2) ? [context.packed(packBias(constantFloats(node, 2), 1, channels))] : [];
+  const weight = depthwiseWeights(node, context, channels, taps);
+  const bias = biasOf(node, context);
+  const biasViews =
+    bias.kind === 'none'
+      ? []
+      : [bias.kind === 'computed' ? bias.view : context.packed(packBias(bias.data, 1, channels))];
   emitWindowCall(node, context, { combine: 'multiplyAdd', axes, border: 0, divisor: () => 1 }, [
     weight,
-    ...bias,
+    ...biasViews,
   ]);
+}
+
+/** [taps][C padded to whole vectors], packed now or copied there while the network runs. */
+function depthwiseWeights(node: Node, context: LowerContext, channels: number, taps: number): View {
+  const source = knownWeight(node);
+  if (source) return context.packed(packDepthwise(source, channels, taps));
+  const weight = reshapeView(context.view(operand(node, 1), 'rowMajor'), [channels, taps]);
+  const row = channelBytes(channels);
+  const padded = context.scratch([taps, row / 4], 'f32');
+  context.copy(permuteView(weight, [1, 0]), { ...padded, shape: [taps, channels] });
+  return padded;
 }
 
 export function lowerMaxPool(node: Node, context: LowerContext): void {

@@ -1,0 +1,350 @@
+/** The primitives of scalar expressions as f32x4 code. Sources of the polynomials stand at each. */
+import type { BinaryFn, UnaryFn } from '#ir/expr.ts';
+import { type Ex, op } from './encoder/index.ts';
+
+export type Vector = Ex<'v128'>;
+
+/** What a primitive is rendered with: constants (kept in locals) and temporaries. */
+export interface Pen {
+  k(value: number): Vector;
+  bits(value: number): Vector;
+  /** A constant of two doubles. */
+  wide(value: number): Vector;
+  hold(value: Vector): Vector;
+}
+
+const add = (a: Vector, b: Vector): Vector => op('f32x4.add', a, b);
+const sub = (a: Vector, b: Vector): Vector => op('f32x4.sub', a, b);
+const mul = (a: Vector, b: Vector): Vector => op('f32x4.mul', a, b);
+const div = (a: Vector, b: Vector): Vector => op('f32x4.div', a, b);
+/** `b < a ? b : a`: keeps a NaN in `a`. */
+const lesser = (a: Vector, b: Vector): Vector => op('f32x4.pmin', a, b);
+const greater = (a: Vector, b: Vector): Vector => op('f32x4.pmax', a, b);
+const abs = (a: Vector): Vector => op('f32x4.abs', a);
+
+/** Horner's scheme; coefficients from the highest power down. */
+const polynomial = (pen: Pen, x: Vector, coefficients: readonly number[]): Vector =>
+  coefficients.slice(1).reduce((sum, c) => add(mul(sum, x), pen.k(c)), pen.k(coefficients[0] ?? 0));
+
+/** Taylor-like minimax coefficients of exp on [−ln 2 / 2, ln 2 / 2] (Cephes expf, S. Moshier). */
+const EXP = [
+  1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+];
+
+/** exp by reduction to n·ln 2 + r; 2^n is applied in two factors, so that overflow and underflow are gradual. */
+function exp(pen: Pen, x: Vector): Vector {
+  const clamped = pen.hold(lesser(greater(x, pen.k(-104)), pen.k(89)));
+  const n = pen.hold(op('f32x4.nearest', mul(clamped, pen.k(Math.LOG2E))));
+  const r = pen.hold(sub(sub(clamped, mul(n, pen.k(0.693359375))), mul(n, pen.k(-2.1219444e-4))));
+  const p = pen.hold(add(add(mul(mul(polynomial(pen, r, EXP), r), r), r), pen.k(1)));
+  const whole = pen.hold(op('i32x4.trunc_sat_f32x4_s', n));
+  const half = pen.hold(op('i32x4.shr_s', whole, 1));
+  const power = (e: Vector): Vector => op('i32x4.shl', op('i32x4.add', e, pen.bits(127)), 23);
+  return mul(mul(p, power(half)), power(op('i32x4.sub', whole, half)));
+}
+
+const LOG = [
+  7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+  2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+];
+
+/** log by splitting off the exponent (Cephes logf); log 0 = −∞, log of a negative number is NaN. */
+function log(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const scaled = pen.hold(
+    op('v128.bitselect', mul(v, pen.k(8388608)), v, op('f32x4.lt', v, pen.k(1.1754943508222875e-38))),
+  );
+  const bias = pen.hold(
+    op('v128.bitselect', pen.k(149), pen.k(126), op('f32x4.lt', v, pen.k(1.1754943508222875e-38))),
+  );
+  const mantissa = pen.hold(
+    op('v128.or', op('v128.and', scaled, pen.bits(0x007fffff)), pen.bits(0x3f000000)),
+  );
+  const exponent = sub(op('f32x4.convert_i32x4_s', op('i32x4.shr_u', scaled, 23)), bias);
+  const small = pen.hold(op('f32x4.lt', mantissa, pen.k(Math.SQRT1_2)));
+  const e = pen.hold(sub(exponent, op('v128.and', small, pen.k(1))));
+  const m = pen.hold(add(sub(mantissa, pen.k(1)), op('v128.and', small, mantissa)));
+  const z = pen.hold(mul(m, m));
+  const tail = mul(mul(polynomial(pen, m, LOG), m), z);
+  const y = add(sub(add(tail, mul(e, pen.k(-2.1219444e-4))), mul(z, pen.k(0.5))), m);
+  const result = pen.hold(add(y, mul(e, pen.k(0.693359375))));
+  const finite = op('v128.bitselect', result, v, op('f32x4.lt', v, pen.k(Number.POSITIVE_INFINITY)));
+  const positive = op('v128.bitselect', pen.k(Number.NEGATIVE_INFINITY), finite, op('f32x4.eq', v, pen.k(0)));
+  return op('v128.bitselect', pen.k(Number.NaN), positive, op('f32x4.lt', v, pen.k(0)));
+}
+
+const TANH = [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1];
+
+/** tanh: a polynomial below 0.625, 1 − 2/(e^2|x| + 1) above (Cephes tanhf). */
+function tanh(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const magnitude = pen.hold(abs(v));
+  const z = pen.hold(mul(v, v));
+  const near = pen.hold(add(v, mul(v, mul(z, polynomial(pen, z, TANH)))));
+  const tail = div(pen.k(2), add(exp(pen, mul(magnitude, pen.k(2))), pen.k(1)));
+  const far = op('v128.bitselect', sub(pen.k(1), tail), v, pen.bits(0x7fffffff));
+  return op('v128.bitselect', near, far, op('f32x4.lt', magnitude, pen.k(0.625)));
+}
+
+/** exp(−x²)-scaled rational approximation of erfc (Abramowitz & Stegun 7.1.26, absolute error below 1.5e-7). */
+function erf(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const magnitude = pen.hold(abs(v));
+  const t = pen.hold(div(pen.k(1), add(pen.k(1), mul(magnitude, pen.k(0.3275911)))));
+  const p = mul(polynomial(pen, t, [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592]), t);
+  const far = sub(pen.k(1), mul(p, exp(pen, op('f32x4.neg', mul(v, v)))));
+  return op('v128.bitselect', far, v, pen.bits(0x7fffffff));
+}
+
+/** x as the nearest multiple of π/2, which gives the quadrant, and the rest; reduced in doubles, good to |x| ≈ 1e9. */
+function reduceAngle(pen: Pen, x: Vector): { rest: Vector; quadrant: Vector } {
+  const v = pen.hold(x);
+  const halves = [v, op('i8x16.shuffle', v, v, UPPER_HALF)].map((half) => {
+    const wide = pen.hold(op('f64x2.promote_low_f32x4', half));
+    const turns = pen.hold(op('f64x2.nearest', op('f64x2.mul', wide, pen.wide(2 / Math.PI))));
+    const rest = op(
+      'f64x2.sub',
+      op('f64x2.sub', wide, op('f64x2.mul', turns, pen.wide(HALF_PI_HIGH))),
+      op('f64x2.mul', turns, pen.wide(HALF_PI_LOW)),
+    );
+    return {
+      rest: pen.hold(op('f32x4.demote_f64x2_zero', rest)),
+      quadrant: pen.hold(op('i32x4.trunc_sat_f64x2_s_zero', turns)),
+    };
+  });
+  const [low, high] = halves as [(typeof halves)[0], (typeof halves)[0]];
+  return {
+    rest: pen.hold(op('i8x16.shuffle', low.rest, high.rest, JOIN_LOW_HALVES)),
+    quadrant: pen.hold(op('i8x16.shuffle', low.quadrant, high.quadrant, JOIN_LOW_HALVES)),
+  };
+}
+
+/** π/2 in two doubles: the high part has trailing zeros, so that its products with whole numbers are exact. */
+const HALF_PI_HIGH = 1.570796325802803;
+const HALF_PI_LOW = Math.PI / 2 - HALF_PI_HIGH;
+const UPPER_HALF = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
+const JOIN_LOW_HALVES = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23];
+
+/** sin of (quadrant·π/2 + rest), |rest| ≤ π/4 (Cephes sinf, cosf). */
+function sineOf(pen: Pen, rest: Vector, quadrant: Vector): Vector {
+  const z = pen.hold(mul(rest, rest));
+  const sine = add(
+    rest,
+    mul(mul(polynomial(pen, z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]), z), rest),
+  );
+  const cosine = add(
+    sub(pen.k(1), mul(z, pen.k(0.5))),
+    mul(mul(polynomial(pen, z, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]), z), z),
+  );
+  const odd = op('i32x4.eq', op('v128.and', quadrant, pen.bits(1)), pen.bits(1));
+  const magnitude = op('v128.bitselect', cosine, sine, odd);
+  // bit 1 of the quadrant, moved to the sign bit
+  return op('v128.xor', magnitude, op('i32x4.shl', op('v128.and', quadrant, pen.bits(2)), 30));
+}
+
+function sin(pen: Pen, x: Vector): Vector {
+  const { rest, quadrant } = reduceAngle(pen, x);
+  return sineOf(pen, rest, quadrant);
+}
+
+function cos(pen: Pen, x: Vector): Vector {
+  const { rest, quadrant } = reduceAngle(pen, x);
+  return sineOf(pen, rest, pen.hold(op('i32x4.add', quadrant, pen.bits(1))));
+}
+
+function tan(pen: Pen, x: Vector): Vector {
+  const { rest, quadrant } = reduceAngle(pen, x);
+  const sine = pen.hold(sineOf(pen, rest, quadrant));
+  return div(sine, sineOf(pen, rest, pen.hold(op('i32x4.add', quadrant, pen.bits(1)))));
+}
+
+const copySign = (pen: Pen, magnitude: Vector, sign: Vector): Vector =>
+  op('v128.bitselect', magnitude, sign, pen.bits(0x7fffffff));
+
+/** atan by reduction to |x| ≤ tan(π/8) (Cephes atanf). */
+function atan(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const a = pen.hold(abs(v));
+  const large = pen.hold(op('f32x4.gt', a, pen.k(2.414213562373095)));
+  const middle = pen.hold(op('f32x4.gt', a, pen.k(0.41421356237309503)));
+  const reduced = op('v128.bitselect', div(sub(a, pen.k(1)), add(a, pen.k(1))), a, middle);
+  const r = pen.hold(op('v128.bitselect', div(pen.k(-1), a), reduced, large));
+  const base = op('v128.bitselect', pen.k(Math.PI / 4), pen.k(0), middle);
+  const start = op('v128.bitselect', pen.k(Math.PI / 2), base, large);
+  const z = pen.hold(mul(r, r));
+  const p = polynomial(pen, z, [8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1]);
+  return copySign(pen, add(start, add(mul(mul(p, z), r), r)), v);
+}
+
+/** asin: a polynomial to 0.5, π/2 − 2·asin(√((1 − x)/2)) above (Cephes asinf). */
+function asin(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const a = pen.hold(abs(v));
+  const large = pen.hold(op('f32x4.gt', a, pen.k(0.5)));
+  const half = pen.hold(mul(sub(pen.k(1), a), pen.k(0.5)));
+  const z = pen.hold(op('v128.bitselect', half, mul(a, a), large));
+  const s = pen.hold(op('v128.bitselect', op('f32x4.sqrt', half), a, large));
+  const coefficients = [4.21631999e-2, 2.4181311049e-2, 4.5470025998e-2, 7.4953002686e-2, 1.6666752422e-1];
+  const p = pen.hold(add(mul(mul(polynomial(pen, z, coefficients), z), s), s));
+  const far = sub(pen.k(Math.PI / 2), add(p, p));
+  return copySign(pen, op('v128.bitselect', far, p, large), v);
+}
+
+/** sinh: a polynomial to 1, (eˣ − e⁻ˣ)/2 above (Cephes sinhf). */
+function sinh(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const z = pen.hold(mul(v, v));
+  const near = add(
+    mul(mul(polynomial(pen, z, [2.03721912945e-4, 8.33028376239e-3, 1.66667160211e-1]), z), v),
+    v,
+  );
+  const nearHeld = pen.hold(near);
+  const e = pen.hold(exp(pen, abs(v)));
+  const far = copySign(pen, mul(sub(e, div(pen.k(1), e)), pen.k(0.5)), v);
+  return op('v128.bitselect', nearHeld, far, op('f32x4.lt', abs(v), pen.k(1)));
+}
+
+function cosh(pen: Pen, x: Vector): Vector {
+  const e = pen.hold(exp(pen, abs(x)));
+  return mul(add(e, div(pen.k(1), e)), pen.k(0.5));
+}
+
+/** asinh: a polynomial to 0.5, log(x + √(x² + 1)) above (Cephes asinhf). */
+function asinh(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const a = pen.hold(abs(v));
+  const z = pen.hold(mul(a, a));
+  const coefficients = [2.0122003309e-2, -4.2699340972e-2, 7.4847586088e-2, -1.6666288134e-1];
+  const near = pen.hold(add(mul(mul(polynomial(pen, z, coefficients), z), a), a));
+  // beyond 1e9 the square overflows long before the logarithm matters: √(x² + 1) = x
+  const root = op('v128.bitselect', a, op('f32x4.sqrt', add(z, pen.k(1))), op('f32x4.gt', a, pen.k(1e9)));
+  const far = log(pen, mul(add(mul(a, pen.k(0.5)), mul(root, pen.k(0.5))), pen.k(1)));
+  const whole = add(far, pen.k(Math.LN2));
+  return copySign(pen, op('v128.bitselect', near, whole, op('f32x4.lt', a, pen.k(0.5))), v);
+}
+
+/** acosh = log(x + √((x − 1)(x + 1))), halved inside so that it does not overflow. */
+function acosh(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const root = pen.hold(mul(op('f32x4.sqrt', sub(v, pen.k(1))), op('f32x4.sqrt', add(v, pen.k(1)))));
+  return add(log(pen, add(mul(v, pen.k(0.5)), mul(root, pen.k(0.5)))), pen.k(Math.LN2));
+}
+
+/** atanh: a polynomial to 0.5, log((1 + x)/(1 − x))/2 above (Cephes atanhf). */
+function atanh(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const z = pen.hold(mul(v, v));
+  const coefficients = [1.81740078349e-1, 8.2437030106e-2, 1.4669143173e-1, 1.997821645e-1, 3.333373003e-1];
+  const near = pen.hold(add(mul(mul(polynomial(pen, z, coefficients), z), v), v));
+  const far = mul(log(pen, div(add(pen.k(1), v), sub(pen.k(1), v))), pen.k(0.5));
+  return op('v128.bitselect', near, far, op('f32x4.lt', abs(v), pen.k(0.5)));
+}
+
+/** xʸ = exp(y·log|x|), the sign by the parity of y; 0 and whole exponents as IEEE pow. */
+function pow(pen: Pen, x: Vector, y: Vector): Vector {
+  const base = pen.hold(x);
+  const exponent = pen.hold(y);
+  const magnitude = pen.hold(exp(pen, mul(exponent, log(pen, abs(base)))));
+  const half = pen.hold(mul(exponent, pen.k(0.5)));
+  const whole = op('f32x4.eq', exponent, op('f32x4.floor', exponent));
+  const odd = op('v128.andnot', whole, op('f32x4.eq', half, op('f32x4.floor', half)));
+  const negative = pen.hold(op('f32x4.lt', base, pen.k(0)));
+  const signed = op('v128.bitselect', op('f32x4.neg', magnitude), magnitude, op('v128.and', negative, odd));
+  const defined = op(
+    'v128.or',
+    op('v128.not', negative),
+    op('f32x4.eq', exponent, op('f32x4.floor', exponent)),
+  );
+  const value = op('v128.bitselect', signed, pen.k(Number.NaN), defined);
+  const one = op('v128.or', op('f32x4.eq', exponent, pen.k(0)), op('f32x4.eq', base, pen.k(1)));
+  return op('v128.bitselect', pen.k(1), value, one);
+}
+
+const truth = (pen: Pen, mask: Vector): Vector => op('v128.and', mask, pen.k(1));
+
+type UnaryRenderer = ((pen: Pen, x: Vector) => Vector) | 'unsupported';
+type BinaryRenderer = ((pen: Pen, x: Vector, y: Vector) => Vector) | 'unsupported';
+
+export const UNARY_CODE: Record<UnaryFn, UnaryRenderer> = {
+  neg: (_, x) => op('f32x4.neg', x),
+  abs: (_, x) => abs(x),
+  sign: (pen, x) => {
+    const v = pen.hold(x);
+    return sub(truth(pen, op('f32x4.gt', v, pen.k(0))), truth(pen, op('f32x4.lt', v, pen.k(0))));
+  },
+  floor: (_, x) => op('f32x4.floor', x),
+  ceil: (_, x) => op('f32x4.ceil', x),
+  round: (_, x) => op('f32x4.nearest', x),
+  trunc: (_, x) => op('f32x4.trunc', x),
+  sqrt: (_, x) => op('f32x4.sqrt', x),
+  exp,
+  log,
+  tanh,
+  erf,
+  sin,
+  cos,
+  tan,
+  asin,
+  acos: (pen, x) => sub(pen.k(Math.PI / 2), asin(pen, x)),
+  atan,
+  sinh,
+  cosh,
+  asinh,
+  acosh,
+  atanh,
+  isnan: (pen, x) => {
+    const v = pen.hold(x);
+    return truth(pen, op('f32x4.ne', v, v));
+  },
+  bitnot: 'unsupported',
+  not: (pen, x) => truth(pen, op('f32x4.eq', x, pen.k(0))),
+};
+
+export const BINARY_CODE: Record<BinaryFn, BinaryRenderer> = {
+  add: (_, x, y) => add(x, y),
+  sub: (_, x, y) => sub(x, y),
+  mul: (_, x, y) => mul(x, y),
+  div: (_, x, y) => div(x, y),
+  min: (_, x, y) => lesser(x, y),
+  max: (_, x, y) => greater(x, y),
+  pow,
+  mod: (pen, x, y) => {
+    const a = pen.hold(x);
+    const b = pen.hold(y);
+    return sub(a, mul(b, op('f32x4.floor', div(a, b))));
+  },
+  fmod: (pen, x, y) => {
+    const a = pen.hold(x);
+    const b = pen.hold(y);
+    return sub(a, mul(b, op('f32x4.trunc', div(a, b))));
+  },
+  bitand: 'unsupported',
+  bitor: 'unsupported',
+  bitxor: 'unsupported',
+  shl: 'unsupported',
+  shr: 'unsupported',
+  eq: (pen, x, y) => truth(pen, op('f32x4.eq', x, y)),
+  ne: (pen, x, y) => truth(pen, op('f32x4.ne', x, y)),
+  lt: (pen, x, y) => truth(pen, op('f32x4.lt', x, y)),
+  le: (pen, x, y) => truth(pen, op('f32x4.le', x, y)),
+  gt: (pen, x, y) => truth(pen, op('f32x4.gt', x, y)),
+  ge: (pen, x, y) => truth(pen, op('f32x4.ge', x, y)),
+};
+
+/** Is a power by this constant a product, a root or a quotient? */
+export const isSimplePower = (exponent: number): boolean =>
+  exponent === 0.5 || exponent === -1 || (Number.isInteger(exponent) && exponent >= 0 && exponent <= 16);
+
+/** x to such a power. */
+export function power(pen: Pen, x: Vector, exponent: number): Vector {
+  if (exponent === 0.5) return op('f32x4.sqrt', x);
+  if (exponent === -1) return div(pen.k(1), x);
+  if (exponent === 0) return pen.k(1);
+  const base = pen.hold(x);
+  let result: Vector = base;
+  for (const bit of exponent.toString(2).slice(1)) {
+    const square = pen.hold(result);
+    result = bit === '1' ? mul(mul(square, square), base) : mul(square, square);
+  }
+  return result;
+}

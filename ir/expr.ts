@@ -56,6 +56,17 @@ export const UNARY = {
   erf: { eval: erf },
   sin: { eval: Math.sin },
   cos: { eval: Math.cos },
+  tan: { eval: Math.tan },
+  asin: { eval: Math.asin },
+  acos: { eval: Math.acos },
+  atan: { eval: Math.atan },
+  sinh: { eval: Math.sinh },
+  cosh: { eval: Math.cosh },
+  asinh: { eval: Math.asinh },
+  acosh: { eval: Math.acosh },
+  atanh: { eval: Math.atanh },
+  isnan: { eval: (x: number) => (Number.isNaN(x) ? 1 : 0), integer: (_: bigint) => 0n },
+  bitnot: { eval: (x: number) => -x - 1, integer: (x: bigint) => ~x },
   not: { eval: (x: number) => (x === 0 ? 1 : 0), integer: (x: bigint) => (x === 0n ? 1n : 0n) },
 } as const satisfies Record<string, UnaryMeaning>;
 export type UnaryFn = keyof typeof UNARY;
@@ -75,9 +86,32 @@ function power(x: bigint, y: bigint): bigint {
   return result;
 }
 
+/** A function of integers on whole numbers held in doubles; NaN where one of them is none. */
+const onWhole =
+  (fn: (x: bigint, y: bigint) => bigint) =>
+  (x: number, y: number): number =>
+    Number.isInteger(x) && Number.isInteger(y) ? Number(fn(BigInt(x), BigInt(y))) : Number.NaN;
+
+/** A shift by as many bits as there are, or by a negative number, moves every bit out. */
+const shiftWidth = (y: bigint): bigint => (y < 0n || y > 64n ? 64n : y);
+
+const bitAnd = (x: bigint, y: bigint): bigint => x & y;
+const bitOr = (x: bigint, y: bigint): bigint => x | y;
+const bitXor = (x: bigint, y: bigint): bigint => x ^ y;
+const shiftLeft = (x: bigint, y: bigint): bigint => x << shiftWidth(y);
+const shiftRight = (x: bigint, y: bigint): bigint => x >> shiftWidth(y);
+
+/** The remainder of division rounded down: it has the sign of the divisor, zeros too. */
+function floorMod(x: number, y: number): number {
+  const rest = x % y;
+  if (rest === 0) return y < 0 ? -0 : 0;
+  return rest < 0 === y < 0 ? rest : rest + y;
+}
+
 /**
  * Functions of two arguments. Comparisons give 1 or 0. `min` and `max` return NaN if either argument is NaN.
  * Integer division truncates toward zero; `mod` has the sign of the divisor, `fmod` that of the dividend.
+ * `shr` keeps the sign; bits that a shift or a negation makes beyond the element's width are dropped when it is stored.
  */
 export const BINARY = {
   add: { eval: (x: number, y: number) => x + y, integer: (x: bigint, y: bigint) => x + y },
@@ -88,10 +122,15 @@ export const BINARY = {
   max: { eval: Math.max, integer: (x: bigint, y: bigint) => (x > y ? x : y) },
   pow: { eval: (x: number, y: number) => x ** y, integer: power },
   mod: {
-    eval: (x: number, y: number) => x - y * Math.floor(x / y),
+    eval: floorMod,
     integer: (x: bigint, y: bigint) => (y === 0n ? 0n : ((x % y) + y) % y),
   },
   fmod: { eval: (x: number, y: number) => x % y, integer: (x: bigint, y: bigint) => (y === 0n ? 0n : x % y) },
+  bitand: { eval: onWhole(bitAnd), integer: bitAnd },
+  bitor: { eval: onWhole(bitOr), integer: bitOr },
+  bitxor: { eval: onWhole(bitXor), integer: bitXor },
+  shl: { eval: onWhole(shiftLeft), integer: shiftLeft },
+  shr: { eval: onWhole(shiftRight), integer: shiftRight },
   eq: {
     eval: (x: number, y: number) => truth(x === y),
     integer: (x: bigint, y: bigint) => wideTruth(x === y),

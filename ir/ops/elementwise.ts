@@ -1,14 +1,6 @@
-import { type AttrSchema, type AttrsOf, attr } from '../attrs.ts';
-import {
-  arg,
-  binary,
-  compileExpr,
-  type Expr,
-  evaluateInteger,
-  operationCount,
-  select,
-  unary,
-} from '../expr.ts';
+/** What elementwise ops have in common; the ops are in activation.ts, arithmetic.ts and logic.ts. */
+import type { AttrSchema, AttrsOf } from '../attrs.ts';
+import { arg, compileExpr, type Expr, evaluateInteger, operationCount } from '../expr.ts';
 import {
   defineOp,
   type EvalContext,
@@ -26,24 +18,38 @@ import {
   elementCount,
   formatShape,
   isInteger,
+  isWide,
   type Shape,
   sameShape,
   type TensorType,
 } from '../types.ts';
 import { broadcastField } from './common.ts';
 
-const x: Expr = arg(0);
-const y: Expr = arg(1);
+export const x: Expr = arg(0);
+export const y: Expr = arg(1);
+
+/** Which element types an op computes with. */
+const KINDS = {
+  float: (dtype: DType) => dtype === 'f32',
+  number: (dtype: DType) => dtype !== 'bool',
+  integer: isInteger,
+  bool: (dtype: DType) => dtype === 'bool',
+  any: () => true,
+} as const;
 
 interface ElementwiseOptions {
   readonly commutative?: true;
-  /** The result's element type; that of the first input where absent. */
-  readonly result?: (inputs: readonly TensorType[]) => DType;
+  /** The element types that fit; all operands have the same one. */
+  readonly of: keyof typeof KINDS;
+  /** The first operand is a condition of bool, which the rest does not share. */
+  readonly condition?: true;
+  /** The result's element type; that of the operands where absent. */
+  readonly result?: DType;
   readonly inputs: readonly InputSpec[];
 }
 
 /** An op that computes each element from the elements at the same broadcast position. */
-function elementwise<const N extends string, const S extends AttrSchema>(
+export function elementwise<const N extends string, const S extends AttrSchema>(
   name: N,
   attrs: S,
   expression: (attrs: AttrsOf<S>, inputs: number) => Expr,
@@ -60,10 +66,11 @@ function elementwise<const N extends string, const S extends AttrSchema>(
     },
     infer({ inputs }) {
       const types = inputs.map((_, i) => inputType({ inputs }, i));
+      const dtype = elementType(name, types, options);
       const shape = broadcastShapes(...types.map((t) => t.shape));
       if (!shape)
         throw new OpError(`shapes ${types.map((t) => formatShape(t.shape)).join(' and ')} do not broadcast`);
-      return [{ dtype: options.result?.(types) ?? inputType({ inputs }, 0).dtype, shape }];
+      return [{ dtype: options.result ?? dtype, shape }];
     },
     cost({ attrs: given, inputs, outputs }) {
       const perElement = operationCount(expression(given, inputs.length));
@@ -79,6 +86,18 @@ function elementwise<const N extends string, const S extends AttrSchema>(
   });
 }
 
+/** The type that the operands share. @throws OpError where they do not, or where the op is not for it. */
+function elementType(name: string, types: readonly TensorType[], options: ElementwiseOptions): DType {
+  const [first, ...rest] = types.map((t) => t.dtype);
+  const own = options.condition ? rest : first ? [first, ...rest] : [];
+  if (options.condition && first !== 'bool') throw new OpError(`the condition is ${first}, not bool`);
+  const [dtype = 'f32'] = own;
+  const other = own.find((t) => t !== dtype);
+  if (other) throw new OpError(`operands are ${dtype} and ${other}`);
+  if (!KINDS[options.of](dtype)) throw new OpError(`${name} of ${dtype} is not defined`);
+  return dtype;
+}
+
 /** Applies an expression over broadcast operands: doubles for floats, exact integers for integer types. */
 export function evaluateExpr(e: Expr, context: EvalContext<unknown>): TensorData {
   const out = outputType(context);
@@ -89,15 +108,14 @@ export function evaluateExpr(e: Expr, context: EvalContext<unknown>): TensorData
   const result = allocate(out.dtype, elementCount(out.shape));
   const next = operands.map(({ type }) => broadcastIndex(type.shape, out.shape));
   if (operands.some(({ type }) => isInteger(type.dtype))) {
+    const wide = isWide(out.dtype);
     for (let i = 0; i < result.length; i++) {
-      write(
-        result,
-        i,
-        evaluateInteger(
-          e,
-          operands.map(({ data }, k) => BigInt(read64(data, next[k]?.(i) ?? i))),
-        ),
+      const value = evaluateInteger(
+        e,
+        operands.map(({ data }, k) => BigInt(read64(data, next[k]?.(i) ?? i))),
       );
+      // wrapped here: a product of 32-bit numbers need not be exact as a double
+      write(result, i, wide ? value : BigInt.asIntN(32, value));
     }
     return result;
   }
@@ -136,82 +154,17 @@ const DATA_XY: readonly InputSpec[] = [
   { name: 'x', role: 'data' },
   { name: 'y', role: 'data' },
 ];
-const AFFINE_XY: readonly InputSpec[] = [
-  { name: 'x', role: 'affine' },
-  { name: 'y', role: 'affine' },
-];
 
-const unaryOp = <const N extends string, const S extends AttrSchema>(
+export const unaryOp = <const N extends string, const S extends AttrSchema>(
   name: N,
   attrs: S,
   e: (attrs: AttrsOf<S>) => Expr,
-) => elementwise(name, attrs, e, { inputs: DATA_X });
-const binaryOp = <const N extends string>(name: N, e: Expr, options: Partial<ElementwiseOptions> = {}) =>
-  elementwise(name, {}, () => e, { inputs: DATA_XY, ...options });
-const comparison = <const N extends string>(name: N, e: Expr) => binaryOp(name, e, { result: () => 'bool' });
+  options: Partial<ElementwiseOptions> = {},
+) => elementwise(name, attrs, e, { inputs: DATA_X, of: 'float', ...options });
 
-/** min(max(e, low), high); an infinite bound is left out. */
-function clamp(e: Expr, low: number, high: number): Expr {
-  const above = low === Number.NEGATIVE_INFINITY ? e : binary('max', e, low);
-  return high === Number.POSITIVE_INFINITY ? above : binary('min', above, high);
-}
-
-export const sigmoid = (e: Expr): Expr => binary('div', 1, binary('add', 1, unary('exp', unary('neg', e))));
-const hardSigmoid = (e: Expr, alpha: number, beta: number): Expr =>
-  clamp(binary('add', binary('mul', e, alpha), beta), 0, 1);
-
-/** Unary functions and activations: one entry each. */
-export const ACTIVATIONS = {
-  Relu: unaryOp('Relu', {}, () => binary('max', x, 0)),
-  LeakyRelu: unaryOp('LeakyRelu', { alpha: attr.float(0.01) }, (a) =>
-    select(binary('lt', x, 0), binary('mul', x, a.alpha), x),
-  ),
-  Clip: unaryOp(
-    'Clip',
-    { min: attr.float(Number.NEGATIVE_INFINITY), max: attr.float(Number.POSITIVE_INFINITY) },
-    (a) => clamp(x, a.min, a.max),
-  ),
-  Sigmoid: unaryOp('Sigmoid', {}, () => sigmoid(x)),
-  HardSigmoid: unaryOp('HardSigmoid', { alpha: attr.float(0.2), beta: attr.float(0.5) }, (a) =>
-    hardSigmoid(x, a.alpha, a.beta),
-  ),
-  HardSwish: unaryOp('HardSwish', {}, () => binary('mul', x, hardSigmoid(x, 1 / 6, 0.5))),
-  Tanh: unaryOp('Tanh', {}, () => unary('tanh', x)),
-  Erf: unaryOp('Erf', {}, () => unary('erf', x)),
-  Exp: unaryOp('Exp', {}, () => unary('exp', x)),
-  Log: unaryOp('Log', {}, () => unary('log', x)),
-  Sqrt: unaryOp('Sqrt', {}, () => unary('sqrt', x)),
-  Reciprocal: unaryOp('Reciprocal', {}, () => binary('div', 1, x)),
-  Neg: unaryOp('Neg', {}, () => unary('neg', x)),
-  Abs: unaryOp('Abs', {}, () => unary('abs', x)),
-  Floor: unaryOp('Floor', {}, () => unary('floor', x)),
-  Ceil: unaryOp('Ceil', {}, () => unary('ceil', x)),
-  Round: unaryOp('Round', {}, () => unary('round', x)),
-  Sign: unaryOp('Sign', {}, () => unary('sign', x)),
-  Not: unaryOp('Not', {}, () => unary('not', x)),
-} as const;
-
-export const ARITHMETIC = {
-  Add: binaryOp('Add', binary('add', x, y), { inputs: AFFINE_XY, commutative: true }),
-  Sub: binaryOp('Sub', binary('sub', x, y)),
-  Mul: binaryOp('Mul', binary('mul', x, y), { inputs: AFFINE_XY, commutative: true }),
-  Div: binaryOp('Div', binary('div', x, y)),
-  Pow: binaryOp('Pow', binary('pow', x, y)),
-  Min: binaryOp('Min', binary('min', x, y), { commutative: true }),
-  Max: binaryOp('Max', binary('max', x, y), { commutative: true }),
-  Equal: comparison('Equal', binary('eq', x, y)),
-  Less: comparison('Less', binary('lt', x, y)),
-  LessOrEqual: comparison('LessOrEqual', binary('le', x, y)),
-  Greater: comparison('Greater', binary('gt', x, y)),
-  GreaterOrEqual: comparison('GreaterOrEqual', binary('ge', x, y)),
-  And: comparison('And', binary('mul', x, y)),
-  Or: comparison('Or', binary('max', x, y)),
-  Where: elementwise('Where', {}, () => select(arg(0), arg(1), arg(2)), {
-    inputs: [
-      { name: 'condition', role: 'data' },
-      { name: 'x', role: 'data' },
-      { name: 'y', role: 'data' },
-    ],
-    result: (inputs) => inputs[1]?.dtype ?? 'f32',
-  }),
-} as const;
+export const binaryOp = <const N extends string, const S extends AttrSchema>(
+  name: N,
+  attrs: S,
+  e: (attrs: AttrsOf<S>) => Expr,
+  options: Partial<ElementwiseOptions> = {},
+) => elementwise(name, attrs, e, { inputs: DATA_XY, of: 'number', ...options });

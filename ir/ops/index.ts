@@ -1,6 +1,8 @@
 import type { OpDef } from '../op.ts';
+import { ACTIVATIONS } from './activation.ts';
+import { ARITHMETIC, FUNCTIONS } from './arithmetic.ts';
 import { Conv, ConvTranspose } from './conv.ts';
-import { ACTIVATIONS, ARITHMETIC } from './elementwise.ts';
+import { LOGIC } from './logic.ts';
 import { PRODUCTS } from './matmul.ts';
 import { MOVEMENTS } from './movement.ts';
 import { NORMALIZATIONS } from './normalization.ts';
@@ -19,7 +21,9 @@ export const OPS = {
   ...POOLS,
   ...NORMALIZATIONS,
   ...ACTIVATIONS,
+  ...FUNCTIONS,
   ...ARITHMETIC,
+  ...LOGIC,
   ...REDUCERS,
   Resize,
   ...VIEWS,

@@ -1,48 +1,14 @@
 /** Functions of one element, arithmetic with broadcasting, casts. */
-import type { OpName, Value } from '#ir/graph.ts';
+import type { OpAttrs, OpName, Value } from '#ir/graph.ts';
 import { read, tensor } from '#ir/tensor.ts';
-import { elementCount, type Shape, sameShape } from '#ir/types.ts';
+import { elementCount, isWide, type Shape, sameShape } from '#ir/types.ts';
 import type { ImportRule, NodeImport } from '../rule.ts';
 
-/** Ops of the IR that have no attributes and are called the same. */
-type PlainUnary = Extract<
-  OpName,
-  | 'Relu'
-  | 'HardSwish'
-  | 'Sigmoid'
-  | 'Tanh'
-  | 'Erf'
-  | 'Exp'
-  | 'Log'
-  | 'Sqrt'
-  | 'Reciprocal'
-  | 'Neg'
-  | 'Abs'
-  | 'Floor'
-  | 'Ceil'
-  | 'Round'
-  | 'Sign'
-  | 'Not'
->;
-type PlainBinary = Extract<
-  OpName,
-  | 'Add'
-  | 'Sub'
-  | 'Mul'
-  | 'Div'
-  | 'Min'
-  | 'Max'
-  | 'And'
-  | 'Or'
-  | 'Equal'
-  | 'Less'
-  | 'LessOrEqual'
-  | 'Greater'
-  | 'GreaterOrEqual'
->;
+/** Ops of the IR without attributes that are called as in ONNX. */
+type Plain = { [K in OpName]: keyof OpAttrs<K> extends never ? K : never }[OpName];
 
 const unary =
-  (op: PlainUnary): ImportRule =>
+  (op: Plain): ImportRule =>
   (node) =>
     node.emit(op, [node.input(0)], {});
 
@@ -69,7 +35,7 @@ function requireOneType(node: NodeImport, x: Value, y: Value): void {
 }
 
 const binary =
-  (op: PlainBinary): ImportRule =>
+  (op: Plain): ImportRule =>
   (node) => {
     const [x, y] = operands(node);
     requireOneType(node, x, y);
@@ -94,11 +60,30 @@ const mean: ImportRule = (node) => {
   return node.emit('Div', [sum, node.literal(tensor(sum.type.dtype, [], [node.inputs.length]))], {});
 };
 
-/** The exponent may have another type than the base. */
+/** The result has the base's type; a power of integers with a fraction in its exponent is one of floats, truncated. */
 const pow: ImportRule = (node) => {
   const [x, y] = operands(node);
-  const exponent = x.type.dtype === y.type.dtype ? y : node.step('Cast', [y], { to: x.type.dtype });
-  return node.emit('Pow', [x, exponent], {});
+  const [base, exponent] = [x.type.dtype, y.type.dtype];
+  if (base === exponent) return node.emit('Pow', [x, y], {});
+  if (base === 'f32') return node.emit('Pow', [x, node.step('Cast', [y], { to: base })], {});
+  const common = exponent === 'f32' ? 'f32' : 'i64';
+  const [a, b] = [x, y].map((v) => (v.type.dtype === common ? v : node.step('Cast', [v], { to: common })));
+  const power = node.step('Pow', [a, b], {});
+  return base === common ? identity(node, power) : node.emit('Cast', [power], { to: base });
+};
+
+const mod: ImportRule = (node) => {
+  const [x, y] = operands(node);
+  requireOneType(node, x, y);
+  return node.emit('Mod', [x, y], { truncated: node.attrs.flag('fmod') });
+};
+
+const bitShift: ImportRule = (node) => {
+  const [x, y] = operands(node);
+  requireOneType(node, x, y);
+  const word = node.attrs.string('direction', '');
+  if (word !== 'LEFT' && word !== 'RIGHT') node.refuse(`direction "${word}" is not known`, 'graph-invalid');
+  return node.emit('BitShift', [x, y], { direction: word === 'LEFT' ? 'left' : 'right' });
 };
 
 const FLOAT_MAX = 3.4028234663852886e38;
@@ -111,7 +96,10 @@ const clip: ImportRule = (node) => {
     const value = node.inputs[i];
     if (!value) return none;
     const known = node.known(i);
-    return known && known.data.length === 1 ? read(known.data, 0) : value;
+    if (known?.data.length !== 1) return value;
+    const bound = read(known.data, 0);
+    // attributes are doubles; a bound that is none stays an operand
+    return isWide(known.type.dtype) && !Number.isSafeInteger(bound) ? value : bound;
   };
   let min = bound(1, 'min', Number.NEGATIVE_INFINITY);
   let max = bound(2, 'max', Number.POSITIVE_INFINITY);
@@ -191,31 +179,47 @@ const where: ImportRule = (node) => {
   return node.emit('Where', [node.input(0), node.input(1), node.input(2)], {});
 };
 
-/** Slope per channel: max(x, 0) + slope·min(x, 0). */
+/** Slopes broadcast to x; before opset 7 a list of them belongs to the channels. */
 const prelu: ImportRule = (node) => {
   const x = node.input(0);
-  let slope = node.input(1);
-  // before opset 7 a list of slopes belongs to the channels
-  if (
-    node.opset < 7 &&
-    slope.type.shape.length === 1 &&
-    x.type.shape.length > 2 &&
-    !sameShape(slope.type.shape, [1])
-  ) {
-    slope = node.step('Reshape', [slope], {
-      shape: [slope.type.shape[0] ?? 1, ...new Array<number>(x.type.shape.length - 2).fill(1)],
-    });
-  }
-  const zero = node.literal(tensor(x.type.dtype, [], [0]));
-  const negative = node.step('Mul', [slope, node.step('Min', [x, zero], {})], {});
-  return node.emit('Add', [node.step('Max', [x, zero], {}), negative], {});
+  const slope = node.input(1);
+  requireOneType(node, x, slope);
+  const [count = 1] = slope.type.shape;
+  const rank = x.type.shape.length;
+  if (node.opset >= 7 || slope.type.shape.length !== 1 || rank <= 2 || sameShape(slope.type.shape, [1]))
+    return node.emit('PRelu', [x, slope], {});
+  const shape = [count, ...new Array<number>(rank - 2).fill(1)];
+  return node.emit('PRelu', [x, node.step('Reshape', [slope], { shape })], {});
 };
+
+const gelu: ImportRule = (node) => {
+  const word = node.attrs.string('approximate', 'none');
+  const known = word === 'none' || word === 'tanh' ? word : undefined;
+  const approximate = known ?? node.refuse(`approximation "${word}" is not known`);
+  return node.emit('Gelu', [node.input(0)], { approximate });
+};
+
+/** An activation with one attribute, alpha. */
+const withAlpha =
+  (op: 'LeakyRelu' | 'Elu' | 'Celu' | 'ThresholdedRelu' | 'Swish', fallback: number): ImportRule =>
+  (node) =>
+    node.emit(op, [node.input(0)], { alpha: node.attrs.float('alpha', fallback) });
+
+/** The constants of opsets before 6 had fewer digits. */
+const selu: ImportRule = (node) =>
+  node.emit('Selu', [node.input(0)], {
+    alpha: node.attrs.float('alpha', node.opset < 6 ? 1.6732 : 1.6732631921768188),
+    gamma: node.attrs.float('gamma', node.opset < 6 ? 1.0507 : 1.0507010221481323),
+  });
 
 export const ELEMENTWISE = {
   Relu: unary('Relu'),
   HardSwish: unary('HardSwish'),
   Sigmoid: unary('Sigmoid'),
   Tanh: unary('Tanh'),
+  Softplus: unary('Softplus'),
+  Softsign: unary('Softsign'),
+  Mish: unary('Mish'),
   Erf: unary('Erf'),
   Exp: unary('Exp'),
   Log: unary('Log'),
@@ -227,31 +231,66 @@ export const ELEMENTWISE = {
   Ceil: unary('Ceil'),
   Round: unary('Round'),
   Sign: unary('Sign'),
+  Sin: unary('Sin'),
+  Cos: unary('Cos'),
+  Tan: unary('Tan'),
+  Asin: unary('Asin'),
+  Acos: unary('Acos'),
+  Atan: unary('Atan'),
+  Sinh: unary('Sinh'),
+  Cosh: unary('Cosh'),
+  Asinh: unary('Asinh'),
+  Acosh: unary('Acosh'),
+  Atanh: unary('Atanh'),
   Not: unary('Not'),
-  LeakyRelu: (node) => node.emit('LeakyRelu', [node.input(0)], { alpha: node.attrs.float('alpha', 0.01) }),
+  IsNaN: unary('IsNaN'),
+  BitwiseNot: unary('BitwiseNot'),
+  LeakyRelu: withAlpha('LeakyRelu', 0.01),
+  Elu: withAlpha('Elu', 1),
+  Celu: withAlpha('Celu', 1),
+  ThresholdedRelu: withAlpha('ThresholdedRelu', 1),
+  Swish: withAlpha('Swish', 1),
+  Selu: selu,
   HardSigmoid: (node) =>
     node.emit('HardSigmoid', [node.input(0)], {
       alpha: node.attrs.float('alpha', 0.2),
       beta: node.attrs.float('beta', 0.5),
     }),
+  Shrink: (node) =>
+    node.emit('Shrink', [node.input(0)], {
+      lambda: node.attrs.float('lambd', 0.5),
+      bias: node.attrs.float('bias', 0),
+    }),
+  IsInf: (node) =>
+    node.emit('IsInf', [node.input(0)], {
+      positive: node.attrs.flag('detect_positive', true),
+      negative: node.attrs.flag('detect_negative', true),
+    }),
+  Gelu: gelu,
   PRelu: prelu,
   Clip: clip,
   Add: binary('Add'),
   Sub: binary('Sub'),
   Mul: binary('Mul'),
   Div: binary('Div'),
-  Pow: pow,
-  Sum: variadic('Add'),
-  Min: variadic('Min'),
-  Max: variadic('Max'),
-  Mean: mean,
   And: binary('And'),
   Or: binary('Or'),
+  Xor: binary('Xor'),
   Equal: binary('Equal'),
   Less: binary('Less'),
   LessOrEqual: binary('LessOrEqual'),
   Greater: binary('Greater'),
   GreaterOrEqual: binary('GreaterOrEqual'),
+  BitwiseAnd: binary('BitwiseAnd'),
+  BitwiseOr: binary('BitwiseOr'),
+  BitwiseXor: binary('BitwiseXor'),
+  Pow: pow,
+  Mod: mod,
+  BitShift: bitShift,
+  Sum: variadic('Add'),
+  Min: variadic('Min'),
+  Max: variadic('Max'),
+  Mean: mean,
   Where: where,
   Cast: cast,
   CastLike: (node) => castTo(node, node.input(1).type.dtype),

@@ -12,7 +12,8 @@ import { makeBundle } from './bundle/writer.ts';
 import { checkWhole } from './check/full-check.ts';
 import { runSeeded } from './check/run-module.ts';
 import { checkProgram, checkSameOutputs } from './check/self-check.ts';
-import { type ImportOptions, importOnnx } from './import/onnx/index.ts';
+import { importModel } from './import/index.ts';
+import type { ImportOptions } from './import/onnx/index.ts';
 import { rejectUnknownOptions } from './options.ts';
 import { pause } from './pause.ts';
 import type { Port } from './schedule/program.ts';
@@ -78,14 +79,14 @@ const MODEL_OPTIONS = [...GRAPH_OPTIONS, 'dims', 'shapes', 'externalData'] as co
 const SAMPLED_PART = 0.1;
 
 /**
- * Compiles an ONNX model. A symbolic batch is 1 unless given.
+ * Compiles an ONNX model, or a JSON network description. A symbolic batch is 1 unless given.
  * @throws CompileError with every problem found; the signal's reason if it is aborted
  */
 export async function compileModel(bytes: Uint8Array, options: CompileOptions = {}): Promise<CompiledBundle> {
   rejectUnknownOptions(options, MODEL_OPTIONS, 'compileModel');
   const { dims, shapes, externalData, ...rest } = options;
   const progress = await stage('import', options);
-  const model = importOnnx(bytes, {
+  const model = importModel(bytes, {
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(dims && { dims }),
     ...(shapes && { shapes }),

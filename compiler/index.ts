@@ -63,5 +63,12 @@ export {
   importOnnx,
   type SymbolicDimension,
 } from './import/onnx/index.ts';
+export { formatOf, importModel, type ModelFormat } from './import/index.ts';
+export {
+  importJson,
+  type JsonImportOptions,
+  networkJsonSchema,
+  networkSchema,
+} from './import/json/index.ts';
 export { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from './report/index.ts';
 export { VERSION } from './version.ts';

@@ -25,6 +25,36 @@ export const CATALOGUE = {
       'The bytes do not decode as an ONNX ModelProto with a graph. Common causes: an HTML error page or a Git LFS pointer saved under the name of a model, a zip archive, or a model of another framework.',
     hint: 'open the file in a text editor: an error page or a Git LFS pointer is readable text',
   },
+  'json-malformed': {
+    kind: 'invalid',
+    title: 'A network description is not JSON',
+    explanation:
+      'A file whose text begins with "{" is read as a JSON network description. Common slips: a comma after the last element, a missing comma, single quotes, comments.',
+  },
+  'network-invalid': {
+    kind: 'invalid',
+    title: 'A network description is wrong at one place',
+    explanation:
+      'The place is given as a path from the top: layers[4].conv.groups is the option "groups" of the fifth layer, a conv. Everything wrong is listed at once; sizes after a layer that is wrong are not known, so a second look may find more. docs/json.md has the vocabulary.',
+  },
+  'weights-invalid': {
+    kind: 'invalid',
+    title: 'A file with weights does not fit the network',
+    explanation:
+      'The safetensors file is damaged, or it lacks a tensor that a layer needs, or a tensor has another shape. Tensors are named by the path of their layer: stage1.0.conv1.weight.',
+  },
+  'weights-unused': {
+    kind: 'warning',
+    title: 'A file with weights has tensors that no layer uses',
+    explanation:
+      'Often the layers have other names than the tensors, or the file is that of another network.',
+  },
+  'export-unsupported': {
+    kind: 'unsupported',
+    title: 'The other format cannot say this',
+    explanation:
+      'The node named cannot be written in the format that was asked for. The JSON description speaks of layers, and has no words for arithmetic between constants, shapes and indices.',
+  },
   'graph-cyclic': {
     kind: 'invalid',
     title: 'The graph has a cycle',

@@ -1,7 +1,8 @@
 /** Models from files and from stdin. */
 import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
 import { type ModelSource, openModel } from '../files/read-model.ts';
-import { type ImportedModel, type ImportOptions, importOnnx } from '../import/onnx/index.ts';
+import { importModel } from '../import/index.ts';
+import type { ImportedModel, ImportOptions } from '../import/onnx/index.ts';
 
 /** A model source, with what messages call it. */
 export interface NamedSource extends ModelSource {
@@ -22,11 +23,11 @@ export type ImportSourceOptions = Pick<ImportOptions, 'dims' | 'shapes'> & {
   readonly requireWeights?: boolean;
 };
 
-/** @throws CompileError as `importOnnx`, and `external-missing` where weights are required */
+/** @throws CompileError as `importModel`, and `external-missing` where weights are required */
 export function importSource(source: NamedSource, options: ImportSourceOptions): ImportedModel {
   const { requireWeights = false, ...dimensions } = options;
   const { bytes, name, externalData } = source;
-  const model = namingFile(source, () => importOnnx(bytes, { ...dimensions, name, externalData }));
+  const model = namingFile(source, () => importModel(bytes, { ...dimensions, name, externalData }));
   if (requireWeights && model.missingFiles.length > 0) {
     throw new CompileError(
       model.missingFiles.map((file) =>
@@ -55,7 +56,9 @@ export function underPath(source: NamedSource, error: unknown): unknown {
   if (!(error instanceof CompileError)) return error;
   return new CompileError(
     error.diagnostics.map((d) =>
-      d.code.startsWith('onnx-') && d.subject === source.name ? { ...d, subject: source.path } : d,
+      (d.code.startsWith('onnx-') || d.code === 'json-malformed') && d.subject === source.name
+        ? { ...d, subject: source.path }
+        : d,
     ),
   );
 }

@@ -2,7 +2,8 @@ import { realpathSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
-import { type ImportedModel, type ImportOptions, importOnnx } from '../import/onnx/index.ts';
+import { importModel } from '../import/index.ts';
+import type { ImportedModel, ImportOptions } from '../import/onnx/index.ts';
 import { readFileOnce, systemReason } from './read-file.ts';
 
 export interface ReadModelOptions extends Omit<ImportOptions, 'externalData'> {
@@ -25,20 +26,20 @@ export async function openModel(path: string): Promise<ModelSource> {
   );
   const folder = realpathSync(dirname(path));
   return {
-    name: basename(path).replace(/\.onnx$/i, ''),
+    name: basename(path).replace(/\.(onnx|json)$/i, ''),
     bytes,
     externalData: (location) => readInside(folder, location),
   };
 }
 
 /**
- * Reads an ONNX model, and its external data from the folder of the model only.
- * @throws CompileError as `importOnnx`, and `file-unreadable`, `external-outside`, `external-missing`
+ * Reads an ONNX model or a JSON network description, and its weights from the folder of the model only.
+ * @throws CompileError as `importModel`, and `file-unreadable`, `external-outside`, `external-missing`
  */
 export async function readModel(path: string, options: ReadModelOptions = {}): Promise<ImportedModel> {
   const { requireWeights = false, ...rest } = options;
   const { name, bytes, externalData } = await openModel(path);
-  const model = importOnnx(bytes, { name, ...rest, externalData });
+  const model = importModel(bytes, { name, ...rest, externalData });
   if (requireWeights && model.missingFiles.length > 0) {
     throw new CompileError(
       model.missingFiles.map((file) => diagnostic('external-missing', file, `not found in ${dirname(path)}`)),

@@ -34,6 +34,11 @@ export interface BoundInputs {
   readonly notes: readonly Diagnostic[];
 }
 
+/** The part of a model that has its inputs. */
+type BoundGraph = Pick<GraphProto, 'input'> & {
+  readonly initializer: readonly Pick<GraphProto['initializer'][number], 'name'>[];
+};
+
 interface OpenInput {
   readonly name: string;
   readonly elementCode: number;
@@ -48,7 +53,7 @@ const isSize = (size: number): boolean => Number.isSafeInteger(size) && size >= 
  * Gives every input (initializers apart) a concrete shape.
  * @throws CompileError with every `dimension-missing`, `dimension-invalid` and `dtype-unsupported` found
  */
-export function bindInputs(graph: GraphProto, options: DimensionOptions): BoundInputs {
+export function bindInputs(graph: BoundGraph, options: DimensionOptions): BoundInputs {
   const errors: Diagnostic[] = [];
   const stored = new Set(graph.initializer.map((t) => t.name));
   const inputs = graph.input.filter((i) => !stored.has(i.name)).flatMap((info) => openInput(info, errors));

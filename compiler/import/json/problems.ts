@@ -1,0 +1,133 @@
+/** What is wrong with a description, each at its path. */
+import type { z } from 'zod';
+import { CompileError, type Diagnostic, type DiagnosticCode, diagnostic } from '#ir/diagnostics.ts';
+import { didYouMean } from '../../suggest.ts';
+import { printable } from '../onnx/text.ts';
+
+export type Path = string;
+
+/** `layers[4].conv`, and `a["b c"]` where a key is no word. */
+export const at = (path: Path, key: string | number): Path => {
+  if (typeof key === 'number') return `${path}[${key}]`;
+  const step = /^[$A-Za-z_][\w$-]*$/.test(key) ? `.${key}` : `[${JSON.stringify(printable(key))}]`;
+  return path === '' && step.startsWith('.') ? key : path + step;
+};
+
+/** More are counted, not kept. */
+const MOST = 200;
+
+export class Problems {
+  readonly #found = new Map<string, Diagnostic>();
+
+  /** `used` says from where a block is entered, where the path is inside one. */
+  report(
+    path: Path,
+    message: string,
+    options: { code?: DiagnosticCode; hint?: string | undefined; used?: Path | undefined } = {},
+  ): void {
+    const key = `${path} ${message}`;
+    // a block that is used twice is wrong once
+    if (this.#found.has(key) || this.#found.size >= MOST) return;
+    const where = options.used === undefined ? '' : ` (as ${options.used} uses it)`;
+    this.#found.set(key, diagnostic(options.code ?? 'network-invalid', path, message + where, options.hint));
+  }
+
+  get count(): number {
+    return this.#found.size;
+  }
+
+  /** @throws CompileError if there are any */
+  throwAny(): void {
+    if (this.#found.size > 0) throw new CompileError([...this.#found.values()]);
+  }
+
+  /** The value as the schema sees it; undefined where it does not fit, which is reported. */
+  check<T>(schema: z.ZodType<T>, value: unknown, path: Path, used?: Path): T | undefined {
+    const result = schema.safeParse(value);
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) this.#issue(issue, value, path, schema, used);
+    return undefined;
+  }
+
+  #issue(
+    issue: z.core.$ZodIssue,
+    value: unknown,
+    path: Path,
+    schema: z.ZodType,
+    used: Path | undefined,
+    before: readonly (string | number)[] = [],
+  ): void {
+    const keys = [...before, ...issue.path.map((key) => (typeof key === 'symbol' ? String(key) : key))];
+    if (issue.code === 'invalid_union') {
+      // a branch that fits at its root says best what is wrong inside
+      const inside = issue.errors.find(
+        (errors) => errors.length > 0 && errors.every((e) => e.path.length > 0),
+      );
+      for (const error of inside ?? []) this.#issue(error, value, path, schema, used, keys);
+      if (inside) return;
+    }
+    const place = keys.reduce<Path>(at, path);
+    if (issue.code === 'unrecognized_keys') {
+      for (const key of issue.keys)
+        this.unknownOption(at(place, key), key, keysOf(schemaAt(schema, keys).schema), used);
+      return;
+    }
+    const found = keys.reduce<unknown>(valueAt, value);
+    const what = `expected ${schemaAt(schema, keys).expected ?? issue.message}`;
+    this.report(place, found === undefined ? `this is missing; ${what}` : `${what}; got ${show(found)}`, {
+      used,
+    });
+  }
+
+  unknownOption(path: Path, key: string, known: readonly string[], used?: Path): void {
+    const list = known.length > 0 ? `the options here are ${known.join(', ')}` : undefined;
+    this.report(path, 'there is no such option', { hint: didYouMean(key, known) ?? list, used });
+  }
+}
+
+const valueAt = (value: unknown, key: string | number): unknown =>
+  typeof value === 'object' && value !== null ? (value as Record<string | number, unknown>)[key] : undefined;
+
+/** The schema that keys lead to, as far as they can be followed, and the last description on the way. */
+function schemaAt(schema: z.ZodType, keys: readonly (string | number)[]) {
+  let current = unwrapped(schema);
+  let expected = current.meta()?.description;
+  for (const key of keys) {
+    const { options } = current.def as { options?: readonly z.ZodType[] };
+    const choices = (options ?? [current]).map(unwrapped);
+    const next = choices
+      .map((s): z.ZodType | undefined => {
+        const own = s.def as {
+          shape?: Record<string, z.ZodType>;
+          valueType?: z.ZodType;
+          element?: z.ZodType;
+        };
+        return own.shape?.[key] ?? own.valueType ?? own.element;
+      })
+      .find((s) => s !== undefined);
+    if (!next) break;
+    current = unwrapped(next);
+    expected = current.meta()?.description ?? expected;
+  }
+  return { schema: current, expected };
+}
+
+/** Without what makes it optional. */
+function unwrapped(schema: z.ZodType): z.ZodType {
+  let inner: z.ZodType = schema;
+  while ('innerType' in inner.def) inner = inner.def.innerType as z.ZodType;
+  return inner;
+}
+
+const keysOf = (schema: z.ZodType): readonly string[] =>
+  'shape' in schema.def ? Object.keys(schema.def.shape as object) : [];
+
+/** A value in few words. */
+export function show(value: unknown): string {
+  if (Array.isArray(value)) {
+    const text = JSON.stringify(value);
+    return text.length <= 40 ? printable(text) : `a list of ${value.length}`;
+  }
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return printable(String(JSON.stringify(value)));
+}

@@ -44,6 +44,7 @@ export {
   type AuditReport,
   audit,
 } from './audit.ts';
+export { AUDIT_VERSION, auditSchema } from './audit-schema.ts';
 export { type BundleReader, verifyBundle } from './bundle/verify.ts';
 export {
   COMPILE_STAGES,

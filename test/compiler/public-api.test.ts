@@ -9,6 +9,7 @@ import { repositoryFolder } from '../support/collection.ts';
 test('the public names are these', () => {
   expect(Object.keys(api).sort()).toMatchInlineSnapshot(`
     [
+      "AUDIT_VERSION",
       "Builder",
       "CATALOGUE",
       "COMPILE_STAGES",
@@ -19,6 +20,7 @@ test('the public names are these', () => {
       "PIPELINES",
       "VERSION",
       "audit",
+      "auditSchema",
       "cloneGraph",
       "compileGraph",
       "compileModel",

@@ -9,8 +9,10 @@ import { type Noise, noisyExpr } from './compare.ts';
 import { sampleElements } from './samples.ts';
 import type { Stepper } from './stepper.ts';
 
-/** Elements of each result that are compared. */
-const SAMPLES = 96;
+/** Elements of each result that are compared, for every kernel call that the node became. */
+const SAMPLES_PER_CALL = 96;
+/** A node of very many calls is still checked in bounded time. */
+const MOST_SAMPLES = 1 << 16;
 
 export interface Probe {
   readonly value: Value;
@@ -23,11 +25,12 @@ export interface Probe {
 }
 
 /** Probes of the results of a node on the operands that `lookup` gives. */
-export function probesOf({ node, results }: NodeStep, lookup: Lookup, seed: number): Probe[] {
+export function probesOf({ node, results, callCount }: NodeStep, lookup: Lookup, seed: number): Probe[] {
+  const samples = Math.min(MOST_SAMPLES, SAMPLES_PER_CALL * Math.max(1, callCount));
   return node.outputs.flatMap((value, output): Probe[] => {
     const placement = results.get(value);
     if (!placement) return [];
-    const indices = sampleElements(value.type.shape, SAMPLES, seed * 31 + output);
+    const indices = sampleElements(value.type.shape, samples, seed * 31 + output);
     const probe = { value, placement, indices };
     if (!opDef(node.op).expression) {
       const evaluate = (operands: Lookup, noise?: Noise) =>
@@ -126,4 +129,4 @@ function evaluatorOf(node: Node, output: number, lookup: Lookup): (index: number
 
 /** For values that are not computed by a node. */
 export const sourceIndices = (shape: Shape): number[] =>
-  sampleElements(shape, Math.min(SAMPLES, elementCount(shape)), 0);
+  sampleElements(shape, Math.min(SAMPLES_PER_CALL, elementCount(shape)), 0);

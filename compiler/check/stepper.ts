@@ -3,11 +3,12 @@
  * tensors and for finding the first layer that differs.
  */
 import { CompileError, diagnostic, InternalError } from '#ir/diagnostics.ts';
+import { trim } from '#ir/evaluate.ts';
 import type { Value } from '#ir/graph.ts';
 import { allocate, bytesOfData, type Tensor, viewBytes } from '#ir/tensor.ts';
 import { bytesOf, elementCount, formatType, sameType } from '#ir/types.ts';
 import type { NodeStep, Placement, Port } from '../schedule/program.ts';
-import { emitModule, type MemoryMap, type WasmProgram } from '../targets/wasm/index.ts';
+import { emitModule, type MemoryMap, STEP_CHUNK, type WasmProgram } from '../targets/wasm/index.ts';
 
 /** A program loaded into an instance of its own. */
 export class Stepper {
@@ -24,7 +25,8 @@ export class Stepper {
     this.program = program;
     this.#map = map;
     this.#memory = new Uint8Array(memory.buffer);
-    this.#step = step as (index: number) => void;
+    const call = step as (chunk: number, index: number) => void;
+    this.#step = (index) => call(Math.floor(index / STEP_CHUNK), index % STEP_CHUNK);
     this.#memory.set(program.constants, map.constants);
   }
 
@@ -99,6 +101,20 @@ export class Stepper {
 
   outputs(): Map<string, Tensor> {
     return new Map(this.program.outputs.map((port) => [port.name, this.#readPort(port)]));
+  }
+
+  /** Outputs as a user sees them: cut to the positions that count. */
+  trimmedOutputs(): Map<string, Tensor> {
+    const whole = this.outputs();
+    return new Map(
+      this.program.outputs.map((port) => {
+        const tensor = whole.get(port.name) ?? this.#readPort(port);
+        const { count } = port;
+        if (!count) return [port.name, tensor];
+        const size = this.#readPort({ ...port, type: { dtype: 'i64', shape: [] }, offset: count.offset });
+        return [port.name, trim(tensor, count.axis, Number(size.data[0]))];
+      }),
+    );
   }
 
   #readPort(port: Port): Tensor {

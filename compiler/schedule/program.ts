@@ -42,6 +42,16 @@ export interface Port {
   readonly type: TensorType;
   /** Byte offset in the arena; the data is dense and in row-major order. */
   readonly offset: number;
+  /** Where the size of an axis depends on data: where the i64 lies that says how many of its positions count. */
+  readonly count?: { readonly axis: number; readonly offset: number };
+}
+
+/** An output on its way to become a port. */
+interface OutputView {
+  readonly name: string;
+  readonly type: TensorType;
+  readonly view: View;
+  readonly count: { readonly axis: number; readonly view: View } | undefined;
 }
 
 export interface KernelProgram<P> {
@@ -105,6 +115,11 @@ export class ProgramBuilder<P> {
     });
   }
 
+  /** Keeps a storage alive to the last call made so far: results of one node must not overwrite each other. */
+  liveToHere(storage: Storage): void {
+    if (this.#lifetimes.has(storage.id)) this.#touch(storage, this.#calls.length - 1);
+  }
+
   /** Keeps a storage alive from before the first call: an input. */
   liveFromStart(storage: Storage): void {
     this.#touch(storage, -1);
@@ -128,7 +143,7 @@ export class ProgramBuilder<P> {
   finish(
     graph: Graph,
     inputs: readonly { name: string; view: View }[],
-    outputs: readonly { name: string; type: TensorType; view: View }[],
+    outputs: readonly OutputView[],
     reads: ReadonlyMap<Node, ReadonlyMap<Value, View>>,
     viewsOf: (value: Value) => readonly View[],
   ): KernelProgram<P> {
@@ -179,7 +194,12 @@ export class ProgramBuilder<P> {
         type: { dtype: view.dtype, shape: view.shape },
         offset: addressOf(view).offset,
       })),
-      outputs: outputs.map(({ name, type, view }) => ({ name, type, offset: addressOf(view).offset })),
+      outputs: outputs.map(({ name, type, view, count }) => ({
+        name,
+        type,
+        offset: addressOf(view).offset,
+        ...(count ? { count: { axis: count.axis, offset: addressOf(count.view).offset } } : {}),
+      })),
       constants,
       arenaBytes: plan.size,
       arenaLowerBound: plan.lowerBound,

@@ -219,17 +219,43 @@ export class LowerContext {
 
   epilogueOver(expr: Expr, operands: readonly Value[], out: View, channelAxis: number): Epilogue {
     if (expr.kind === 'arg' && operands.length === 0) return { kernel: null, views: [], strides: [] };
-    const outLayout: Layout = isInLayout(out, 'rowMajor') ? 'rowMajor' : 'channelsLast';
-    const views = operands.map((value) => {
-      const layout = value.type.shape.length === out.shape.length ? outLayout : 'rowMajor';
-      return this.view(value, layout);
-    });
+    const views = operands.map((value) => this.operandFor(value, out, channelAxis));
     const strides = views.map((view) => broadcastViewStrides(view, out.shape));
-    const kinds = strides.map(
-      (s) => ((s[channelAxis] ?? 0) === 0 ? 'splat' : 'vector') as 'splat' | 'vector',
-    );
+    const kinds = strides.map((s) => readingAlong(s[channelAxis] ?? 0, 4));
     return { kernel: { expr: formatExpr(expr), operands: kinds }, views, strides };
   }
+
+  /**
+   * A view of a value that broadcasts to `out`, of its rank, whose elements lie side by side along axis `innermost` or
+   * are one value for all of it; a copy in the order of `out` where there is no such view.
+   */
+  operandFor(value: Value, out: View, innermost: number): View {
+    const lead = out.shape.length - value.type.shape.length;
+    const full = (view: View): View => ({
+      ...view,
+      shape: [...new Array<number>(lead).fill(1), ...view.shape],
+      strides: [...new Array<number>(lead).fill(0), ...view.strides],
+    });
+    const fits = (view: View) => {
+      const step = broadcastViewStrides(view, out.shape)[innermost] ?? 0;
+      return step === 0 || step === bytesOf(view.dtype);
+    };
+    const known = [this.anyView(value), ...this.viewsOf(value)].map(full).find(fits);
+    if (known) return known;
+    const layout: Layout = innermost === 1 && out.shape.length > 2 ? 'channelsLast' : 'rowMajor';
+    if (lead === 0) return this.view(value, layout);
+    const source = full(this.anyView(value));
+    const copy = this.scratch(source.shape, source.dtype, layout);
+    this.copy(source, copy);
+    return copy;
+  }
+}
+
+/** How a kernel reads an operand along its innermost axis. */
+export function readingAlong(step: number, elementBytes: number): 'vector' | 'splat' {
+  if (step !== 0 && step !== elementBytes)
+    throw new InternalError(`an operand is read in steps of ${step} bytes`);
+  return step === 0 ? 'splat' : 'vector';
 }
 
 const scratchBits = new DataView(new ArrayBuffer(8));

@@ -1,10 +1,22 @@
 /** Kernel program → WebAssembly module. */
+
 import type { Address, KernelProgram } from '#compiler/schedule/program.ts';
-import { type Func, type FunctionBody, type Label, ModuleBuilder, type Params } from './encoder/index.ts';
+import { fail } from '#ir/diagnostics.ts';
+import {
+  type Func,
+  type FunctionBody,
+  i32,
+  type Label,
+  type Local,
+  ModuleBuilder,
+  op,
+  type Params,
+} from './encoder/index.ts';
 import { addressParams, pointers } from './kernels/family.ts';
 import { emitKernel, kernelArguments, kernelKey, kernelLabel, type WasmKernel } from './kernels/index.ts';
 
 const PAGE = 65536;
+const MOST_PAGES = 65536;
 /** Bytes before the constants: address 0 is never a tensor. */
 const GUARD = 64;
 /** Bytes behind the arena that vector loads of a last partial vector may read. */
@@ -27,7 +39,7 @@ export interface WasmCode {
 }
 
 export interface EmitOptions {
-  /** Also export `step(i)`, which runs call i alone: for checks, intermediate values and per-layer timing. */
+  /** Also export `step(i / STEP_CHUNK, i % STEP_CHUNK)`, which runs call i alone: for checks and intermediate values. */
   readonly steps?: boolean;
   /** Write function names into the module. */
   readonly names?: boolean;
@@ -37,13 +49,12 @@ export function memoryMap(program: KernelProgram<WasmKernel>): MemoryMap {
   const constantBytes = program.constants.byteLength;
   const arena = Math.ceil((GUARD + constantBytes) / 64) * 64;
   const end = arena + program.arenaBytes + SLACK;
-  return {
-    constants: GUARD,
-    constantBytes,
-    arena,
-    arenaBytes: program.arenaBytes,
-    pages: Math.ceil(end / PAGE),
-  };
+  const pages = Math.ceil(end / PAGE);
+  if (pages > MOST_PAGES) {
+    const size = `${(end / 2 ** 30).toFixed(1)} GiB`;
+    fail('memory-limit', program.graph.name, `it needs ${size} of memory; WebAssembly has at most 4 GiB`);
+  }
+  return { constants: GUARD, constantBytes, arena, arenaBytes: program.arenaBytes, pages };
 }
 
 /** One function per distinct kernel; `run` calls them in order with constant addresses. */
@@ -82,25 +93,67 @@ export function emitModule(program: KernelProgram<WasmKernel>, options: EmitOpti
       callOf(body, i);
     });
   });
-  if (options.steps) {
-    module.func(
-      { name: 'step', params: { index: 'i32' }, results: [], export: 'step' },
-      (body, { index }) => {
-        const open = (labelsSoFar: readonly Label[]): void => {
-          const depth = labelsSoFar.length;
-          if (depth < program.calls.length) {
-            body.block((label) => open([label, ...labelsSoFar]));
-            // leaving block k lands on call k
-            callOf(body, program.calls.length - 1 - depth);
-            body.return();
-            return;
-          }
-          const [first] = labelsSoFar;
-          if (first) body.brTable(index, labelsSoFar, first);
-        };
-        open([]);
-      },
+  if (options.steps) emitStep(module, program.calls.length, callOf);
+  return { bytes: module.build(), memory, kernels: labels };
+}
+
+/** Calls that one dispatching function chooses among: each nests a block. */
+export const STEP_CHUNK = 128;
+
+/** `step(i)` runs call i alone. Long programs dispatch in two levels. */
+function emitStep(
+  module: ModuleBuilder,
+  calls: number,
+  callOf: (body: FunctionBody<readonly []>, index: number) => void,
+): void {
+  const chunks: Func<{ readonly index: 'i32' }, readonly []>[] = [];
+  for (let first = 0; first < calls; first += STEP_CHUNK) {
+    const name = `step_${first}`;
+    chunks.push(
+      module.func({ name, params: { index: 'i32' }, results: [] }, (body, { index }) => {
+        choose(body, index, Math.min(STEP_CHUNK, calls - first), (i) => callOf(body, first + i));
+      }),
     );
   }
-  return { bytes: module.build(), memory, kernels: labels };
+  module.func(
+    { name: 'step', params: { chunk: 'i32', index: 'i32' }, results: [], export: 'step' },
+    (body, { chunk, index }) => {
+      // chunks of chunks are not needed below 128² calls; above, a chain of tests reaches every one
+      for (let base = 0; base < chunks.length; base += STEP_CHUNK) {
+        const local = body.local('i32');
+        body.set(local, op('i32.sub', chunk, i32(base)));
+        const count = Math.min(STEP_CHUNK, chunks.length - base);
+        body.if(op('i32.lt_u', local, i32(count)), () => {
+          choose(body, local, count, (i) => {
+            const func = chunks[base + i];
+            if (func) body.call(func, { index });
+          });
+        });
+      }
+    },
+  );
+}
+
+/** Runs the `index`-th of `count` statements; the last one for any index beyond. */
+function choose(
+  body: FunctionBody<readonly []>,
+  index: Local<'i32'>,
+  count: number,
+  statement: (i: number) => void,
+): void {
+  body.block((done) => {
+    const open = (labels: readonly Label[]): void => {
+      const depth = labels.length;
+      if (depth < count) {
+        body.block((label) => open([label, ...labels]));
+        // leaving block k lands on statement k
+        statement(count - 1 - depth);
+        body.br(done);
+        return;
+      }
+      const last = labels[labels.length - 1];
+      if (last) body.brTable(index, labels, last);
+    };
+    open([]);
+  });
 }

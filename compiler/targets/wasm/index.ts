@@ -7,11 +7,11 @@ import type { Graph, Node, Value } from '#ir/graph.ts';
 import { assignLayouts } from '#passes/layout/assign-layouts.ts';
 import type { Target } from '../target.ts';
 import { LowerContext } from './context.ts';
-import { emitModule, type WasmCode } from './emit.ts';
+import { emitModule, memoryMap, type WasmCode } from './emit.ts';
 import type { WasmKernel } from './kernels/index.ts';
 import { lowerNode, refusal } from './lower/index.ts';
 
-export { type EmitOptions, emitModule, type MemoryMap, type WasmCode } from './emit.ts';
+export { type EmitOptions, emitModule, type MemoryMap, STEP_CHUNK, type WasmCode } from './emit.ts';
 export { kernelLabel, type WasmKernel } from './kernels/index.ts';
 
 export type WasmProgram = KernelProgram<WasmKernel>;
@@ -38,17 +38,29 @@ function lower(graph: Graph): WasmProgram {
   for (const node of graph.nodes) {
     context.beginNode(node);
     lowerNode(node, context);
+    for (const value of node.outputs) {
+      for (const { storage } of context.viewsOf(value)) builder.liveToHere(storage);
+    }
     reads.set(node, context.reads);
   }
   context.beginNode(undefined);
   const ports = new Map<Value, View>();
-  const outputs = graph.outputs.map(({ name, value }) => {
-    const known = ports.get(value) ?? ownMemory(context, value, inputStorages);
-    ports.set(value, known);
-    builder.liveToEnd(known.storage);
-    return { name, type: value.type, view: known };
-  });
-  return builder.finish(graph, inputs, outputs, reads, (value) => context.viewsOf(value));
+  const port = (value: Value): View => {
+    const view = ports.get(value) ?? ownMemory(context, value, inputStorages);
+    ports.set(value, view);
+    builder.liveToEnd(view.storage);
+    return view;
+  };
+  const outputs = graph.outputs.map(({ name, value, count }) => ({
+    name,
+    type: value.type,
+    view: port(value),
+    count: count && { axis: count.axis, view: port(count.value) },
+  }));
+  const program = builder.finish(graph, inputs, outputs, reads, (value) => context.viewsOf(value));
+  // refuses a program that no memory can hold, before anyone allocates for it
+  memoryMap(program);
+  return program;
 }
 
 /** A row-major view of an output in memory of its own: not an input's, not a constant's, not a part of something. */

@@ -1,7 +1,16 @@
 /** Renders scalar expressions (ir/expr.ts) as f32x4 code. */
 import { children, type Expr, exprKey } from '#ir/expr.ts';
 import { type Local, op, v128 } from './encoder/index.ts';
-import { BINARY_CODE, isSimplePower, type Pen, power, UNARY_CODE, type Vector } from './simd-functions.ts';
+import {
+  BINARY_CODE,
+  greater,
+  isSimplePower,
+  lesser,
+  type Pen,
+  power,
+  UNARY_CODE,
+  type Vector,
+} from './simd-functions.ts';
 
 /** The part of a function body that expressions need: temporaries. */
 export interface Temporaries {
@@ -107,6 +116,19 @@ function renderWith(
   return held;
 }
 
+/** min and max against a number take one instruction where the variable side, which may be NaN, goes first. */
+function clampCode(
+  { fn, x, y }: Extract<Expr, { kind: 'binary' }>,
+  pen: Pen,
+  render: (child: Expr) => Vector,
+): Vector | undefined {
+  if (fn !== 'min' && fn !== 'max') return undefined;
+  const [variable, bound] = y.kind === 'const' ? [x, y] : [y, x];
+  if (bound.kind !== 'const' || Number.isNaN(bound.value)) return undefined;
+  const code = fn === 'min' ? lesser : greater;
+  return code(render(variable), pen.k(bound.value));
+}
+
 function renderCall(
   e: Exclude<Expr, { kind: 'arg' | 'const' }>,
   pen: Pen,
@@ -123,9 +145,8 @@ function renderCall(
         return power(pen, render(e.x), e.y.value);
       const code = BINARY_CODE[e.fn];
       if (code === 'unsupported') throw new RangeError(`${e.fn} has no f32x4 code`);
-      // the operand that may be NaN goes first in min and max: see `lesser`
-      const swap = (e.fn === 'min' || e.fn === 'max') && e.x.kind === 'const';
-      return swap ? code(pen, render(e.y), render(e.x)) : code(pen, render(e.x), render(e.y));
+      const bounded = clampCode(e, pen, render);
+      return bounded ?? code(pen, render(e.x), render(e.y));
     }
     case 'select': {
       const mask = op('f32x4.ne', render(e.test), pen.k(0));

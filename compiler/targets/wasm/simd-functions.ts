@@ -18,8 +18,8 @@ const sub = (a: Vector, b: Vector): Vector => op('f32x4.sub', a, b);
 const mul = (a: Vector, b: Vector): Vector => op('f32x4.mul', a, b);
 const div = (a: Vector, b: Vector): Vector => op('f32x4.div', a, b);
 /** `b < a ? b : a`: keeps a NaN in `a`. */
-const lesser = (a: Vector, b: Vector): Vector => op('f32x4.pmin', a, b);
-const greater = (a: Vector, b: Vector): Vector => op('f32x4.pmax', a, b);
+export const lesser = (a: Vector, b: Vector): Vector => op('f32x4.pmin', a, b);
+export const greater = (a: Vector, b: Vector): Vector => op('f32x4.pmax', a, b);
 const abs = (a: Vector): Vector => op('f32x4.abs', a);
 
 /** Horner's scheme; coefficients from the highest power down. */
@@ -270,7 +270,8 @@ export const UNARY_CODE: Record<UnaryFn, UnaryRenderer> = {
   abs: (_, x) => abs(x),
   sign: (pen, x) => {
     const v = pen.hold(x);
-    return sub(truth(pen, op('f32x4.gt', v, pen.k(0))), truth(pen, op('f32x4.lt', v, pen.k(0))));
+    const sign = sub(truth(pen, op('f32x4.gt', v, pen.k(0))), truth(pen, op('f32x4.lt', v, pen.k(0))));
+    return op('v128.bitselect', sign, v, op('f32x4.eq', v, v));
   },
   floor: (_, x) => op('f32x4.floor', x),
   ceil: (_, x) => op('f32x4.ceil', x),
@@ -305,8 +306,8 @@ export const BINARY_CODE: Record<BinaryFn, BinaryRenderer> = {
   sub: (_, x, y) => sub(x, y),
   mul: (_, x, y) => mul(x, y),
   div: (_, x, y) => div(x, y),
-  min: (_, x, y) => lesser(x, y),
-  max: (_, x, y) => greater(x, y),
+  min: (_, x, y) => op('f32x4.min', x, y),
+  max: (_, x, y) => op('f32x4.max', x, y),
   pow,
   mod: (pen, x, y) => {
     const a = pen.hold(x);

@@ -36,7 +36,7 @@ export const copy: KernelFamily<CopyParams> = {
 const LONG_RUN = 64;
 
 /** Copies a run of known length. */
-function copyRun(body: Body, input: Ex<'i32'>, output: Ex<'i32'>, bytes: number): void {
+export function copyRun(body: Body, input: Ex<'i32'>, output: Ex<'i32'>, bytes: number): void {
   const vectors = Math.floor(bytes / VECTOR_BYTES);
   if (vectors > LONG_RUN) {
     body.op('memory.copy', output, input, i32(bytes));
@@ -237,11 +237,9 @@ type Sixteen = [
 ];
 
 export interface GatherParams {
-  /** Steps of [input, output]. */
-  readonly outer: readonly Loop[];
   readonly indices: number;
   readonly indexBytes: 4 | 8;
-  /** Size of the gathered axis; negative indices wrap, and all are clamped to it. */
+  /** Size of the gathered axis. Negative indices count from its end; one outside it reads position 0. */
   readonly size: number;
   readonly inputStep: number;
   readonly outputStep: number;
@@ -257,18 +255,16 @@ export const gather: KernelFamily<GatherParams> = {
   label: (p) => `gather_${p.indices}x${total(p.inner, p.bytes)}`,
   emit(body, p, args) {
     const [input, indices, output] = args as [Pointer, Pointer, Pointer];
-    nest(body, p.outer, [input, output], () => {
-      const index = copyOf(body, indices);
-      const to = copyOf(body, output);
-      const from = body.local('i32');
-      const i = body.local('i32');
-      nest(body, [{ count: p.indices, steps: [p.outputStep, p.indexBytes] }], [to, index], () => {
-        body.set(i, load('i32.load', index));
-        body.if(op('i32.lt_s', i, i32(0)), () => body.set(i, op('i32.add', i, i32(p.size))));
-        body.if(op('i32.ge_u', i, i32(p.size)), () => body.set(i, i32(0)));
-        body.set(from, op('i32.add', input, op('i32.mul', i, i32(p.inputStep))));
-        nest(body, p.inner, [from, to], () => copyRun(body, from, to, p.bytes));
-      });
+    const index = copyOf(body, indices);
+    const to = copyOf(body, output);
+    const from = body.local('i32');
+    const i = body.local('i32');
+    nest(body, [{ count: p.indices, steps: [p.outputStep, p.indexBytes] }], [to, index], () => {
+      body.set(i, load('i32.load', index));
+      body.if(op('i32.lt_s', i, i32(0)), () => body.set(i, op('i32.add', i, i32(p.size))));
+      body.if(op('i32.ge_u', i, i32(p.size)), () => body.set(i, i32(0)));
+      body.set(from, op('i32.add', input, op('i32.mul', i, i32(p.inputStep))));
+      nest(body, p.inner, [from, to], () => copyRun(body, from, to, p.bytes));
     });
   },
 };

@@ -8,8 +8,6 @@ import {
   advance,
   type Body,
   copyOf,
-  EpilogueCode,
-  type KernelEpilogue,
   type KernelFamily,
   LANES,
   loadSplat,
@@ -26,8 +24,8 @@ export type Combine = 'add' | 'mul' | 'max' | 'min';
 const COMBINE: Record<Combine, { readonly start: number; join(a: Vector, b: Vector): Vector }> = {
   add: { start: 0, join: (a, b) => op('f32x4.add', a, b) },
   mul: { start: 1, join: (a, b) => op('f32x4.mul', a, b) },
-  max: { start: Number.NEGATIVE_INFINITY, join: (a, b) => op('f32x4.pmax', a, b) },
-  min: { start: Number.POSITIVE_INFINITY, join: (a, b) => op('f32x4.pmin', a, b) },
+  max: { start: Number.NEGATIVE_INFINITY, join: (a, b) => op('f32x4.max', a, b) },
+  min: { start: Number.POSITIVE_INFINITY, join: (a, b) => op('f32x4.min', a, b) },
 };
 
 export const splat = (value: number): Vector => v128('f32x4', value, value, value, value);
@@ -37,7 +35,7 @@ export interface ReduceParams {
   /** Applied to each element before combining, and to the result: expressions of x0. */
   readonly before: string;
   readonly after: string;
-  /** Axes that stay; steps of [input, output, …epilogue operands]. */
+  /** Axes that stay; steps of [input, output]. */
   readonly kept: readonly Loop[];
   /** Axes that go; steps of [input]. */
   readonly reduced: readonly Loop[];
@@ -46,38 +44,24 @@ export interface ReduceParams {
    * `none`: single elements.
    */
   readonly inner: { readonly kind: 'kept' | 'reduced' | 'none'; readonly count: number };
-  readonly epilogue: KernelEpilogue | null;
 }
 
 export const reduce: KernelFamily<ReduceParams> = {
   name: 'reduce',
-  arguments: (p) => ['input', 'output', ...(p.epilogue?.operands ?? []).map((_, k) => `extra${k}`)],
+  arguments: () => ['input', 'output'],
   label: (p) =>
     `f32_reduce_${p.combine}_${[...p.kept, ...p.reduced].reduce((n, l) => n * l.count, p.inner.count)}`,
   emit(body, p, args) {
-    const [input, output, ...extras] = args as [Pointer, Pointer, ...Pointer[]];
+    const [input, output] = args as [Pointer, Pointer];
     const before = new SimdExpr(parseExpr(p.before), body);
     const after = new SimdExpr(parseExpr(p.after), body);
-    const epilogue = new EpilogueCode(body, p.epilogue);
     const store = (acc: Ex<'v128'>, lanes: number, offset: number) => {
       const held = body.local('v128');
       body.set(held, acc);
-      const value = body.local('v128');
-      body.set(value, after.render([held]));
-      storeLanes(
-        body,
-        output,
-        epilogue.apply(
-          body,
-          value,
-          extras.map((pointer) => ({ pointer, offset: 0 })),
-        ),
-        lanes,
-        offset,
-      );
+      storeLanes(body, output, after.render([held]), lanes, offset);
     };
     const { start, join } = COMBINE[p.combine];
-    nest(body, p.kept, [input, output, ...extras], () => {
+    nest(body, p.kept, [input, output], () => {
       if (p.inner.kind === 'kept') {
         const columns = (vectors: number, lanes: number) => {
           const acc = body.locals('v128', vectors);

@@ -211,7 +211,7 @@ function emitVector(
         const sum = acc.at(position);
         const w = taps.get(tap);
         if (w) body.set(sum, op('f32x4.add', sum, op('f32x4.mul', x, w)));
-        else if (p.combine === 'max') body.set(sum, op('f32x4.pmax', sum, x));
+        else if (p.combine === 'max') body.set(sum, op('f32x4.max', sum, x));
         else body.set(sum, op('f32x4.add', sum, x));
       }
     }

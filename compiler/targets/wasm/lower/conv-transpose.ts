@@ -44,6 +44,18 @@ function phasesOf(axis: WindowAxis, output: number): Phase[] {
   return phases;
 }
 
+/** Each phase is a kernel call of its own. */
+const MOST_PHASES = 1024;
+
+/** Why a transposed convolution cannot be lowered. */
+export function transposedRefusal(node: Node): string | undefined {
+  if (!isOp(node, 'ConvTranspose')) return undefined;
+  const phases = product(node.attrs.strides);
+  return phases > MOST_PHASES
+    ? `stride ${node.attrs.strides.join('×')} takes ${phases} kernels, one for each residue; at most ${MOST_PHASES} are made`
+    : undefined;
+}
+
 export function lowerConvTranspose(node: Node, context: LowerContext): void {
   if (!isOp(node, 'ConvTranspose')) return;
   const { attrs } = node;

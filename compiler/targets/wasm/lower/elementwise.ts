@@ -1,12 +1,11 @@
 /** Elementwise ops and batch normalisation as calls of the map family. */
 
 import { loopsOver, mergeLoops, splitInnermost } from '#compiler/schedule/loops.ts';
-import { axesByStride, broadcastViewStrides, reshapeView, type View } from '#compiler/schedule/view.ts';
+import { axesByStride, broadcastViewStrides, type View } from '#compiler/schedule/view.ts';
 import { InternalError } from '#ir/diagnostics.ts';
-import { arg, binary, constant, type Expr, formatExpr, substitute, unary } from '#ir/expr.ts';
+import { arg, constant, type Expr, formatExpr, substitute } from '#ir/expr.ts';
 import {
   epilogueOperands,
-  isOp,
   type Node,
   opDef,
   operand,
@@ -15,9 +14,8 @@ import {
   tensorOf,
   type Value,
 } from '#ir/graph.ts';
-import { f32 } from '#ir/tensor.ts';
-import { bytesOf, type Shape } from '#ir/types.ts';
-import type { LowerContext } from '../context.ts';
+import { bytesOf } from '#ir/types.ts';
+import { type LowerContext, readingAlong } from '../context.ts';
 import { isLaneType } from '../kernels/lanes.ts';
 import { type Domain, domainOf, unsupportedScalar } from '../kernels/scalar.ts';
 import { unsupportedFunction } from '../simd-expr.ts';
@@ -62,7 +60,7 @@ export function lowerElementwise(node: Node, context: LowerContext): void {
     emitMap(
       context,
       expr,
-      operands.map((value) => readable(context, value, out)),
+      operands.map((value) => context.operandFor(value, out, innermostAxis(out))),
       out,
     );
 }
@@ -87,20 +85,15 @@ export function elementwisePlan(expr: Expr, operands: readonly Value[], out: Val
   };
 }
 
-/** A view of an operand whose elements lie side by side where the output's do, or are one value for all. */
-function readable(context: LowerContext, value: Value, out: View): View {
-  const view = context.anyView(value);
-  const [innermost] = axesByStride(out)
-    .filter((axis) => (out.shape[axis] ?? 1) > 1)
+/** The axis along which the output's elements lie side by side. */
+function innermostAxis(out: View): number {
+  const [axis = 0] = axesByStride(out)
+    .filter((a) => (out.shape[a] ?? 1) > 1)
     .slice(-1);
-  if (innermost === undefined) return view;
-  const step = broadcastViewStrides(view, out.shape)[innermost];
-  if (step === bytesOf(view.dtype) || step === 0) return view;
-  const channelsLast = innermost === 1 && value.type.shape.length === out.shape.length;
-  return context.view(value, channelsLast ? 'channelsLast' : 'rowMajor');
+  return axis;
 }
 
-export function emitMap(context: LowerContext, expr: Expr, inputs: readonly View[], out: View): void {
+function emitMap(context: LowerContext, expr: Expr, inputs: readonly View[], out: View): void {
   const strides = [out.strides, ...inputs.map((view) => broadcastViewStrides(view, out.shape))];
   const loops = mergeLoops(loopsOver(out.shape, strides, axesByStride(out)));
   const { outer, inner } = splitInnermost(loops, strides.length);
@@ -110,7 +103,7 @@ export function emitMap(context: LowerContext, expr: Expr, inputs: readonly View
       params: {
         outer,
         count: inner.count,
-        inputs: inner.steps.slice(1).map((step) => (step === 0 ? 'splat' : 'vector')),
+        inputs: inputs.map((view, k) => readingAlong(inner.steps[k + 1] ?? 0, bytesOf(view.dtype))),
         types: [...inputs, out].map((view) => (isLaneType(view.dtype) ? view.dtype : 'f32')),
         expr: formatExpr(expr),
       },
@@ -146,44 +139,4 @@ function emitScalarMap(
 export function lowerCast(node: Node, context: LowerContext): void {
   const input = context.anyView(operand(node, 0));
   emitScalarMap(context, arg(0), domainOf(input.dtype), [input], context.output(node));
-}
-
-/** (x − mean) / √(variance + ε) · scale + bias; with constant statistics as x · a + b, with a and b computed now. */
-export function lowerBatchNormalization(node: Node, context: LowerContext): void {
-  if (!isOp(node, 'BatchNormalization')) return;
-  const out = context.output(node);
-  const perChannel = out.shape.map((size, axis) => (axis === 1 ? size : 1));
-  const { affine, operands } = normalisation(node, context, perChannel, node.attrs.epsilon);
-  const more = operands.length;
-  const expr = node.epilogue ? substitute(node.epilogue, (i) => (i === 0 ? affine : arg(i + more))) : affine;
-  const extras = epilogueOperands(node).flatMap((v) => (v ? [readable(context, v, out)] : []));
-  emitMap(context, expr, [readable(context, operand(node, 0), out), ...operands, ...extras], out);
-}
-
-/** The expression over x0 and the operands, which have a value per channel. */
-function normalisation(
-  node: Node,
-  context: LowerContext,
-  shape: Shape,
-  epsilon: number,
-): { affine: Expr; operands: readonly View[] } {
-  const constants = [1, 2, 3, 4].flatMap((slot) => {
-    const data = tensorOf(node.operands[slot])?.data;
-    return data instanceof Float32Array ? [data] : [];
-  });
-  const [scale, bias, mean, variance] = constants;
-  if (scale && bias && mean && variance) {
-    const factor = scale.map((s, c) => s / Math.sqrt((variance[c] ?? 0) + epsilon));
-    const offset = bias.map((b, c) => b - (mean[c] ?? 0) * (factor[c] ?? 0));
-    return {
-      affine: binary('add', binary('mul', arg(0), arg(1)), arg(2)),
-      operands: [context.constant(f32(shape, factor)), context.constant(f32(shape, offset))],
-    };
-  }
-  const deviation = unary('sqrt', binary('add', arg(4), epsilon));
-  const normal = binary('div', binary('sub', arg(0), arg(3)), deviation);
-  return {
-    affine: binary('add', binary('mul', normal, arg(1)), arg(2)),
-    operands: [1, 2, 3, 4].map((slot) => reshapeView(context.view(operand(node, slot), 'rowMajor'), shape)),
-  };
 }

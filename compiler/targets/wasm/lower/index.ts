@@ -3,14 +3,8 @@ import { type Node, type OpName, result } from '#ir/graph.ts';
 import type { LowerContext } from '../context.ts';
 import { unsupportedFunction } from '../simd-expr.ts';
 import { lowerConv } from './conv.ts';
-import { lowerConvTranspose } from './conv-transpose.ts';
-import {
-  elementwiseParts,
-  elementwisePlan,
-  lowerBatchNormalization,
-  lowerCast,
-  lowerElementwise,
-} from './elementwise.ts';
+import { lowerConvTranspose, transposedRefusal } from './conv-transpose.ts';
+import { elementwiseParts, elementwisePlan, lowerCast, lowerElementwise } from './elementwise.ts';
 import {
   lowerChannelShuffle,
   lowerConcat,
@@ -60,16 +54,40 @@ const reduction: Lowering = {
 const view: Lowering = { lower: lowerView };
 const never = (refuse: (node: Node) => string): Lowering => ({ refuse, lower: () => {} });
 
+/** What passes/canonicalize/expand-composites.ts writes in other ops, in every form that it can. */
+const composite = never((node) => `${node.op} that could not be written in other operators`);
+
 const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   Conv: { lower: lowerConv, refuse: floats },
-  ConvTranspose: { lower: lowerConvTranspose, refuse: floats },
+  ConvTranspose: { lower: lowerConvTranspose, refuse: (node) => transposedRefusal(node) ?? floats(node) },
   Gemm: { lower: lowerGemm, refuse: floats },
   MatMul: { lower: lowerMatMul, refuse: floats },
   MaxPool: { lower: lowerMaxPool, refuse: floats },
   AveragePool: { lower: lowerAveragePool, refuse: floats },
   GlobalAveragePool: { lower: lowerGlobalAveragePool, refuse: floats },
-  BatchNormalization: { lower: lowerBatchNormalization, refuse: floats },
+  BatchNormalization: never(
+    () => 'batch normalisation that no pass has written as multiplication and addition',
+  ),
   Softmax: { lower: lowerSoftmax, refuse: floats },
+  LogSoftmax: composite,
+  Hardmax: composite,
+  LayerNormalization: composite,
+  RMSNormalization: composite,
+  GroupNormalization: composite,
+  InstanceNormalization: composite,
+  MeanVarianceNormalization: composite,
+  LpNormalization: composite,
+  LRN: composite,
+  LpPool: composite,
+  QuantizeLinear: composite,
+  DequantizeLinear: composite,
+  DynamicQuantizeLinear: composite,
+  QLinearConv: composite,
+  QLinearMatMul: composite,
+  Einsum: composite,
+  Det: composite,
+  ConvInteger: never(() => 'no kernel for convolutions of integers'),
+  MatMulInteger: never(() => 'no kernel for products of integers'),
   Relu: elementwise,
   LeakyRelu: elementwise,
   Clip: elementwise,
@@ -143,7 +161,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   ReduceL1: reduction,
   ReduceL2: reduction,
   ReduceLogSum: reduction,
-  ReduceLogSumExp: never(() => 'no kernel for a reduction by log of a sum of exponentials'),
+  ReduceLogSumExp: composite,
   ReduceSumSquare: reduction,
   Resize: { lower: lowerResize, refuse: floats },
   Reshape: view,

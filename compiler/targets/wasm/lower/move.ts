@@ -12,6 +12,7 @@ import {
   type View,
 } from '#compiler/schedule/view.ts';
 import { isOp, type Node, operand, result } from '#ir/graph.ts';
+import { type PadMode, padSource } from '#ir/ops/movement.ts';
 import { bytesOf } from '#ir/types.ts';
 import type { LowerContext } from '../context.ts';
 
@@ -79,32 +80,22 @@ interface Region {
   readonly count: number;
 }
 
-/** The pieces of one padded axis, each a run of input positions. */
-function padRegions(
-  mode: 'constant' | 'reflect' | 'edge' | 'wrap',
-  size: number,
-  begin: number,
-  end: number,
-): Region[] {
-  const cut = Math.max(0, -begin);
-  const inside = { to: Math.max(0, begin), from: cut, step: 1, count: size - cut - Math.max(0, -end) };
-  if (mode === 'constant') return [inside];
-  const after = inside.to + inside.count;
-  const pieces: Record<typeof mode, readonly (Region | undefined)[]> = {
-    reflect: [
-      { to: 0, from: begin, step: -1, count: begin },
-      { to: after, from: size - 2, step: -1, count: end },
-    ],
-    edge: [
-      { to: 0, from: 0, step: 0, count: begin },
-      { to: after, from: size - 1, step: 0, count: end },
-    ],
-    wrap: [
-      { to: 0, from: size - begin, step: 1, count: begin },
-      { to: after, from: 0, step: 1, count: end },
-    ],
-  };
-  return [inside, ...pieces[mode].flatMap((r) => (r && r.count > 0 ? [r] : []))];
+/** The pieces of one padded axis, each a run of input positions with one step; none where the constant stands. */
+function padRegions(mode: PadMode, size: number, begin: number, end: number): Region[] {
+  const regions: Region[] = [];
+  for (let to = 0; to < begin + size + end; to++) {
+    const from = padSource(mode, to - begin, size);
+    if (from < 0) continue;
+    const last = regions[regions.length - 1];
+    const step = last && (last.count === 1 ? from - last.from : last.step);
+    const follows = last && last.to + last.count === to && Math.abs(step ?? 2) <= 1;
+    if (last && step !== undefined && follows && last.from + last.count * step === from) {
+      regions[regions.length - 1] = { ...last, step, count: last.count + 1 };
+    } else {
+      regions.push({ to, from, step: 1, count: 1 });
+    }
+  }
+  return regions;
 }
 
 export function lowerPad(node: Node, context: LowerContext): void {
@@ -117,7 +108,8 @@ export function lowerPad(node: Node, context: LowerContext): void {
     padRegions(mode, size, pads[axis] ?? 0, pads[rank + axis] ?? 0),
   );
   if (mode === 'constant') {
-    const inside = regions.map((r) => r[0] as Region);
+    // the input is one piece of each axis, or cut away
+    const inside = regions.map((r) => r[0] ?? { to: 0, from: 0, step: 1, count: 0 });
     context.border(
       out,
       inside.map((r) => r.to),
@@ -222,7 +214,6 @@ export function lowerGather(node: Node, context: LowerContext): void {
     {
       family: 'gather',
       params: {
-        outer: [],
         indices: count,
         indexBytes: bytesOf(indices.dtype) === 8 ? 8 : 4,
         size: input.shape[axis] ?? 1,

@@ -72,16 +72,11 @@ function reduceInto(
   recipe: Recipe,
 ): void {
   const out = context.output(node);
-  const epilogue = context.epilogue(node, out, 1);
   const order = axesByStride(input);
   const stride = (list: readonly number[], axis: number) => list[outAxes[axis] ?? -1] ?? 0;
   const loopOf = (axis: number): Loop => ({
     count: input.shape[axis] ?? 1,
-    steps: [
-      input.strides[axis] ?? 0,
-      stride(out.strides, axis),
-      ...epilogue.strides.map((s) => stride(s, axis)),
-    ],
+    steps: [input.strides[axis] ?? 0, stride(out.strides, axis)],
   });
   const isReduced = (axis: number) => (outAxes[axis] ?? -1) < 0;
   const kept = mergeLoops(order.filter((axis) => !isReduced(axis)).map(loopOf));
@@ -102,7 +97,7 @@ function reduceInto(
   let inner: ReduceParams['inner'] = { kind: 'none', count: 1 };
   let keptLoops: readonly Loop[] = kept;
   let reducedLoops: readonly Loop[] = reduced;
-  if (epilogue.kernel === null && lastKept?.steps[0] === 4 && lastKept.steps[1] === 4) {
+  if (lastKept?.steps[0] === 4 && lastKept.steps[1] === 4) {
     inner = { kind: 'kept', count: lastKept.count };
     keptLoops = kept.slice(0, -1);
   } else if (lastReduced?.steps[0] === 4) {
@@ -119,10 +114,9 @@ function reduceInto(
         kept: keptLoops,
         reduced: reducedLoops,
         inner,
-        epilogue: epilogue.kernel,
       },
     },
-    [input, out, ...epilogue.views],
+    [input, out],
   );
 }
 

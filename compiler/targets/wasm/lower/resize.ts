@@ -13,7 +13,6 @@ export function lowerResize(node: Node, context: LowerContext): void {
   const changed = out.shape
     .map((_, axis) => axis)
     .filter((axis) => input.shape[axis] !== out.shape[axis] || (node.attrs.scales[axis] ?? 1) !== 1);
-  const epilogue = context.epilogue(node, out, 1);
   const tables = changed.map((axis) => {
     const positions = resizeAxis(node.attrs, axis, input.shape[axis] ?? 1);
     const taps = Math.max(1, ...positions.map((p) => p.length));
@@ -30,6 +29,8 @@ export function lowerResize(node: Node, context: LowerContext): void {
     return { taps, view: context.packed(words) };
   });
   const kept = axesByStride(out).filter((axis) => !changed.includes(axis));
+  const [innermost = 1] = kept.filter((axis) => (out.shape[axis] ?? 1) > 1).slice(-1);
+  const epilogue = context.epilogue(node, out, innermost);
   const loops = mergeLoops(
     kept.map(
       (axis): Loop => ({

@@ -230,11 +230,12 @@ const missingWeights = (graph: Graph): Diagnostic[] =>
   );
 
 const addressed = (ports: readonly Port[], { memory }: WasmCode): ManifestTensor[] =>
-  ports.map(({ name, type, offset }) => ({
+  ports.map(({ name, type, offset, count }) => ({
     name,
     dtype: type.dtype,
     shape: type.shape,
     address: memory.arena + offset,
+    ...(count ? { count: { axis: count.axis, address: memory.arena + count.offset } } : {}),
   }));
 
 const statsOf = (

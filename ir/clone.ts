@@ -32,9 +32,10 @@ export function cloneGraph(graph: Graph, replace: (constant: Constant) => Consta
       if (output) copies.set(value, output);
     });
   }
-  for (const { name, value } of graph.outputs) {
+  for (const { name, value, count } of graph.outputs) {
     const output = copies.get(value);
-    if (output) copy.addOutput(name, output);
+    const counted = count && copies.get(count.value);
+    if (output) copy.addOutput(name, output, counted && { axis: count.axis, value: counted });
   }
   return copy;
 }

@@ -5,8 +5,10 @@ import {
   constantOf,
   epilogueOperands,
   type Graph,
+  type GraphOutput,
   type Node,
   opDef,
+  outputValues,
   ownInputs,
   type Value,
 } from './graph.ts';
@@ -127,7 +129,7 @@ export function evaluateGraph(
   for (const node of graph.nodes) {
     for (const v of node.operands) if (v) remaining.set(v, (remaining.get(v) ?? 0) + 1);
   }
-  const kept = new Set<Value>([...graph.outputs.map((o) => o.value), ...(options.keep ?? [])]);
+  const kept = new Set<Value>([...graph.outputs.flatMap(outputValues), ...(options.keep ?? [])]);
   let done = 0;
   for (const node of graph.nodes) {
     options.signal?.throwIfAborted();
@@ -145,6 +147,26 @@ export function evaluateGraph(
     options.onNode?.(node, ++done, graph.nodes.length);
   }
   return new Map([...kept].map((v) => [v, lookup(v)]));
+}
+
+/** An output's tensor, cut to the positions that count where its size depends on data. */
+export function outputTensor({ value, count }: GraphOutput, lookup: Lookup): Tensor {
+  const whole = lookup(value);
+  return count ? trim(whole, count.axis, Number(lookup(count.value).data[0])) : whole;
+}
+
+/** The first `size` positions of an axis. */
+export function trim({ type, data }: Tensor, axis: number, size: number): Tensor {
+  const length = type.shape[axis] ?? 0;
+  if (!(size >= 0 && size < length)) return { type, data };
+  const shape = type.shape.with(axis, size);
+  const inner = elementCount(shape.slice(axis + 1));
+  const kept = allocate(type.dtype, elementCount(shape)) as Float32Array;
+  for (let row = 0; row * size * inner < kept.length; row++) {
+    const start = row * length * inner;
+    kept.set((data as Float32Array).subarray(start, start + size * inner), row * size * inner);
+  }
+  return { type: { dtype: type.dtype, shape }, data: kept };
 }
 
 /** The tensor behind a constant value. @throws CompileError if its data is missing. */

@@ -55,6 +55,14 @@ export interface Node<K extends OpName = OpName> {
 export interface GraphOutput {
   readonly name: string;
   readonly value: Value;
+  /** Where the size of an axis depends on data: how many of its positions count. */
+  readonly count?: OutputCount;
+}
+
+/** An i64 scalar that says how many positions of `axis` count; the value has room for all that there can be. */
+export interface OutputCount {
+  readonly axis: number;
+  readonly value: Value;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -97,6 +105,10 @@ export const epilogueOperands = (node: Node): readonly (Value | undefined)[] =>
 /** The op's own input `slot`; undefined where an optional one is absent. Epilogue operands never count. */
 export const ownInput = (node: Node, slot: number): Value | undefined =>
   slot < node.arity ? node.operands[slot] : undefined;
+
+/** The values that an output of a graph reads: its own, and its count where it has one. */
+export const outputValues = ({ value, count }: GraphOutput): readonly Value[] =>
+  count ? [value, count.value] : [value];
 
 /** The value in operand slot `slot`. @throws InternalError if there is none: for slots that the op requires. */
 export function operand(node: Node, slot: number): Value {
@@ -150,7 +162,7 @@ export class Graph {
       for (const value of node.operands) if (value) seen.add(value);
       for (const value of node.outputs) seen.add(value);
     }
-    for (const output of this.#outputs) seen.add(output.value);
+    for (const value of this.#outputs.flatMap(outputValues)) seen.add(value);
     return [...seen];
   }
 
@@ -210,8 +222,8 @@ export class Graph {
     return node as unknown as Node<K>;
   }
 
-  addOutput(name: string, value: Value): void {
-    this.#outputs.push({ name, value });
+  addOutput(name: string, value: Value, count?: OutputCount): void {
+    this.#outputs.push(count ? { name, value, count } : { name, value });
   }
 
   /** Appends to what is applied to the first output; replaces the whole epilogue. */
@@ -232,7 +244,12 @@ export class Graph {
   replaceUses(value: Value, by: Value): void {
     if (value === by) return;
     for (const use of [...value.uses]) this.setOperand(use.node, use.slot, by);
-    this.#outputs = this.#outputs.map((o) => (o.value === value ? { name: o.name, value: by } : o));
+    const other = (v: Value): Value => (v === value ? by : v);
+    this.#outputs = this.#outputs.map(({ name, value: v, count }) => ({
+      name,
+      value: other(v),
+      ...(count ? { count: { axis: count.axis, value: other(count.value) } } : {}),
+    }));
   }
 
   /** Removes a node whose outputs nobody reads. */
@@ -249,7 +266,7 @@ export class Graph {
   }
 
   isOutput(value: Value): boolean {
-    return this.#outputs.some((o) => o.value === value);
+    return this.#outputs.some((o) => o.value === value || o.count?.value === value);
   }
 
   #value(wanted: string, type: TensorType, source: Source): Value {

@@ -36,6 +36,11 @@ export interface OpTraits {
   readonly epilogue?: true;
   /** Does the order of its first two operands not matter? */
   readonly commutative?: true;
+  /**
+   * The axis of its first output whose size depends on data: the output has room for all that there can be, and the
+   * second output, an i64 scalar, says how many positions count. The rest is 0.
+   */
+  readonly bounded?: number;
 }
 
 /** Arithmetic of one node. A MAC is one multiply-accumulate; everything else counts in `otherOps`. */

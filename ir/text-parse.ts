@@ -1,6 +1,6 @@
 import { decodeBase64 } from './base64.ts';
 import { type Expr, parseExpr } from './expr.ts';
-import { Graph, isOpName, type NodeOptions, type Value } from './graph.ts';
+import { Graph, isOpName, type NodeOptions, type OutputCount, type Value } from './graph.ts';
 import { OpError } from './op.ts';
 import { allocate, type Constant, tensor, viewBytes, write } from './tensor.ts';
 import { derivedName, type Token, Tokens } from './text-tokens.ts';
@@ -52,10 +52,17 @@ class Parser {
     } else if (t.take('output')) {
       const name = t.string();
       t.expect('=');
-      this.#graph.addOutput(name, this.#value());
+      const value = this.#value();
+      this.#graph.addOutput(name, value, t.take('count') ? this.#count() : undefined);
     } else {
       this.#node();
     }
+  }
+
+  #count(): OutputCount {
+    const value = this.#value();
+    this.#tokens.expect('axis');
+    return { value, axis: this.#tokens.number() };
   }
 
   #typed(): { name: string; type: TensorType } {

@@ -8,6 +8,8 @@
  *     output "logits" = %y
  *   }
  *
+ * An output whose size depends on data says after `count` which scalar holds the size of which axis: `count %n axis 0`.
+ *
  * `_` is an absent optional input. After `->` stands the epilogue, after `with` its extra operands. The name of a node
  * is left out where it is that of its first output without a final `_out`; `origin "…"` says what a composite was
  * written as. `#` starts a comment.
@@ -18,7 +20,7 @@
 import type { AttrValue } from './attrs.ts';
 import { encodeBase64 } from './base64.ts';
 import { formatExpr } from './expr.ts';
-import { epilogueOperands, type Graph, type Node, ownInputs, type Value } from './graph.ts';
+import { epilogueOperands, type Graph, type GraphOutput, type Node, ownInputs, type Value } from './graph.ts';
 import { bytesOfData, type Constant, type TensorData } from './tensor.ts';
 import { derivedName, PLAIN_NAME } from './text-tokens.ts';
 import { formatType } from './types.ts';
@@ -39,10 +41,13 @@ export function printGraph(graph: Graph, options: PrintOptions = {}): string {
     ...graph.inputs.map((value) => `input ${printTyped(value)}`),
     ...constants,
     ...graph.nodes.map(printNode),
-    ...graph.outputs.map(({ name, value }) => `output ${JSON.stringify(name)} = ${printName(value)}`),
+    ...graph.outputs.map(printOutput),
   ];
   return [`graph ${JSON.stringify(graph.name)} {`, ...lines.map((line) => `  ${line}`), '}', ''].join('\n');
 }
+
+const printOutput = ({ name, value, count }: GraphOutput): string =>
+  `output ${JSON.stringify(name)} = ${printName(value)}${count ? ` count ${printName(count.value)} axis ${count.axis}` : ''}`;
 
 /** One node as its line in the text form. */
 export function printNode(node: Node): string {

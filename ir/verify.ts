@@ -3,7 +3,7 @@
  * verifier trusts none:
  *
  *  1. Names of values are not empty and unique; so are those of the graph's outputs.
- *  2. The graph has an output, and every output reads a value of the graph.
+ *  2. The graph has an output, and every output reads a value of the graph; a count is an i64 scalar, of an axis it has.
  *  3. A node's outputs point back to it; graph inputs are inputs.
  *  4. Operands are graph inputs, constants or outputs of nodes of the graph.
  *  5. `uses` lists exactly the operand slots that read a value.
@@ -19,7 +19,16 @@
 import { type AttrValue, resolveAttrs, sameAttr } from './attrs.ts';
 import { CompileError, type Diagnostic, diagnostic } from './diagnostics.ts';
 import { arity } from './expr.ts';
-import { epilogueOperands, type Graph, type Node, opDef, ownInputs, tensorOf, type Value } from './graph.ts';
+import {
+  epilogueOperands,
+  type Graph,
+  type Node,
+  opDef,
+  outputValues,
+  ownInputs,
+  tensorOf,
+  type Value,
+} from './graph.ts';
 import { OpError } from './op.ts';
 import { allocate } from './tensor.ts';
 import { broadcastShapes, elementCount, formatType, isDType, sameShape, sameType } from './types.ts';
@@ -68,12 +77,20 @@ function checkOutputs(graph: Graph, report: Report): void {
   if (graph.outputs.length === 0) report(graph.name, 'the graph has no output');
   const inputs = new Set(graph.inputs);
   const nodes = new Set(graph.nodes);
-  for (const { name, value } of graph.outputs) {
-    const { source } = value;
-    if (source.kind === 'node' && !nodes.has(source.node))
-      report(name, 'this output reads a node that was removed');
-    if (source.kind === 'input' && !inputs.has(value))
-      report(name, 'this output reads an input of another graph');
+  for (const output of graph.outputs) {
+    const { name, value, count } = output;
+    for (const read of outputValues(output)) {
+      if (read.source.kind === 'node' && !nodes.has(read.source.node))
+        report(name, 'this output reads a node that was removed');
+      if (read.source.kind === 'input' && !inputs.has(read))
+        report(name, 'this output reads an input of another graph');
+    }
+    if (!count) continue;
+    const { dtype, shape } = count.value.type;
+    if (dtype !== 'i64' || shape.length > 0)
+      report(name, `its count is ${formatType(count.value.type)}, not i64[]`);
+    if (value.type.shape[count.axis] === undefined)
+      report(name, `its count is of axis ${count.axis}, which it lacks`);
   }
 }
 

@@ -29,6 +29,8 @@ export interface ManifestTensor {
   readonly dtype: ElementType;
   readonly shape: readonly number[];
   readonly address: number;
+  /** Where the size of an axis depends on data: where the i64 lies that says how many of its positions count. */
+  readonly count?: { readonly axis: number; readonly address: number };
 }
 
 export interface FileEntry {

@@ -18,7 +18,7 @@ export interface LoadOptions {
 export type LoadStage = 'weights' | 'warmup';
 
 export interface RunOptions {
-  /** Give each output as `{ data, shape }`. */
+  /** Give each output as `{ data, shape }`, which those whose size depends on data are always. */
   readonly shapes?: boolean;
 }
 
@@ -128,8 +128,8 @@ class WasmModel implements Model {
     instance.run();
     const outputs: Record<string, unknown> = Object.create(null);
     for (const tensor of this.#manifest.outputs) {
-      const data = view(instance, tensor).slice();
-      outputs[tensor.name] = options.shapes ? { data, shape: [...tensor.shape] } : data;
+      const output = tensor.count ? counted(instance, tensor, tensor.count) : whole(instance, tensor);
+      outputs[tensor.name] = options.shapes || tensor.count ? output : output.data;
     }
     return outputs;
   }
@@ -145,6 +145,31 @@ const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * 
 
 const view = ({ memory }: WasmInstance, { dtype, shape, address }: ManifestTensor): TensorArray =>
   new ARRAYS[dtype](memory.buffer, address, sizeOf(shape));
+
+const whole = (instance: WasmInstance, tensor: ManifestTensor): ShapedOutput => ({
+  data: view(instance, tensor).slice(),
+  shape: [...tensor.shape],
+});
+
+/** A copy of the positions that count, of an output whose size depends on data. */
+function counted(
+  instance: WasmInstance,
+  tensor: ManifestTensor,
+  { axis, address }: { readonly axis: number; readonly address: number },
+): ShapedOutput {
+  const length = tensor.shape[axis] ?? 0;
+  const size = Math.min(length, Number(new BigInt64Array(instance.memory.buffer, address, 1)[0]));
+  const shape = tensor.shape.map((s, i) => (i === axis ? size : s));
+  const inner = sizeOf(tensor.shape.slice(axis + 1));
+  const rows = sizeOf(tensor.shape.slice(0, axis));
+  const from = view(instance, tensor);
+  const data = from.slice(0, rows * size * inner);
+  for (let row = 1; row < rows; row++) {
+    const start = row * length * inner;
+    data.set(from.subarray(start, start + size * inner) as never, row * size * inner);
+  }
+  return { data, shape };
+}
 
 function checkKeys(given: object, known: readonly string[], where: string, what = 'option'): void {
   for (const key of Object.keys(given)) {

@@ -56,7 +56,9 @@ const isTensor = (value: unknown): value is ManifestTensor =>
   typeof value.dtype === 'string' &&
   Object.hasOwn(ARRAYS, value.dtype) &&
   isListOf(value.shape, isSize) &&
-  isSize(value.address);
+  isSize(value.address) &&
+  (value.count === undefined ||
+    (isObject(value.count) && isSize(value.count.axis) && isSize(value.count.address)));
 
 const isSelfTest = (value: unknown): value is SelfTest =>
   isObject(value) &&

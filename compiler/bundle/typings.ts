@@ -12,14 +12,20 @@ ${members(inputs, inputType)}}
 
 /** Flat arrays in row-major order, channels first. They are copies, and stay as they are when the model runs again. */
 export interface Outputs {
-${members(outputs, arrayName)}}
+${members(outputs, (t) => (t.count ? shaped(t) : arrayName(t)))}}
 
 /** What \`run\` gives with \`{ shapes: true }\`. */
 export interface ShapedOutputs {
-${members(outputs, (t) => `{ readonly data: ${arrayName(t)}; readonly shape: readonly [${t.shape.join(', ')}] }`)}}
+${members(outputs, shaped)}}
 
 ${FIXED}`;
 }
+
+/** The size of an axis that depends on data is any number. */
+const shaped = (tensor: ManifestTensor): string => {
+  const sizes = tensor.shape.map((size, axis) => (axis === tensor.count?.axis ? 'number' : size));
+  return `{ readonly data: ${arrayName(tensor)}; readonly shape: readonly [${sizes.join(', ')}] }`;
+};
 
 const inputType = (tensor: ManifestTensor): string =>
   `${arrayName(tensor)} | readonly ${tensor.dtype === 'i64' || tensor.dtype === 'u64' ? 'bigint' : 'number'}[]`;

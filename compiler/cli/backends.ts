@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { cloneGraph } from '#ir/clone.ts';
 import { CompileError } from '#ir/diagnostics.ts';
-import { constantTensor, evaluateNode } from '#ir/evaluate.ts';
+import { constantTensor, evaluateNode, outputTensor } from '#ir/evaluate.ts';
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import type { TensorType } from '#ir/types.ts';
@@ -66,7 +66,7 @@ async function runReference(
     options.onProgress?.(done + 1, graph.nodes.length);
     await breathe();
   }
-  return new Map(graph.outputs.map(({ name, value }) => [name, lookup(value)]));
+  return new Map(graph.outputs.map((output) => [output.name, outputTensor(output, lookup)]));
 }
 
 /** The values that nobody reads after a node; outputs stay. */
@@ -122,5 +122,5 @@ async function runWasm(
     await breathe();
   }
   stepper.finish();
-  return stepper.outputs();
+  return stepper.trimmedOutputs();
 }

@@ -25,7 +25,7 @@ import { axisField } from './common.ts';
 import { checkLength } from './offsets.ts';
 
 /** One entry (pads two) per spatial axis; pads are explicit. `ceil` rounds output sizes up instead of down. */
-const POOL_ATTRS = {
+export const POOL_ATTRS = {
   kernel: attr.ints(),
   strides: attr.ints(),
   dilations: attr.ints(),
@@ -40,7 +40,7 @@ interface PoolAttrs extends Window {
 const DATA_X = [{ name: 'x', role: 'data' }] as const;
 const SPATIAL: OpTraits = { layout: 'spatial' };
 
-function inferPool(attrs: PoolAttrs, x: TensorType): TensorType[] {
+export function inferPool(attrs: PoolAttrs, x: TensorType): TensorType[] {
   const rank = x.shape.length - 2;
   if (rank < 1 || rank > 3) throw new OpError(`input has ${rank} spatial axes; 1 to 3 are supported`);
   if (isWide(x.dtype)) throw new OpError(`pooling of ${x.dtype} is not supported`);
@@ -68,7 +68,7 @@ function inferPool(attrs: PoolAttrs, x: TensorType): TensorType[] {
 }
 
 /** Channels are kept, unlike in a convolution. */
-const poolField = (attrs: PoolAttrs): AxisField[] => [
+export const poolField = (attrs: PoolAttrs): AxisField[] => [
   axisField(0),
   axisField(1),
   ...windowAxes(attrs).map((axis, i) => axisField(i + 2, windowMap(axis))),
@@ -159,7 +159,7 @@ function poolElement(
   };
 }
 
-const windowCost = ({ attrs, outputs }: OpContext<PoolAttrs>): Cost => ({
+export const windowCost = ({ attrs, outputs }: OpContext<PoolAttrs>): Cost => ({
   macs: 0,
   otherOps: product(attrs.kernel) * elementCount(outputType({ outputs }).shape),
 });

@@ -90,7 +90,7 @@ function nearestIndex(mode: ResizeAttrs['nearestMode'], x: number): number {
 }
 
 /** Keys' cubic convolution kernel with parameter `a`, at distances r + 1, r, 1 − r and 2 − r. */
-function cubicWeights(r: number, a: number): number[] {
+export function cubicWeights(r: number, a: number): number[] {
   const near = (t: number) => ((a + 2) * t - (a + 3)) * t * t + 1;
   const far = (t: number) => ((a * t - 5 * a) * t + 8 * a) * t - 4 * a;
   return [far(r + 1), near(r), near(1 - r), far(2 - r)];

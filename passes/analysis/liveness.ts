@@ -1,5 +1,5 @@
 /** When the values of a graph are alive, and how much memory that takes by a real allocation plan. */
-import { type Graph, type Node, opDef, operand, result, type Value } from '#ir/graph.ts';
+import { type Graph, type Node, opDef, operand, outputValues, result, type Value } from '#ir/graph.ts';
 import { byteSize } from '#ir/types.ts';
 import { type ArenaPlan, type ArenaRequest, planArena } from './arena.ts';
 
@@ -124,7 +124,7 @@ function lastReads(graph: Graph): ReadonlyMap<Value, number> {
   graph.nodes.forEach((node, step) => {
     for (const value of node.operands) if (value) last.set(value, step);
   });
-  for (const { value } of graph.outputs) last.set(value, graph.nodes.length);
+  for (const value of graph.outputs.flatMap(outputValues)) last.set(value, graph.nodes.length);
   return last;
 }
 

@@ -1,6 +1,7 @@
 import type { FunctionBody } from '../encoder/index.ts';
 import type { KernelFamily, Pointer } from './family.ts';
 import { type GemmParams, gemm } from './gemm.ts';
+import { IRREGULAR, type IrregularKernel } from './irregular.ts';
 import { type MapParams, map } from './map.ts';
 import {
   type CopyParams,
@@ -26,6 +27,7 @@ import { type WindowParams, window } from './window.ts';
 
 /** The parameters of every kernel family: what the lowerings produce and `FAMILIES` turns into code. */
 export type WasmKernel =
+  | IrregularKernel
   | { readonly family: 'gemm'; readonly params: GemmParams }
   | { readonly family: 'window'; readonly params: WindowParams }
   | { readonly family: 'map'; readonly params: MapParams }
@@ -58,6 +60,7 @@ export const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> }
   transpose,
   fill,
   gather,
+  ...IRREGULAR,
 };
 
 const familyOf = (kernel: WasmKernel): KernelFamily<never> => FAMILIES[kernel.family] as KernelFamily<never>;

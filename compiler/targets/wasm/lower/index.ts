@@ -6,6 +6,23 @@ import { lowerConv } from './conv.ts';
 import { lowerConvTranspose, transposedRefusal } from './conv-transpose.ts';
 import { elementwiseParts, elementwisePlan, lowerCast, lowerElementwise } from './elementwise.ts';
 import {
+  lowerArgReduction,
+  lowerCol2Im,
+  lowerDeformConv,
+  lowerGatherElements,
+  lowerGatherND,
+  lowerGridSample,
+  lowerLargest,
+  lowerMaxUnpool,
+  lowerNonMaxSuppression,
+  lowerNonZero,
+  lowerRoiAlign,
+  lowerScan,
+  lowerScatterElements,
+  lowerScatterND,
+  lowerTopK,
+} from './irregular.ts';
+import {
   lowerChannelShuffle,
   lowerConcat,
   lowerDepthToSpace,
@@ -19,6 +36,7 @@ import {
   lowerView,
 } from './move.ts';
 import { lowerGemm, lowerMatMul } from './product.ts';
+import { lowerGru, lowerLstm, lowerRnn } from './recurrent.ts';
 import { lowerGlobalAveragePool, lowerReduction, lowerSoftmax, reductionRefusal } from './reduce.ts';
 import { lowerResize } from './resize.ts';
 import { lowerAveragePool, lowerMaxPool } from './window.ts';
@@ -183,6 +201,26 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   ConstantOfShape: never(folded),
   Range: never(folded),
   Cast: { lower: lowerCast },
+  GatherElements: { lower: lowerGatherElements },
+  GatherND: { lower: lowerGatherND },
+  ScatterElements: { lower: lowerScatterElements },
+  ScatterND: { lower: lowerScatterND },
+  ArgMax: { lower: lowerArgReduction },
+  ArgMin: { lower: lowerArgReduction },
+  TopK: { lower: lowerTopK },
+  NonZero: { lower: lowerNonZero },
+  NonMaxSuppression: { lower: lowerNonMaxSuppression },
+  CumSum: { lower: lowerScan },
+  CumProd: { lower: lowerScan },
+  GridSample: { lower: lowerGridSample },
+  RoiAlign: { lower: lowerRoiAlign },
+  DeformConv: { lower: lowerDeformConv },
+  Col2Im: { lower: lowerCol2Im },
+  MaxPoolWithIndices: { lower: lowerLargest },
+  MaxUnpool: { lower: lowerMaxUnpool },
+  LSTM: { lower: lowerLstm },
+  GRU: { lower: lowerGru },
+  RNN: { lower: lowerRnn },
 };
 
 /** Why the target cannot run a node; undefined where it can. */

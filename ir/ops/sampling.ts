@@ -1,0 +1,478 @@
+/** Ops that read an image between its pixels, at positions that are computed. */
+import { attr } from '../attrs.ts';
+import {
+  type AxisField,
+  defineOp,
+  type EvalContext,
+  inputData,
+  inputType,
+  OpError,
+  outputType,
+} from '../op.ts';
+import { allocate, read, type TensorData } from '../tensor.ts';
+import { elementCount, formatShape, product, rowMajorStrides } from '../types.ts';
+import { outputSize, windowAxes } from '../window.ts';
+import { axisField, unravel } from './common.ts';
+import { checkedShape, checkLength } from './offsets.ts';
+import { cubicWeights } from './resize.ts';
+
+const WHOLE: AxisField = { kind: 'whole' };
+const NONE: AxisField = { kind: 'none' };
+
+function requireFloats(types: readonly ({ readonly dtype: string } | undefined)[]): void {
+  for (const type of types)
+    if (type && type.dtype !== 'f32') throw new OpError(`${type.dtype} is not sampled, f32 is`);
+}
+
+const PADDINGS = ['zeros', 'border', 'reflection'] as const;
+type Padding = (typeof PADDINGS)[number];
+
+/** Mirrors x at both bounds until it lies between them. */
+export function reflect(x: number, low: number, high: number): number {
+  const range = high - low;
+  if (range <= 0) return low;
+  const distance = x < low ? low - x : x > high ? x - high : -1;
+  if (distance < 0) return x;
+  const turns = Math.trunc(distance / range);
+  const rest = distance - turns * range;
+  return (turns % 2 === 0) === x < low ? low + rest : high - rest;
+}
+
+/** The pixel that position `at` of an axis reads; −1 for a zero. */
+function padded(at: number, size: number, padding: Padding, alignCorners: boolean): number {
+  if (at >= 0 && at < size) return at;
+  if (padding === 'zeros' || Number.isNaN(at)) return -1;
+  const mirrored =
+    padding === 'border' ? at : alignCorners ? reflect(at, 0, size - 1) : reflect(at, -0.5, size - 0.5);
+  return Math.max(0, Math.min(size - 1, Math.trunc(mirrored)));
+}
+
+/**
+ * x [N, C, d…], grid [N, o…, rank] → [N, C, o…]: the image at the positions of the grid, where −1 and 1 are the first and
+ * last pixel's centres (`alignCorners`) or outer borders. The last axis of the grid lists the innermost axis first.
+ */
+export const GridSample = defineOp({
+  name: 'GridSample',
+  attrs: {
+    mode: attr.word('linear', 'nearest', 'cubic'),
+    padding: attr.word(...PADDINGS),
+    alignCorners: attr.bool(false),
+  },
+  inputs: [
+    { name: 'x', role: 'data' },
+    { name: 'grid', role: 'data' },
+  ],
+  traits: { layout: 'rowMajor' },
+  infer({ attrs, inputs }) {
+    const x = inputType({ inputs }, 0).shape;
+    const grid = inputType({ inputs }, 1).shape;
+    const rank = x.length - 2;
+    requireFloats(inputs);
+    if (rank < 1 || rank > 3) throw new OpError(`the image has ${rank} spatial axes; 1 to 3 are supported`);
+    if (attrs.mode === 'cubic' && rank > 2) throw new OpError('cubic sampling of volumes is not defined');
+    if (grid.length !== x.length || grid.at(-1) !== rank || grid[0] !== x[0])
+      throw new OpError(`a grid of ${formatShape(grid)} for an image of ${formatShape(x)}`);
+    if (x.slice(2).some((size) => size < 1)) throw new OpError('the image has no pixels');
+    return [{ dtype: 'f32', shape: checkedShape([...x.slice(0, 2), ...grid.slice(1, -1)]) }];
+  },
+  cost({ attrs, inputs, outputs }) {
+    const taps =
+      { nearest: 1, linear: 2, cubic: 4 }[attrs.mode] ** (inputType({ inputs }, 0).shape.length - 2);
+    return { macs: 0, otherOps: (taps === 1 ? 0 : 2 * taps) * elementCount(outputType({ outputs }).shape) };
+  },
+  field: ({ outputs }, _output, input) =>
+    outputType({ outputs }).shape.map((_, axis): AxisField => {
+      if (input === 0) return axis < 2 ? axisField(axis) : WHOLE;
+      return axis === 1 ? NONE : axisField(axis === 0 ? 0 : axis - 1);
+    }),
+  reference: { kind: 'element', element: gridElement },
+});
+
+function gridElement(
+  context: EvalContext<{
+    readonly mode: 'linear' | 'nearest' | 'cubic';
+    readonly padding: Padding;
+    readonly alignCorners: boolean;
+  }>,
+): (index: number) => number {
+  const { mode, padding, alignCorners } = context.attrs;
+  const { shape } = inputType(context, 0);
+  const data = inputData(context, 0) as Float32Array;
+  const grid = inputData(context, 1) as Float32Array;
+  const sizes = shape.slice(2);
+  const rank = sizes.length;
+  const strides = rowMajorStrides(sizes);
+  const plane = product(sizes);
+  const out = outputType(context).shape;
+  const points = product(out.slice(2));
+  const channels = out[1] ?? 1;
+  const coordinate = (value: number, size: number): number => {
+    const exact = alignCorners ? ((value + 1) / 2) * (size - 1) : ((value + 1) * size - 1) / 2;
+    const at = mode === 'nearest' ? roundEven(exact) : exact;
+    const [low, high] = alignCorners ? [0, size - 1] : [-0.5, size - 0.5];
+    const inside = padding === 'zeros' || (at >= low && at <= high);
+    const moved = inside
+      ? at
+      : padding === 'border'
+        ? Math.max(0, Math.min(size - 1, at))
+        : reflect(at, low, high);
+    return Number.isNaN(moved) ? 0 : moved;
+  };
+  return (index) => {
+    const n = Math.floor(index / (points * channels));
+    const base = Math.floor(index / points) * plane;
+    const first = (n * points + (index % points)) * rank;
+    const sum = (axis: number, offset: number): number => {
+      if (axis === rank) return data[base + offset] as number;
+      const size = sizes[axis] as number;
+      const at = coordinate(grid[first + rank - 1 - axis] as number, size);
+      const tap = (position: number, weight: number): number => {
+        const pixel = padded(position, size, padding, alignCorners);
+        return pixel < 0 || weight === 0
+          ? 0
+          : weight * sum(axis + 1, offset + pixel * (strides[axis] as number));
+      };
+      if (mode === 'nearest') return tap(Math.trunc(at), 1);
+      const floor = Math.floor(at);
+      const r = at - floor;
+      if (mode === 'linear') return tap(floor, 1 - r) + tap(floor + 1, r);
+      return cubicWeights(r, -0.75).reduce((total, weight, i) => total + tap(floor - 1 + i, weight), 0);
+    };
+    return sum(0, 0);
+  };
+}
+
+function roundEven(x: number): number {
+  const r = Math.round(x);
+  return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
+}
+
+/** More samples than this along one axis of a bin add nothing; a hostile box must not keep the kernel busy. */
+export const MOST_SAMPLES = 256;
+
+/**
+ * Pools the regions rois [R, 4] (x₁, y₁, x₂, y₂) of the images that batchIndices [R] name: x [N, C, H, W] → [R, C, size…].
+ * Each bin is the mean or largest of samples on a grid (He et al., Mask R-CNN, 2017); 0 samples mean one per pixel.
+ */
+export const RoiAlign = defineOp({
+  name: 'RoiAlign',
+  attrs: {
+    mode: attr.word('avg', 'max'),
+    size: attr.ints(),
+    samples: attr.int(0),
+    scale: attr.float(1),
+    halfPixel: attr.bool(true),
+  },
+  inputs: [
+    { name: 'x', role: 'data' },
+    { name: 'rois', role: 'data' },
+    { name: 'batchIndices', role: 'data' },
+  ],
+  traits: { layout: 'rowMajor' },
+  infer({ attrs, inputs }) {
+    const x = inputType({ inputs }, 0).shape;
+    const rois = inputType({ inputs }, 1).shape;
+    const batch = inputType({ inputs }, 2);
+    requireFloats(inputs.slice(0, 2));
+    checkLength('size', attrs.size, 2);
+    if (x.length !== 4 || rois.length !== 2 || rois[1] !== 4 || batch.shape[0] !== rois[0])
+      throw new OpError(`regions of ${formatShape(rois)} in images of ${formatShape(x)}`);
+    if (batch.dtype !== 'i64' && batch.dtype !== 'i32') throw new OpError(`batch indices are ${batch.dtype}`);
+    if (elementCount(x) === 0 || attrs.size.some((s) => s < 1))
+      throw new OpError('there are no pixels to pool');
+    if (attrs.samples < 0 || attrs.samples > MOST_SAMPLES)
+      throw new OpError(`sampling_ratio is ${attrs.samples}`);
+    return [{ dtype: 'f32', shape: checkedShape([rois[0] ?? 0, x[1] ?? 0, ...attrs.size]) }];
+  },
+  cost: ({ attrs, outputs }) => ({
+    macs: 0,
+    otherOps: 8 * Math.max(1, attrs.samples) ** 2 * elementCount(outputType({ outputs }).shape),
+  }),
+  field: (_, _output, input) =>
+    input === 0 ? [WHOLE, axisField(1), WHOLE, WHOLE] : [axisField(0), NONE, NONE, NONE],
+  reference: { kind: 'element', element: roiElement },
+});
+
+interface RoiAttrs {
+  readonly mode: 'avg' | 'max';
+  readonly size: readonly number[];
+  readonly samples: number;
+  readonly scale: number;
+  readonly halfPixel: boolean;
+}
+
+function roiElement(context: EvalContext<RoiAttrs>): (index: number) => number {
+  const { mode, size, samples, scale, halfPixel } = context.attrs;
+  const [batches = 1, channels = 1, height = 1, width = 1] = inputType(context, 0).shape;
+  const data = inputData(context, 0) as Float32Array;
+  const rois = inputData(context, 1) as Float32Array;
+  const batch = inputData(context, 2);
+  const shape = outputType(context).shape;
+  /** Start, bin size and number of samples along one axis. */
+  const extent = (low: number, high: number, bins: number) => {
+    const start = low * scale - (halfPixel ? 0.5 : 0);
+    const length = high * scale - (halfPixel ? 0.5 : 0) - start;
+    const bin = (halfPixel ? length : Math.max(length, 1)) / bins;
+    return { start, bin, count: samples > 0 ? samples : Math.max(0, Math.min(MOST_SAMPLES, Math.ceil(bin))) };
+  };
+  const between = (position: number, length: number) => {
+    if (!(position >= -1 && position <= length)) return undefined;
+    const at = Math.max(0, position);
+    const low = Math.min(Math.trunc(at), length - 1);
+    return low === length - 1 ? { low, high: low, r: 0 } : { low, high: low + 1, r: at - low };
+  };
+  return (index) => {
+    const [r = 0, c = 0, py = 0, px = 0] = unravel(index, shape);
+    const [x1, y1, x2, y2] = [0, 1, 2, 3].map((i) => rois[r * 4 + i] as number) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const y = extent(y1, y2, size[0] ?? 1);
+    const x = extent(x1, x2, size[1] ?? 1);
+    const given = read(batch, r);
+    const image = given >= 0 && given < batches ? given : 0;
+    const plane = (image * channels + c) * height * width;
+    let total = 0;
+    let largest = Number.NEGATIVE_INFINITY;
+    for (let iy = 0; iy < y.count; iy++) {
+      const v = between(y.start + py * y.bin + ((iy + 0.5) * y.bin) / y.count, height);
+      for (let ix = 0; ix < x.count; ix++) {
+        const h = between(x.start + px * x.bin + ((ix + 0.5) * x.bin) / x.count, width);
+        const corner = (row: number, column: number, weight: number): number =>
+          weight * (data[plane + row * width + column] as number);
+        const terms =
+          v && h
+            ? [
+                corner(v.low, h.low, (1 - v.r) * (1 - h.r)),
+                corner(v.low, h.high, (1 - v.r) * h.r),
+                corner(v.high, h.low, v.r * (1 - h.r)),
+                corner(v.high, h.high, v.r * h.r),
+              ]
+            : [0];
+        total += terms.reduce((a, b) => a + b, 0);
+        largest = Math.max(largest, ...terms);
+      }
+    }
+    if (mode === 'avg') return total / Math.max(1, y.count * x.count);
+    return y.count * x.count === 0 ? 0 : largest;
+  };
+}
+
+const CONV_ATTRS = {
+  strides: attr.ints(),
+  dilations: attr.ints(),
+  pads: attr.ints(),
+  group: attr.int(1),
+  offsetGroups: attr.int(1),
+};
+
+/**
+ * A convolution whose taps lie where offsets [N, og·kh·kw·2, …] (rows, then columns) move them, each weighted by a mask
+ * [N, og·kh·kw, …] if there is one (Zhu et al., Deformable ConvNets v2, 2019). x [N, C, H, W] → [N, M, oH, oW].
+ */
+export const DeformConv = defineOp({
+  name: 'DeformConv',
+  attrs: CONV_ATTRS,
+  inputs: [
+    { name: 'x', role: 'data' },
+    { name: 'weight', role: 'weight' },
+    { name: 'offset', role: 'data' },
+    { name: 'bias', role: 'weight', optional: true },
+    { name: 'mask', role: 'data', optional: true },
+  ],
+  traits: { layout: 'rowMajor' },
+  infer({ attrs, inputs }) {
+    const x = inputType({ inputs }, 0).shape;
+    const weight = inputType({ inputs }, 1).shape;
+    const offset = inputType({ inputs }, 2).shape;
+    const { group, offsetGroups } = attrs;
+    const [n = 0, c = 0, h = 0, w = 0] = x;
+    const [m = 0, per = 0, ...kernel] = weight;
+    requireFloats(inputs);
+    if (x.length !== 4 || weight.length !== 4) throw new OpError('deformable convolution has 2 spatial axes');
+    if (group < 1 || offsetGroups < 1 || c % offsetGroups !== 0 || m % group !== 0 || per * group !== c)
+      throw new OpError(
+        `${c} channels in ${group} groups and ${offsetGroups} offset groups, weight ${formatShape(weight)}`,
+      );
+    checkLength('strides', attrs.strides, 2);
+    checkLength('dilations', attrs.dilations, 2);
+    checkLength('pads', attrs.pads, 4);
+    if ([...attrs.strides, ...attrs.dilations].some((v) => v < 1))
+      throw new OpError('strides and dilations must be ≥ 1');
+    const axes = windowAxes({ ...attrs, kernel });
+    const spatial = axes.map((axis, i) => outputSize(axis, i === 0 ? h : w));
+    const taps = offsetGroups * product(kernel);
+    const fits = (shape: readonly number[], perTap: number) =>
+      [n, taps * perTap, ...spatial].every((size, i) => shape[i] === size);
+    if (!fits(offset, 2))
+      throw new OpError(`offsets of ${formatShape(offset)} for ${taps} taps at ${spatial.join('×')}`);
+    if (inputs[4] && !fits(inputs[4].shape, 1))
+      throw new OpError(`a mask of ${formatShape(inputs[4].shape)}`);
+    if (inputs[3] && elementCount(inputs[3].shape) !== m)
+      throw new OpError(`a bias of ${formatShape(inputs[3].shape)}`);
+    return [{ dtype: 'f32', shape: checkedShape([n, m, ...spatial]) }];
+  },
+  cost({ inputs, outputs }) {
+    const [, per = 0, kh = 0, kw = 0] = inputType({ inputs }, 1).shape;
+    const [n = 0, , oh = 0, ow = 0] = outputType({ outputs }).shape;
+    const samples = n * oh * ow * (inputType({ inputs }, 0).shape[1] ?? 0) * kh * kw;
+    return { macs: elementCount(outputType({ outputs }).shape) * per * kh * kw, otherOps: 8 * samples };
+  },
+  field: (_, _output, input) =>
+    input === 0 ? [axisField(0), WHOLE, WHOLE, WHOLE] : [axisField(0), WHOLE, axisField(2), axisField(3)],
+  reference: { kind: 'element', element: deformElement },
+});
+
+interface DeformAttrs {
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  readonly pads: readonly number[];
+  readonly group: number;
+  readonly offsetGroups: number;
+}
+
+function deformElement(context: EvalContext<DeformAttrs>): (index: number) => number {
+  const { strides, dilations, pads, group, offsetGroups } = context.attrs;
+  const [, channels = 1, height = 1, width = 1] = inputType(context, 0).shape;
+  const [m = 1, per = 1, kh = 1, kw = 1] = inputType(context, 1).shape;
+  const shape = outputType(context).shape;
+  const points = product(shape.slice(2));
+  const data = inputData(context, 0) as Float32Array;
+  const weight = inputData(context, 1) as Float32Array;
+  const offset = inputData(context, 2) as Float32Array;
+  const bias = context.data[3] as Float32Array | undefined;
+  const mask = context.data[4] as Float32Array | undefined;
+  const pixel = (plane: number, y: number, x: number): number =>
+    y >= 0 && y < height && x >= 0 && x < width ? (data[plane + y * width + x] as number) : 0;
+  return (index) => {
+    const [n = 0, oc = 0, oy = 0, ox = 0] = unravel(index, shape);
+    const at = oy * (shape[3] ?? 1) + ox;
+    const g = Math.floor(oc / (m / group));
+    let sum = bias ? (bias[oc] as number) : 0;
+    for (let ic = 0; ic < per; ic++) {
+      const c = g * per + ic;
+      const og = Math.floor(c / (channels / offsetGroups));
+      const plane = (n * channels + c) * height * width;
+      for (let k = 0; k < kh * kw; k++) {
+        const tap = (n * offsetGroups + og) * kh * kw + k;
+        const [ky, kx] = [Math.floor(k / kw), k % kw];
+        const y =
+          oy * (strides[0] ?? 1) -
+          (pads[0] ?? 0) +
+          ky * (dilations[0] ?? 1) +
+          (offset[2 * tap * points + at] as number);
+        const x =
+          ox * (strides[1] ?? 1) -
+          (pads[1] ?? 0) +
+          kx * (dilations[1] ?? 1) +
+          (offset[(2 * tap + 1) * points + at] as number);
+        if (!(y > -1 && y < height && x > -1 && x < width)) continue;
+        const [fy, fx] = [Math.floor(y), Math.floor(x)];
+        const [ry, rx] = [y - fy, x - fx];
+        const value =
+          (1 - ry) * ((1 - rx) * pixel(plane, fy, fx) + rx * pixel(plane, fy, fx + 1)) +
+          ry * ((1 - rx) * pixel(plane, fy + 1, fx) + rx * pixel(plane, fy + 1, fx + 1));
+        sum +=
+          value *
+          (weight[(oc * per + ic) * kh * kw + k] as number) *
+          (mask ? (mask[tap * points + at] as number) : 1);
+      }
+    }
+    return sum;
+  };
+}
+
+/** Windows of `block` that lie over an image, per axis: their number, and where the taps of one lie. */
+export interface BlockAxis {
+  readonly image: number;
+  readonly block: number;
+  readonly stride: number;
+  readonly dilation: number;
+  readonly pad: number;
+  readonly count: number;
+}
+
+interface BlockAttrs {
+  readonly image: readonly number[];
+  readonly block: readonly number[];
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  readonly pads: readonly number[];
+}
+
+export const blockAxes = (attrs: BlockAttrs): BlockAxis[] =>
+  windowAxes({ ...attrs, kernel: attrs.block }).map((axis, i) => ({
+    image: attrs.image[i] ?? 1,
+    block: axis.kernel,
+    stride: axis.stride,
+    dilation: axis.dilation,
+    pad: axis.padBegin,
+    count: outputSize(axis, attrs.image[i] ?? 1),
+  }));
+
+/** Columns [N, C·∏block, L] added up where the windows that they are lie in an image: → [N, C, image…]. */
+export const Col2Im = defineOp({
+  name: 'Col2Im',
+  attrs: {
+    image: attr.ints(),
+    block: attr.ints(),
+    strides: attr.ints(),
+    dilations: attr.ints(),
+    pads: attr.ints(),
+  },
+  inputs: [{ name: 'x', role: 'data' }],
+  traits: { layout: 'rowMajor' },
+  infer({ attrs, inputs }) {
+    const { shape } = inputType({ inputs }, 0);
+    const [n = 0, rows = 0, columns = 0] = shape;
+    requireFloats(inputs);
+    checkLength('block', attrs.block, attrs.image.length);
+    checkLength('strides', attrs.strides, attrs.image.length);
+    checkLength('dilations', attrs.dilations, attrs.image.length);
+    checkLength('pads', attrs.pads, 2 * attrs.image.length);
+    if ([...attrs.image, ...attrs.block, ...attrs.strides, ...attrs.dilations].some((v) => v < 1))
+      throw new OpError('image, block, strides and dilations must be ≥ 1');
+    const windows = product(blockAxes(attrs).map((axis) => axis.count));
+    const taps = product(attrs.block);
+    if (shape.length !== 3 || rows % taps !== 0 || columns !== windows)
+      throw new OpError(`columns of ${formatShape(shape)} for ${windows} windows of ${taps}`);
+    return [{ dtype: 'f32', shape: checkedShape([n, rows / taps, ...attrs.image]) }];
+  },
+  cost: ({ inputs }) => ({ macs: 0, otherOps: elementCount(inputType({ inputs }, 0).shape) }),
+  field: ({ outputs }) =>
+    outputType({ outputs }).shape.map((_, axis): AxisField => (axis === 0 ? axisField(0) : WHOLE)),
+  reference: {
+    kind: 'whole',
+    evaluate(context): TensorData[] {
+      const { shape } = outputType(context);
+      const axes = blockAxes(context.attrs);
+      const counts = axes.map((a) => a.count);
+      const windows = product(counts);
+      const taps = product(context.attrs.block);
+      const plane = product(context.attrs.image);
+      const strides = rowMajorStrides(context.attrs.image);
+      const data = inputData(context, 0);
+      const result = allocate('f32', elementCount(shape)) as Float32Array;
+      const sums = new Float64Array(result.length);
+      for (let i = 0; i < data.length; i++) {
+        const at = unravel(i % windows, counts);
+        const row = Math.floor(i / windows);
+        const tap = unravel(row % taps, context.attrs.block);
+        let offset = 0;
+        const inside = axes.every((axis, a) => {
+          const position = (at[a] ?? 0) * axis.stride - axis.pad + (tap[a] ?? 0) * axis.dilation;
+          offset += position * (strides[a] ?? 0);
+          return position >= 0 && position < axis.image;
+        });
+        const to = Math.floor(row / taps) * plane + offset;
+        if (inside) sums[to] = (sums[to] ?? 0) + read(data, i);
+      }
+      result.set(sums);
+      return [result];
+    },
+  },
+});
+
+export const SAMPLERS = { GridSample, RoiAlign, DeformConv, Col2Im } as const;

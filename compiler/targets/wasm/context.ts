@@ -179,7 +179,11 @@ export class LowerContext {
    */
   padded(value: Value, begins: readonly number[], ends: readonly number[], border = 0): View {
     if ([...begins, ...ends].every((p) => p === 0)) return this.view(value, 'channelsLast');
-    const source = this.anyView(value);
+    return this.paddedCopy(this.anyView(value), begins, ends, border);
+  }
+
+  /** A copy of a view with such a border, channels last. */
+  paddedCopy(source: View, begins: readonly number[], ends: readonly number[], border: number): View {
     const grow = (axis: number) => (axis < 2 ? 0 : (begins[axis - 2] ?? 0) + (ends[axis - 2] ?? 0));
     const shape = source.shape.map((size, axis) => size + grow(axis));
     const target = this.scratch(shape, source.dtype, 'channelsLast');

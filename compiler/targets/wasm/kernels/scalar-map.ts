@@ -3,8 +3,8 @@
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { parseExpr } from '#ir/expr.ts';
 import type { DType } from '#ir/types.ts';
-import { type Ex, f64, i64, type Local, op } from '../encoder/index.ts';
-import { type Body, copyOf, type KernelFamily, nest, type Pointer } from './family.ts';
+import { type Ex, f64, i64, op } from '../encoder/index.ts';
+import { copyOf, type KernelFamily, nest, type Pointer } from './family.ts';
 import { type Domain, loadScalar, scalarCode, storeScalar } from './scalar.ts';
 
 export interface ScalarMapParams {
@@ -95,55 +95,40 @@ export interface ContractParams {
   readonly a: DType;
   readonly b: DType;
   readonly output: DType;
-  /** Zero points that are subtracted from the elements of a and b before they are multiplied; absent: none. */
-  readonly zeroPoints: readonly ['none' | DType, 'none' | DType];
-  /** Steps of [a, b, output, zero point of a, zero point of b]. */
+  /** Steps of [a, b, output]. */
   readonly kept: readonly Loop[];
   /** Steps of [a, b]. */
   readonly reduced: readonly Loop[];
 }
 
-/** Σ (a − za)·(b − zb) over some axes: exact for integers, in doubles for floats. */
+/** Σ a·b over some axes: exact for integers, in doubles for floats. */
 export const contract: KernelFamily<ContractParams> = {
   name: 'contract',
-  arguments: () => ['a', 'b', 'output', 'zeroA', 'zeroB'],
+  arguments: () => ['a', 'b', 'output'],
   label: (p) => `${p.a}x${p.b}_contract_${total(p.kept)}x${total(p.reduced)}`,
   emit(body, p, args) {
-    const [a, b, output, zeroA, zeroB] = args as [Pointer, Pointer, Pointer, Pointer, Pointer];
-    const domain: Domain = p.a === 'f32' || p.b === 'f32' ? 'f64' : 'i64';
-    const [za, zb] = p.zeroPoints;
-    nest(body, p.kept, [a, b, output, zeroA, zeroB], () => {
-      const shiftA = zeroPoint(body, za, zeroA, domain);
-      const shiftB = zeroPoint(body, zb, zeroB, domain);
+    const [a, b, output] = args as [Pointer, Pointer, Pointer];
+    const floats = p.a === 'f32' || p.b === 'f32';
+    const acc = body.local(floats ? 'f64' : 'i64');
+    nest(body, p.kept, [a, b, output], () => {
       const fromA = copyOf(body, a);
       const fromB = copyOf(body, b);
-      if (domain === 'f64') {
-        const acc = body.local('f64');
-        body.set(acc, f64(0));
-        nest(body, p.reduced, [fromA, fromB], () => {
-          const x = loadScalar(p.a, fromA, 'f64');
-          body.set(acc, op('f64.add', acc, op('f64.mul', x, loadScalar(p.b, fromB, 'f64'))));
-        });
-        storeScalar(body, p.output, output, acc);
-        return;
-      }
-      const acc = body.local('i64');
-      body.set(acc, i64(0n));
+      body.set(acc, floats ? f64(0) : (i64(0n) as never));
       nest(body, p.reduced, [fromA, fromB], () => {
-        const x = shifted(loadScalar(p.a, fromA, 'i64'), shiftA);
-        body.set(acc, op('i64.add', acc, op('i64.mul', x, shifted(loadScalar(p.b, fromB, 'i64'), shiftB))));
+        const sum = floats
+          ? op(
+              'f64.add',
+              acc as Ex<'f64'>,
+              op('f64.mul', loadScalar(p.a, fromA, 'f64'), loadScalar(p.b, fromB, 'f64')),
+            )
+          : op(
+              'i64.add',
+              acc as Ex<'i64'>,
+              op('i64.mul', loadScalar(p.a, fromA, 'i64'), loadScalar(p.b, fromB, 'i64')),
+            );
+        body.set(acc, sum as never);
       });
-      storeScalar(body, p.output, output, acc);
+      storeScalar(body, p.output, output, acc as Ex<'f64'>);
     });
   },
 };
-
-function zeroPoint(body: Body, kind: 'none' | DType, at: Pointer, domain: Domain): Local<'i64'> | undefined {
-  if (kind === 'none' || domain === 'f64') return undefined;
-  const local = body.local('i64');
-  body.set(local, loadScalar(kind, at, 'i64'));
-  return local;
-}
-
-const shifted = (value: Ex<'i64'>, by: Local<'i64'> | undefined): Ex<'i64'> =>
-  by ? op('i64.sub', value, by) : value;

@@ -5,6 +5,7 @@ import { unsupportedFunction } from '../simd-expr.ts';
 import { lowerConv } from './conv.ts';
 import { lowerConvTranspose, transposedRefusal } from './conv-transpose.ts';
 import { elementwiseParts, elementwisePlan, lowerCast, lowerElementwise } from './elementwise.ts';
+import { lowerConvInteger, lowerMatMulInteger } from './integer.ts';
 import {
   lowerArgReduction,
   lowerCol2Im,
@@ -104,8 +105,8 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   QLinearMatMul: composite,
   Einsum: composite,
   Det: composite,
-  ConvInteger: never(() => 'no kernel for convolutions of integers'),
-  MatMulInteger: never(() => 'no kernel for products of integers'),
+  ConvInteger: { lower: lowerConvInteger },
+  MatMulInteger: { lower: lowerMatMulInteger },
   Relu: elementwise,
   LeakyRelu: elementwise,
   Clip: elementwise,

@@ -1,13 +1,22 @@
-/** `invalid`: the model is wrong. `unsupported`: it needs what is not there or not given. `usage`: the call is wrong. */
-export type DiagnosticKind = 'invalid' | 'unsupported' | 'usage' | 'failed' | 'warning' | 'note';
+/**
+ * `invalid`: the model is wrong. `unsupported`: it needs what is not there or not given. `usage`: the call is wrong.
+ * `failed`: a check did not pass. `bug`: convolith is wrong.
+ */
+export type DiagnosticKind = ErrorKind | 'warning' | 'note';
+type ErrorKind = 'invalid' | 'unsupported' | 'usage' | 'failed' | 'bug';
 
-interface CatalogueEntry {
-  readonly kind: DiagnosticKind;
+interface Texts {
   readonly title: string;
   /** At length, for `convolith explain`. */
   readonly explanation: string;
-  readonly hint?: string;
 }
+
+/** An error says what to do; the place that raises it may know better than the entry. */
+type CatalogueEntry = Texts &
+  (
+    | { readonly kind: ErrorKind; readonly hint: string }
+    | { readonly kind: 'warning' | 'note'; readonly hint?: string }
+  );
 
 /** Every diagnostic there is. Codes are stable; a new one is one entry. */
 export const CATALOGUE = {
@@ -30,18 +39,21 @@ export const CATALOGUE = {
     title: 'A network description is not JSON',
     explanation:
       'A file whose text begins with "{" is read as a JSON network description. Common slips: a comma after the last element, a missing comma, single quotes, comments.',
+    hint: 'look at the line and column that the message names; a JSON formatter shows the same place',
   },
   'network-invalid': {
     kind: 'invalid',
     title: 'A network description is wrong at one place',
     explanation:
       'The place is given as a path from the top: layers[4].conv.groups is the option "groups" of the fifth layer, a conv. Everything wrong is listed at once; sizes after a layer that is wrong are not known, so a second look may find more. docs/json.md has the vocabulary.',
+    hint: 'correct what stands at this path; docs/json.md lists the layers and their options',
   },
   'weights-invalid': {
     kind: 'invalid',
     title: 'A file with weights does not fit the network',
     explanation:
       'The safetensors file is damaged, or it lacks a tensor that a layer needs, or a tensor has another shape. Tensors are named by the path of their layer: stage1.0.conv1.weight.',
+    hint: 'give the safetensors file that was saved for this network, with its tensors named by the paths of the layers',
   },
   'weights-unused': {
     kind: 'warning',
@@ -54,39 +66,46 @@ export const CATALOGUE = {
     title: 'The other format cannot say this',
     explanation:
       'The node named cannot be written in the format that was asked for. The JSON description speaks of layers, and has no words for arithmetic between constants, shapes and indices.',
+    hint: 'write the network in a format that has this node: .onnx has all that convolith reads',
   },
   'graph-cyclic': {
     kind: 'invalid',
     title: 'The graph has a cycle',
     explanation:
       'A value depends on itself. ONNX graphs must be acyclic; no order of the nodes can compute this one.',
+    hint: 'export the model again; if its graph was edited, look at the edges into the named nodes',
   },
   'graph-undefined-value': {
     kind: 'invalid',
     title: 'A node reads a value that nothing produces',
     explanation: 'The name is neither a graph input, nor an initializer, nor the output of a node.',
+    hint: 'export the model again; if its graph was edited, the node that made this value is missing or has another name',
   },
   'graph-duplicate-value': {
     kind: 'invalid',
     title: 'Two producers give a value the same name',
     explanation: 'ONNX graphs are in single-assignment form: each value has exactly one producer.',
+    hint: 'export the model again; if its graph was edited or two were merged, give one of the values another name',
   },
   'graph-invalid': {
     kind: 'invalid',
     title: 'The graph breaks a rule of the IR',
     explanation: 'The verifier found an inconsistency; the message names the node and the rule.',
+    hint: 'export the model again, and check it with onnx.checker.check_model',
   },
   'tensor-size': {
     kind: 'invalid',
     title: 'A tensor has a different number of bytes than its shape needs',
     explanation:
       'The dimensions and the element type of a stored tensor fix its size; the data present has another.',
+    hint: 'export or download the model again; with external data, make sure that the files belong to this model',
   },
   'external-outside': {
     kind: 'invalid',
     title: 'External data lies outside the model’s folder',
     explanation:
       'A model may name files that hold its weights. For safety they must lie in the folder of the model or below it, by a relative path; absolute paths, ".." that leaves the folder, and links out of it are refused.',
+    hint: 'move the file into the model’s folder and save the model with that relative path (onnx.save with a new location)',
   },
   'external-missing': {
     kind: 'unsupported',
@@ -113,6 +132,7 @@ export const CATALOGUE = {
     title: 'A given dimension does not fit the model',
     explanation:
       'The option names an input or dimension that the model does not have, or a size that contradicts it.',
+    hint: 'convolith audit MODEL --format json lists the inputs with their symbols',
   },
   'batch-assumed': {
     kind: 'note',
@@ -130,35 +150,61 @@ export const CATALOGUE = {
     kind: 'unsupported',
     title: 'An element type is not supported',
     explanation: 'Tensors of strings, complex numbers, bfloat16, float8 and 4-bit types are not supported.',
+    hint: 'export the model in float32; inputs and outputs of other types belong in the application',
   },
   'op-unknown': {
     kind: 'unsupported',
     title: 'An operator is not known',
     explanation: 'The node’s operator (with its domain and version) is not among those that convolith reads.',
+    hint: 'export the network without this operator; another opset_version may write it in operators that are known',
   },
   'op-unsupported-form': {
     kind: 'unsupported',
     title: 'This form of an operator is not supported',
     explanation: 'The operator is known, but not with these attributes or inputs; the message says which.',
+    hint: 'export the node in another form; the message says what it may be',
+  },
+  'opset-unsupported': {
+    kind: 'unsupported',
+    title: 'The model is of an op set that is too old',
+    explanation:
+      'Each ONNX model says of which version of the operator set it is. Versions from 6 on are read; of older ones, operators that have not changed until then.',
+    hint: 'convert it with onnx.version_converter.convert_version(model, 13), or export it with a newer opset_version',
+  },
+  'opset-newer': {
+    kind: 'warning',
+    title: 'The model is of an op set that is newer than what is known',
+    explanation:
+      'Operators are read as the newest known op set defines them. Should one have changed since, it would be read wrongly; comparing with another runtime shows that.',
+    hint: 'export the model with an older opset_version',
   },
   'shape-mismatch': {
     kind: 'invalid',
     title: 'The shapes at a node do not fit its operator',
     explanation: 'Inference over the given input sizes fails at this node.',
-    hint: 'if the input sizes were given by --dim or --shape, try the size the network was made for',
+    hint: 'export the model again and check it with onnx.checker.check_model(model, full_check=True)',
   },
   'shape-data-dependent': {
     kind: 'unsupported',
     title: 'A shape depends on the values of the input',
     explanation: 'Sizes must be computable from the sizes of the inputs alone.',
+    hint: 'export with fixed sizes, and without steps that select by value, such as NonZero and post-processing',
   },
   'target-unsupported': {
     kind: 'unsupported',
     title: 'The target has no kernel for a node',
     explanation: 'The operator is read and audited, but this target cannot run it in this form.',
+    hint: 'leave this node out of the exported network and compute it in the application',
+  },
+  'memory-limit': {
+    kind: 'unsupported',
+    title: 'The network needs more memory than WebAssembly has',
+    explanation:
+      'Weights and activations of a compiled network lie in one memory, whose addresses have 32 bits. Nothing is written.',
+    hint: 'use a smaller input, batch or network',
   },
   'self-check-failed': {
-    kind: 'failed',
+    kind: 'bug',
     title: 'A compiled kernel disagrees with the reference',
     explanation:
       'After compiling, sampled outputs of every kernel call are compared with the reference evaluator. A disagreement is a bug of convolith; no bundle is written.',
@@ -181,20 +227,24 @@ export const CATALOGUE = {
     kind: 'failed',
     title: 'Two backends disagree beyond the tolerance',
     explanation: 'The outputs differ by more than 1e-4 of the largest magnitude.',
+    hint: '--per-layer shows where the difference begins',
   },
   'file-unreadable': {
     kind: 'usage',
     title: 'A file cannot be read or written',
     explanation: 'The operating system refused; the message has its reason.',
+    hint: 'check the path and its permissions',
   },
   'input-invalid': {
     kind: 'usage',
     title: 'A given input does not fit the model',
     explanation: 'The name, shape or element type of an input tensor is not what the model asks for.',
+    hint: 'convolith audit MODEL lists the inputs with their shapes and types',
   },
   'usage-invalid': {
     kind: 'usage',
     title: 'An option is unknown or has a wrong value',
     explanation: 'The message names the option and what it takes.',
+    hint: 'convolith COMMAND --help lists the options and what they take',
   },
 } as const satisfies Record<string, CatalogueEntry>;

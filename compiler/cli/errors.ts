@@ -16,6 +16,7 @@ export const EXIT = {
 
 /** Where diagnostics of several kinds come together, the first of these decides. */
 const BY_KIND: readonly (readonly [DiagnosticKind, number])[] = [
+  ['bug', EXIT.bug],
   ['invalid', EXIT.invalid],
   ['usage', EXIT.usage],
   ['unsupported', EXIT.unsupported],

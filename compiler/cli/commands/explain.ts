@@ -15,6 +15,7 @@ const KINDS: readonly (readonly [DiagnosticKind, string])[] = [
   ['unsupported', `something is unsupported, or was not given (exit code ${EXIT.unsupported})`],
   ['usage', `the command is wrong, or a file unreadable (exit code ${EXIT.usage})`],
   ['failed', `a check failed (exit code ${EXIT.failed})`],
+  ['bug', `convolith is wrong (exit code ${EXIT.bug})`],
   ['warning', 'a warning'],
   ['note', 'a note'],
 ];

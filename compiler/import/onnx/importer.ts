@@ -4,12 +4,14 @@ import { OpError } from '#ir/op.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { type DType, formatType, type Shape } from '#ir/types.ts';
 import { Attributes } from './attributes.ts';
+import { Counts } from './counts.ts';
 import type { BoundInputs } from './dimensions.ts';
 import { elementType, shapeProblem } from './element-types.ts';
 import { Folder } from './fold.ts';
 import { type FunctionTable, functionBody } from './functions.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from './generated/onnx-proto.js';
 import { RULES } from './ops/index.ts';
+import { isReplaced, oldOpset } from './opsets.ts';
 import { type Body, bodyOf, nodeLabel, orderNodes } from './order.ts';
 import { type ImportRule, type ImportServices, NodeImport } from './rule.ts';
 import { importTensor, type TensorContext } from './tensors.ts';
@@ -44,7 +46,10 @@ export class Importer {
   readonly #functions: FunctionTable;
   readonly #problems: Diagnostic[] = [];
   readonly #unknown: UnknownOp[] = [];
+  /** Operators in a form that is too old to be read. */
+  readonly #old: string[] = [];
   readonly #folder = new Folder();
+  readonly #counts = new Counts();
   #nodes = 0;
 
   constructor(name: string, tensors: TensorContext, functions: FunctionTable) {
@@ -65,7 +70,8 @@ export class Importer {
     const scope = this.#scope(undefined, values, proto.initializer, opsets);
     const outputs = this.#body(bodyOf(proto), scope);
     outputs.forEach((entry, i) => {
-      if (entry !== 'failed') this.graph.addOutput(proto.output[i]?.name ?? '', entry);
+      if (entry !== 'failed')
+        this.graph.addOutput(proto.output[i]?.name ?? '', entry, this.#counts.of(entry));
     });
     const taken = new Set<string>();
     for (const { name } of proto.output) {
@@ -78,7 +84,8 @@ export class Importer {
     }
     if (proto.output.length === 0)
       this.#problem(diagnostic('graph-invalid', printable(proto.name), 'the graph has no outputs'));
-    const problems = [...unknownOps(this.#unknown), ...this.#problems];
+    const old = oldOpset(this.#old, opsets.get('') ?? 1);
+    const problems = [...old, ...unknownOps(this.#unknown), ...this.#problems];
     if (problems.length > 0) throw new CompileError(problems.slice(0, MAX_PROBLEMS));
   }
 
@@ -101,7 +108,7 @@ export class Importer {
     if (problems.length > 0) return body.outputs.map(() => 'failed');
     for (const node of nodes) this.#node(node, scope);
     return body.outputs.map(
-      (name) => this.#lookup(name, scope) ?? this.#undefinedName(name, 'the graph’s outputs'),
+      (name) => this.#lookup(name, scope) ?? this.#undefinedName(name, 'the graph’s outputs read'),
     );
   }
 
@@ -119,13 +126,9 @@ export class Importer {
     return undefined;
   }
 
-  #undefinedName(name: string, reader: string): 'failed' {
+  #undefinedName(name: string, use: string): 'failed' {
     this.#problem(
-      diagnostic(
-        'graph-undefined-value',
-        printable(name),
-        `nothing produces this value, which ${reader} read`,
-      ),
+      diagnostic('graph-undefined-value', printable(name), `nothing produces this value, which ${use}`),
     );
     return 'failed';
   }
@@ -140,12 +143,17 @@ export class Importer {
       if (++this.#nodes > MAX_NODES)
         fail('graph-invalid', label, `the model has more than ${MAX_NODES} nodes`);
       const entries = proto.input.map((name) =>
-        name === '' ? undefined : (this.#lookup(name, scope) ?? this.#undefinedName(name, `node "${label}"`)),
+        name === ''
+          ? undefined
+          : (this.#lookup(name, scope) ?? this.#undefinedName(name, `node "${label}" reads`)),
       );
       const run = this.#runner(proto, scope);
       if (!run) return 'failed';
       const inputs = entries.filter((entry) => entry !== 'failed');
-      return inputs.length < entries.length ? 'failed' : run(inputs);
+      if (inputs.length < entries.length) return 'failed';
+      const results = run(inputs);
+      if (results !== 'failed') this.#checkCounts(proto, inputs, results);
+      return results;
     });
     proto.output.forEach((name, i) => {
       if (name === '') return;
@@ -153,6 +161,13 @@ export class Importer {
         results === 'failed' ? 'failed' : (results[i] ?? this.#missingOutput(label, proto, i, name, scope));
       if (value) scope.values.set(name, value);
     });
+  }
+
+  /** A result that knows nothing of its operand's count has taken the room for the size. */
+  #checkCounts(proto: NodeProto, inputs: readonly (Value | undefined)[], results: readonly Value[]): void {
+    if (!inputs.some((v) => this.#counts.has(v)) || results.every((v) => this.#counts.has(v))) return;
+    const message = `${printable(proto.opType)} of a value whose size depends on data is not supported`;
+    fail('shape-data-dependent', nodeLabel(proto), message);
   }
 
   /** How to import a node: by a rule, or as the body of one of the model's own functions. */
@@ -165,6 +180,10 @@ export class Importer {
       domain === '' && Object.hasOwn(RULES, proto.opType)
         ? RULES[proto.opType as keyof typeof RULES]
         : undefined;
+    if (rule && isReplaced(proto.opType, scope.opsets.get('') ?? 1)) {
+      this.#old.push(proto.opType);
+      return undefined;
+    }
     if (rule) {
       return (inputs) => {
         const result = rule(this.#context(proto, scope, inputs));
@@ -251,10 +270,12 @@ export class Importer {
       const label = (i: number) => labels[i] || `${name}_out${i || ''}`;
       const folded = this.#folder.fold(op, operands, attrs);
       if (folded) return folded.map((tensor, i) => this.graph.addConstant(label(i), tensor));
-      const { outputs } = this.graph.addNode(op, operands, attrs, {
+      const node = this.graph.addNode(op, operands, attrs, {
         name,
         outputs: labels.map((_, i) => label(i)),
       });
+      this.#counts.add(node);
+      const { outputs } = node;
       for (const { type } of outputs) {
         const problem = shapeProblem(type.shape);
         if (problem) throw new OpError(problem);

@@ -1,10 +1,11 @@
 /** ONNX → IR. */
-import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
+import { CompileError, type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import { decodeModel } from './decode.ts';
 import { bindInputs, type DimensionOptions, type SymbolicDimension } from './dimensions.ts';
 import { functionTable } from './functions.ts';
 import { describeProducer, Importer, operatorSets } from './importer.ts';
+import { newOpset } from './opsets.ts';
 import { cachedFiles, type TensorContext } from './tensors.ts';
 
 export type { SymbolicDimension } from './dimensions.ts';
@@ -46,16 +47,37 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): Impo
   for (const { converted } of inputs.inputs) if (converted) tensors.converted.add(converted);
   const opsets = operatorSets(model);
   const importer = new Importer(options.name || proto.name || 'model', tensors, functionTable(model));
-  importer.run(proto, inputs, opsets);
+  try {
+    importer.run(proto, inputs, opsets);
+  } catch (error) {
+    throw error instanceof CompileError && givesSizes(options) ? withSizesInDoubt(error) : error;
+  }
+  const opset = opsets.get('') ?? 1;
   return {
     graph: importer.graph,
-    diagnostics: [...inputs.notes, ...conversionNote(tensors.converted)],
+    diagnostics: [...newOpset(opset), ...inputs.notes, ...conversionNote(tensors.converted)],
     dims: inputs.dims,
-    opset: opsets.get('') ?? 1,
+    opset,
     producer: describeProducer(model),
     missingFiles: [...tensors.missingFiles],
   };
 }
+
+const givesSizes = ({ dims = {}, shapes = {} }: DimensionOptions): boolean =>
+  Object.keys(dims).length + Object.keys(shapes).length > 0;
+
+/** Shapes that do not fit are then more likely the given sizes than the model. */
+const withSizesInDoubt = ({ diagnostics }: CompileError): CompileError =>
+  new CompileError(
+    diagnostics.map((d) =>
+      d.code === 'shape-mismatch'
+        ? {
+            ...d,
+            hint: 'this depends on the sizes given by --dim or --shape: try those the network was made for',
+          }
+        : d,
+    ),
+  );
 
 function conversionNote(converted: ReadonlySet<string>): Diagnostic[] {
   if (converted.size === 0) return [];

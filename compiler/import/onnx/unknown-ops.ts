@@ -52,8 +52,9 @@ export function unknownOps(found: readonly UnknownOp[]): Diagnostic[] {
     const [first] = group;
     if (!first) return [];
     const where = `${first.domain ? printable(first.domain) : 'ai.onnx'}${first.opset === undefined ? '' : ` ${first.opset}`}`;
-    const nodes = group.map((e) => e.node);
-    const message = `operator ${printable(first.op)} (${where}) is not known; ${group.length === 1 ? 'node' : `${group.length} nodes:`} ${listed(nodes)}`;
+    // the subject names the only node
+    const nodes = group.length === 1 ? '' : `; ${group.length} nodes: ${listed(group.map((e) => e.node))}`;
+    const message = `operator ${printable(first.op)} (${where}) is not known${nodes}`;
     return [diagnostic('op-unknown', first.node, message, advice(first))];
   });
 }

@@ -111,6 +111,8 @@ describe('exit codes and messages', () => {
       expect(result.stderr).not.toContain('\u001b');
       expect(result.stdout).toBe('');
       for (const text of says) expect(result.stderr).toContain(text);
+      // each error says what to do
+      expect(result.stderr.match(/^error/gm)?.length).toBe(result.stderr.match(/^ {2}hint: ./gm)?.length);
       expect(result.code).toBe(code);
     });
   }

@@ -201,18 +201,25 @@ describe('errors', () => {
 
 describe('exit codes', () => {
   const of = (
-    ...codes: readonly ('onnx-truncated' | 'dimension-missing' | 'input-invalid' | 'comparison-failed')[]
+    ...codes: readonly (
+      | 'onnx-truncated'
+      | 'dimension-missing'
+      | 'input-invalid'
+      | 'comparison-failed'
+      | 'self-check-failed'
+    )[]
   ) => exitCodeOf(codes.map((code) => diagnostic(code, '', '')));
   test('by kind; the model’s own fault first', () => {
     expect(of('comparison-failed')).toBe(1);
     expect(of('input-invalid')).toBe(2);
     expect(of('onnx-truncated', 'dimension-missing')).toBe(3);
     expect(of('dimension-missing')).toBe(4);
+    expect(of('self-check-failed')).toBe(70);
   });
 
   test('every kind of error has one', () => {
-    const kinds: DiagnosticKind[] = ['invalid', 'unsupported', 'usage', 'failed'];
-    for (const kind of kinds)
-      expect(exitCodeOf([{ ...diagnostic('graph-invalid', '', ''), kind }])).toBeLessThan(5);
+    const kinds: DiagnosticKind[] = ['failed', 'usage', 'invalid', 'unsupported', 'bug'];
+    const codes = kinds.map((kind) => exitCodeOf([{ ...diagnostic('graph-invalid', '', ''), kind }]));
+    expect(codes).toEqual([1, 2, 3, 4, 70]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { importOnnx } from '#compiler/import/onnx/index.ts';
+import { type ImportOptions, importOnnx } from '#compiler/import/onnx/index.ts';
 import type { AttrValue } from '#ir/attrs.ts';
 import {
   type AttributeValue,
@@ -10,7 +10,7 @@ import {
   storedInts,
   type TestModel,
 } from '../../support/onnx.ts';
-import { codesOf } from './codes.ts';
+import { codesOf, diagnosticsOf } from './codes.ts';
 
 type Attributes = Readonly<Record<string, AttributeValue>>;
 
@@ -102,11 +102,6 @@ describe('what moved from attributes to inputs means the same on both sides', ()
       single('Resize', 10, [1, 1, 2, 2], {}, [floats('s', [1, 1, 2, 2])]),
     ],
     [
-      'Reshape at 5',
-      single('Reshape', 4, [2, 3], { shape: [0n, -1n] }),
-      single('Reshape', 5, [2, 3], {}, [storedInts('s', [0, -1])]),
-    ],
-    [
       'Dropout at 7',
       single('Dropout', 6, [2], { is_test: 1n, ratio: 0.5 }),
       single('Dropout', 13, [2], {}, [floats('ratio', [0.5], [])]),
@@ -162,6 +157,36 @@ describe('what changed its meaning', () => {
     expect(only(model(6, { is_test: 1n }))?.[0]).toBe('BatchNormalization');
     expect(only(model(15, { epsilon: 0.5 }))).toEqual(['BatchNormalization', { epsilon: 0.5 }]);
   });
+});
+
+describe('operator sets', () => {
+  test('older than 6: what has not changed since is read, all else is refused, once for all nodes', () => {
+    expect(only(single('Flatten', 1, [2, 3, 4]))?.[0]).toBe('Flatten');
+    expect(only(single('Softplus', 5, [2]))?.[0]).toBe('Softplus');
+    expect(only(single('Relu', 6, [2]))?.[0]).toBe('Relu');
+    const nodes = [node('Relu', ['x'], ['a']), node('Relu', ['a'], ['b']), node('Tanh', ['b'], ['y'])];
+    const model = onnxModel({ inputs: [info('x', [2])], nodes, opset: 5 });
+    const found = diagnosticsOf(() => importOnnx(model));
+    expect(found.map((d) => [d.code, d.subject])).toEqual([['opset-unsupported', 'op set 5']]);
+    expect(found[0]?.message).toContain('Relu, Tanh');
+  });
+
+  test('newer than what is known: a warning', () => {
+    const codes = (opset: number) => importOnnx(single('Relu', opset, [2])).diagnostics.map((d) => d.code);
+    expect(codes(28)).toEqual([]);
+    expect(codes(29)).toEqual(['opset-newer']);
+  });
+});
+
+test('shapes that do not fit are blamed on given sizes only where some were given', () => {
+  const model = onnxModel({
+    inputs: [info('x', ['n', 3])],
+    nodes: [node('MatMul', ['x', 'w'], ['y'])],
+    initializers: [floats('w', Array(4).fill(1), [4, 1])],
+  });
+  const hint = (options: ImportOptions) => diagnosticsOf(() => importOnnx(model, options))[0]?.hint;
+  expect(hint({})).not.toContain('--dim');
+  expect(hint({ dims: { n: 2 } })).toContain('--dim or --shape');
 });
 
 describe('padding becomes explicit', () => {

@@ -116,25 +116,8 @@ const clip: ImportRule = (node) => {
   return node.emit('Min', [above, scalar(max)], {});
 };
 
-const CAST_NAMES: Readonly<Record<string, number>> = {
-  FLOAT: 1,
-  UINT8: 2,
-  INT8: 3,
-  UINT16: 4,
-  INT16: 5,
-  INT32: 6,
-  INT64: 7,
-  BOOL: 9,
-  FLOAT16: 10,
-  DOUBLE: 11,
-  UINT32: 12,
-  UINT64: 13,
-};
-
 const cast: ImportRule = (node) => {
-  // a word before opset 6
-  const given = node.opset < 6 ? CAST_NAMES[node.attrs.string('to', '')] : node.attrs.int('to');
-  const code = given ?? node.refuse('Cast does not say to which type', 'graph-invalid');
+  const code = node.attrs.int('to') ?? node.refuse('Cast does not say to which type', 'graph-invalid');
   return castTo(node, node.dtypeOf(code));
 };
 
@@ -150,7 +133,7 @@ export function identity(node: NodeImport, x: Value): Value | readonly Value[] {
 
 /** In training mode the result is random. The mask of inference is all true. */
 const dropout: ImportRule = (node) => {
-  if (node.opset < 7 && node.opset > 1 && node.attrs.int('is_test') === 0 && node.wants(1)) {
+  if (node.opset < 7 && node.attrs.int('is_test') === 0 && node.wants(1)) {
     node.refuse(
       'Dropout in training mode is not supported',
       'op-unsupported-form',
@@ -205,11 +188,10 @@ const withAlpha =
   (node) =>
     node.emit(op, [node.input(0)], { alpha: node.attrs.float('alpha', fallback) });
 
-/** The constants of opsets before 6 had fewer digits. */
 const selu: ImportRule = (node) =>
   node.emit('Selu', [node.input(0)], {
-    alpha: node.attrs.float('alpha', node.opset < 6 ? 1.6732 : 1.6732631921768188),
-    gamma: node.attrs.float('gamma', node.opset < 6 ? 1.0507 : 1.0507010221481323),
+    alpha: node.attrs.float('alpha', 1.6732631921768188),
+    gamma: node.attrs.float('gamma', 1.0507010221481323),
   });
 
 export const ELEMENTWISE = {

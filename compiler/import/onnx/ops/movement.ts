@@ -10,8 +10,7 @@ const transpose: ImportRule = (node) => {
 
 const concat: ImportRule = (node) => {
   const inputs = node.inputs.map((_, i) => node.input(i));
-  const axis =
-    node.attrs.int('axis') ?? (node.opset < 4 ? 1 : node.refuse('Concat has no axis', 'graph-invalid'));
+  const axis = node.attrs.int('axis') ?? node.refuse('Concat has no axis', 'graph-invalid');
   return node.emit('Concat', inputs, { axis: node.axis(axis, node.shape(0).length) });
 };
 
@@ -87,8 +86,7 @@ const pad: ImportRule = (node) => {
   const given =
     node.opset >= 11
       ? node.requiredNumbers(1, 'pads')
-      : (node.attrs.ints(node.opset < 2 ? 'paddings' : 'pads') ??
-        node.refuse('Pad has no pads', 'graph-invalid'));
+      : (node.attrs.ints('pads') ?? node.refuse('Pad has no pads', 'graph-invalid'));
   const axes =
     (node.opset >= 18 ? node.knownNumbers(3, 'axes') : undefined) ?? node.shape(0).map((_, axis) => axis);
   if (given.length !== 2 * axes.length) {
@@ -123,10 +121,8 @@ const depthToSpace: ImportRule = (node) => {
   return node.emit('DepthToSpace', [node.input(0)], { blocksize, mode });
 };
 
-const tile: ImportRule = (node) => {
-  if (node.opset < 6) node.refuse('Tile before opset 6 is not supported');
-  return node.emit('Tile', [node.input(0)], { repeats: node.requiredNumbers(1, 'repeats') });
-};
+const tile: ImportRule = (node) =>
+  node.emit('Tile', [node.input(0)], { repeats: node.requiredNumbers(1, 'repeats') });
 
 export const MOVEMENTS = {
   Transpose: transpose,

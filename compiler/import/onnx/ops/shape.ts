@@ -6,8 +6,7 @@ import type { ImportRule, NodeImport } from '../rule.ts';
 
 /** 0 copies the input's size (unless allowzero), −1 takes what is left. */
 const reshape: ImportRule = (node) => {
-  const given = node.opset < 5 ? node.attrs.ints('shape') : node.requiredNumbers(1, 'shape');
-  const wanted = given ?? node.refuse('Reshape has no shape', 'graph-invalid');
+  const wanted = node.requiredNumbers(1, 'shape');
   const from = node.shape(0);
   const keepZero = node.attrs.flag('allowzero');
   const sizes = wanted.map((size, axis) => (size === 0 && !keepZero ? (from[axis] ?? 0) : size));

@@ -58,12 +58,8 @@ export {
   compileGraph,
   compileModel,
 } from './compile.ts';
-export {
-  type ImportedModel,
-  type ImportOptions,
-  importOnnx,
-  type SymbolicDimension,
-} from './import/onnx/index.ts';
+export { type ExportedJson, type ExportJsonOptions, exportJson } from './export/json/index.ts';
+export { type ExportedOnnx, type ExportOnnxOptions, exportOnnx } from './export/onnx/index.ts';
 export { formatOf, importModel, type ModelFormat } from './import/index.ts';
 export {
   importJson,
@@ -71,5 +67,12 @@ export {
   networkJsonSchema,
   networkSchema,
 } from './import/json/index.ts';
+export {
+  type ImportedModel,
+  type ImportOptions,
+  importOnnx,
+  type SymbolicDimension,
+} from './import/onnx/index.ts';
 export { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from './report/index.ts';
 export { VERSION } from './version.ts';
+export { formatSafetensors, parseSafetensors } from './weights/safetensors.ts';

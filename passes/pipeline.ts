@@ -18,6 +18,17 @@ import { fuseResidual } from './fuse/fuse-residual.ts';
 import { fuseScaleIntoConv } from './fuse/fuse-scale-into-conv.ts';
 import type { Pipeline } from './pass.ts';
 
+/** Spellings of exporters become the ops that they mean; layers and weights stay as they are. */
+export const spellingPipeline: Pipeline = {
+  name: 'spelling',
+  steps: [
+    { pass: removeDeadValues, because: 'what nobody reads is not described' },
+    { pass: removeIdentities, because: 'what does nothing is no layer' },
+    { pass: recogniseChannelShuffle, because: 'a shuffle is a layer, its reshapes are not' },
+    { pass: recogniseGlobalAveragePool, because: 'a mean over space is a layer too' },
+  ],
+};
+
 /** What a graph of ONNX ops can express: exact, and a model again. */
 export const graphPipeline: Pipeline = {
   name: 'graph',

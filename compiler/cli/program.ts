@@ -4,6 +4,7 @@ import { diagnostic } from '#ir/diagnostics.ts';
 import { VERSION } from '../version.ts';
 import type { AuditArguments } from './commands/audit.ts';
 import type { CompileArguments } from './commands/compile.ts';
+import type { ConvertArguments } from './commands/convert.ts';
 import type { IrArguments } from './commands/ir.ts';
 import type { RunArguments } from './commands/run.ts';
 import type { VerifyArguments } from './commands/verify.ts';
@@ -77,6 +78,7 @@ function makeProgram(context: CommandContext): Command {
   addAudit(program, context);
   addCompile(program, context);
   addRun(program, context);
+  addConvert(program, context);
   addVerify(program, context);
   addIr(program, context);
   addExplain(program, context);
@@ -148,7 +150,7 @@ function addRun(program: Command, context: CommandContext): void {
     .command('run')
     .summary('run a model or a bundle; compare backends')
     .description('Runs a model or a bundle once and describes its outputs; compares backends.')
-    .argument('<model|bundle>', 'an ONNX file, - for stdin, or the folder of a bundle')
+    .argument('<model|bundle>', 'a model (ONNX or JSON), - for stdin, or the folder of a bundle')
     .option('-i, --input <name=file>', 'an input: .npy, .json or .pb (repeatable)', collect)
     .option('--random <seed>', 'random values for the inputs that are not given')
     .option('-o, --output <file>', 'write the output: FILE.npy, or DIR or NAME=FILE (repeatable)', collect)
@@ -175,6 +177,23 @@ function addRun(program: Command, context: CommandContext): void {
   );
 }
 
+function addConvert(program: Command, context: CommandContext): void {
+  const command = modelCommand(
+    program,
+    'convert',
+    'between ONNX and the JSON network description',
+  ).requiredOption('-o, --output <file>', 'FILE.onnx, or FILE.json with FILE.safetensors beside it');
+  dimensionOptions(command);
+  quietOption(command);
+  examples(command, [
+    'convert network.json -o network.onnx      # with seeded weights, or those it names',
+    'convert model.onnx -o model.json',
+  ]);
+  command.action(async (model: string, options: ConvertArguments) =>
+    (await import('./commands/convert.ts')).runConvert(model, options, context),
+  );
+}
+
 function addVerify(program: Command, context: CommandContext): void {
   const command = program
     .command('verify')
@@ -194,7 +213,7 @@ function addIr(program: Command, context: CommandContext): void {
     .command('ir')
     .summary('the intermediate representation as text, after any pass')
     .description('Prints the network as convolith sees it: as imported, or after the passes up to one.')
-    .argument('[model]', 'an ONNX file, or - for stdin')
+    .argument('[model]', 'an ONNX file or a JSON network description; - for stdin')
     .option('--after <pass>', 'run the passes up to this one; "graph" or "lower" for a whole pipeline')
     .option('--passes', 'list the passes; with a model, what each does to it')
     .option('--full', 'print all values of constants')
@@ -231,7 +250,7 @@ function modelCommand(program: Command, name: string, summary: string): Command 
     .command(name)
     .summary(summary)
     .description(sentence)
-    .argument('<model>', 'an ONNX file, or - for stdin');
+    .argument('<model>', 'an ONNX file or a JSON network description; - for stdin');
 }
 
 function dimensionOptions(command: Command): void {

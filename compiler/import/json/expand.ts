@@ -154,9 +154,9 @@ export class Expansion {
 
   /** A kind or an activation as text. */
   #bare(text: string, path: Path, scope: Scope, previous: Flow, later: ReadonlySet<string>): Flow {
+    if (isKind(text) && KINDS[text].bare) return this.#layer({ [text]: {} }, path, scope, previous, later);
     const activation = ACTIVATIONS.find((name) => name === text);
     if (activation) return this.#layer({ activation }, path, scope, previous, later);
-    if (isKind(text) && KINDS[text].bare) return this.#layer({ [text]: {} }, path, scope, previous, later);
     if (isKind(text)) return this.#report(path, scope, `"${text}" needs options`, `write { "${text}": … }`);
     const all = [...ACTIVATIONS, ...KIND_NAMES.filter((name) => KINDS[name].bare)];
     return this.#report(

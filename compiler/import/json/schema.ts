@@ -51,6 +51,16 @@ function vocabulary(written: boolean) {
         .max(3),
     ],
   );
+  const paddingList = or<PaddingList>(
+    size as z.ZodType<PaddingList>,
+    'a whole number, or a list with a number or [begin, end] per spatial axis',
+    [
+      z
+        .array(z.union([element(0, MOST_SIZE), z.tuple([size, size])]))
+        .min(1)
+        .max(3),
+    ],
+  );
   const values: z.ZodType<Values> = or<Values>(z.number(), 'a number, or numbers in (nested) lists', [
     NESTED,
   ]);
@@ -189,20 +199,11 @@ function vocabulary(written: boolean) {
     }),
     pad: kind('Pads the spatial axes.', {
       options: {
-        padding: or<PaddingList>(
-          size as z.ZodType<PaddingList>,
-          'a whole number, or a list with a number or [begin, end] per spatial axis',
-          [
-            z
-              .array(z.union([element(0, MOST_SIZE), z.tuple([size, size])]))
-              .min(1)
-              .max(3),
-          ],
-        ),
+        padding: paddingList,
         mode: word('constant', 'reflect', 'edge').optional(),
         value: real.optional(),
       },
-      short: ['padding', size as z.ZodType<number>],
+      short: ['padding', paddingList],
     }),
     norm: kind('Normalisation; batch unless said.', {
       options: { kind: norm.optional(), epsilon: real.optional(), groups: groups.optional() },
@@ -267,6 +268,10 @@ export const ACTIVATIONS = [
   'hardSigmoid',
   'hardSwish',
   'silu',
+  'gelu',
+  'mish',
+  'elu',
+  'softplus',
   'tanh',
   'softmax',
 ] as const;

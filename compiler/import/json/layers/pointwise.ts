@@ -27,14 +27,6 @@ export function normalise(
 
 type Activate = (layer: Layer, x: Value, alpha: number | undefined, part: string) => Flow;
 
-/** A product of x with a function of itself: two nodes. */
-const gated =
-  (op: 'Sigmoid'): Activate =>
-  (layer, x, _, part) => {
-    const gate = layer.op(op, [x], {}, part === '' ? 'sigmoid' : `${part}-sigmoid`);
-    return gate && layer.op('Mul', [x, gate], {}, part === '' ? 'mul' : part);
-  };
-
 const ACTIVATE: { readonly [A in ActivationName]: Activate } = {
   relu: (layer, x, _, part) => layer.op('Relu', [x], {}, part),
   relu6: (layer, x, _, part) => layer.op('Clip', [x], { min: 0, max: 6 }, part),
@@ -42,7 +34,11 @@ const ACTIVATE: { readonly [A in ActivationName]: Activate } = {
   sigmoid: (layer, x, _, part) => layer.op('Sigmoid', [x], {}, part),
   hardSigmoid: (layer, x, _, part) => layer.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 }, part),
   hardSwish: (layer, x, _, part) => layer.op('HardSwish', [x], {}, part),
-  silu: gated('Sigmoid'),
+  silu: (layer, x, _, part) => layer.op('Swish', [x], {}, part),
+  gelu: (layer, x, _, part) => layer.op('Gelu', [x], {}, part),
+  mish: (layer, x, _, part) => layer.op('Mish', [x], {}, part),
+  elu: (layer, x, alpha = 1, part) => layer.op('Elu', [x], { alpha }, part),
+  softplus: (layer, x, _, part) => layer.op('Softplus', [x], {}, part),
   tanh: (layer, x, _, part) => layer.op('Tanh', [x], {}, part),
   softmax: (layer, x, _, part) => layer.op('Softmax', [x], { axis: 1 }, part),
 };

@@ -1,0 +1,296 @@
+/** How each op is written as ONNX. Ops without attributes are ONNX's own and need no rule. */
+import { type Node, type OpName, operand, result } from '#ir/graph.ts';
+import { tensor } from '#ir/tensor.ts';
+import { isWide, product, type Shape, sameShape } from '#ir/types.ts';
+import { outputSize, windowAxes } from '#ir/window.ts';
+import { DATA_TYPES, type ExportRule, float, int, ints, type NodeExport, stored, word } from './rule.ts';
+
+interface PoolAttrs {
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  readonly pads: readonly number[];
+  readonly ceil: boolean;
+}
+
+const inputShape = (node: Node): Shape => operand(node, 0).type.shape;
+
+/** Rounding up is said only where it makes a difference: readers disagree about windows that start in the padding. */
+const poolAttributes = (node: Node, { kernel, strides, dilations, pads, ceil }: PoolAttrs) => {
+  const axes = windowAxes({ kernel, strides, dilations, pads });
+  const down = axes.map((axis, i) => outputSize(axis, inputShape(node)[i + 2] ?? 0));
+  const same = sameShape(down, result(node).type.shape.slice(2));
+  return {
+    kernel_shape: ints(kernel),
+    strides: ints(strides),
+    dilations: ints(dilations),
+    pads: ints(pads),
+    ceil_mode: int(ceil && !same),
+  };
+};
+
+type Reduction = Extract<OpName, `Reduce${string}`>;
+const reduction = (node: Node<Reduction>, out: NodeExport): void => {
+  const { axes, keepDims } = node.attrs;
+  const inputs = [...out.inputs, out.list(axes, 'axes')];
+  out.emit(node.op, { keepdims: int(keepDims), noop_with_empty_axes: int(axes.length === 0) }, { inputs });
+};
+
+const axis = (
+  node: Node<'Softmax' | 'LogSoftmax' | 'Hardmax' | 'Concat' | 'Gather' | 'Flatten'>,
+  out: NodeExport,
+) => out.emit(node.op, { axis: int(node.attrs.axis) });
+const alpha = (node: Node<'LeakyRelu' | 'Elu' | 'Celu' | 'ThresholdedRelu'>, out: NodeExport) =>
+  out.emit(node.op, { alpha: float(node.attrs.alpha) });
+/** An op whose list became an input. */
+const withList = (op: string, list: readonly number[], what: string, out: NodeExport) =>
+  out.emit(op, {}, { inputs: [...out.inputs, out.list(list, what)] });
+const extremum = (node: Node<'ArgMax' | 'ArgMin'>, out: NodeExport) =>
+  out.emit(node.op, {
+    axis: int(node.attrs.axis),
+    keepdims: int(node.attrs.keepDims),
+    select_last_index: int(node.attrs.selectLast),
+  });
+const normalisation = (node: Node<'LayerNormalization' | 'RMSNormalization'>, out: NodeExport) =>
+  out.emit(node.op, { axis: int(node.attrs.axis), epsilon: float(node.attrs.epsilon) });
+
+function clip(node: Node<'Clip'>, out: NodeExport): void {
+  const { min, max } = node.attrs;
+  const low = Number.isFinite(min) ? out.scalar(min, 'min') : '';
+  const high = Number.isFinite(max) ? out.scalar(max, 'max') : '';
+  const inputs = [...out.inputs, low, high];
+  while (inputs.at(-1) === '') inputs.pop();
+  out.emit('Clip', {}, { inputs });
+}
+
+/** By scales where they give the sizes; else by sizes, from which ONNX computes scales. */
+function resize(node: Node<'Resize'>, out: NodeExport): void {
+  const { attrs } = node;
+  const scaled = inputShape(node as Node).map((size, i) =>
+    Math.floor(size * Math.fround(attrs.scales[i] ?? 1)),
+  );
+  const byScale = scaled.every((size, i) => size === attrs.sizes[i]);
+  const [x = ''] = out.inputs;
+  out.emit(
+    'Resize',
+    {
+      mode: word(attrs.mode),
+      coordinate_transformation_mode: word(attrs.coordinates),
+      nearest_mode: word(attrs.nearestMode),
+      cubic_coeff_a: float(attrs.cubicA),
+      exclude_outside: int(attrs.excludeOutside),
+      antialias: int(attrs.antialias),
+    },
+    {
+      inputs: byScale
+        ? [x, '', out.floats(attrs.scales, 'scales')]
+        : [x, '', '', out.list(attrs.sizes, 'sizes')],
+    },
+  );
+}
+
+function slice(node: Node<'Slice'>, out: NodeExport): void {
+  const { starts, steps, sizes } = node.attrs;
+  const shape = inputShape(node as Node);
+  const ends = starts.map((start, i) => {
+    const end = start + (sizes[i] ?? 0) * (steps[i] ?? 1);
+    // a negative end counts from the back; this one is clamped to before the first element
+    return end < 0 ? -(shape[i] ?? 0) - 1 : end;
+  });
+  const axes = starts.map((_, i) => i);
+  const [x = ''] = out.inputs;
+  const lists = [
+    out.list(starts, 'starts'),
+    out.list(ends, 'ends'),
+    out.list(axes, 'axes'),
+    out.list(steps, 'steps'),
+  ];
+  out.emit('Slice', {}, { inputs: [x, ...lists] });
+}
+
+/** As exporters spell it: [N, g, C/g, rest] transposed. */
+function channelShuffle(node: Node<'ChannelShuffle'>, out: NodeExport): void {
+  const shape = inputShape(node as Node);
+  const [n = 1, c = 1] = shape;
+  const { groups } = node.attrs;
+  const view = [n, groups, c / groups, product(shape.slice(2))];
+  const [x = ''] = out.inputs;
+  const seen = out.step('Reshape', [x, out.list(view, 'view')]);
+  const turned = out.step('Transpose', [seen], { perm: ints([0, 2, 1, 3]) });
+  out.emit('Reshape', {}, { inputs: [turned, out.list(shape, 'shape')] });
+}
+
+function swish(node: Node<'Swish'>, out: NodeExport): void {
+  const [x = ''] = out.inputs;
+  const scale = node.attrs.alpha;
+  const scaled = scale === 1 ? x : out.step('Mul', [x, out.scalar(scale, 'alpha')]);
+  out.emit('Mul', {}, { inputs: [x, out.step('Sigmoid', [scaled])] });
+}
+
+function constantOfShape(node: Node<'ConstantOfShape'>, out: NodeExport): void {
+  const { dtype, value } = node.attrs;
+  const element = tensor(dtype, [1], [isWide(dtype) ? BigInt(Math.trunc(value)) : value]);
+  out.emit('ConstantOfShape', { value: stored(element) });
+}
+
+export const RULES: { readonly [K in OpName]?: ExportRule<K> } = {
+  Conv: ({ attrs }, out) =>
+    out.emit('Conv', {
+      strides: ints(attrs.strides),
+      dilations: ints(attrs.dilations),
+      pads: ints(attrs.pads),
+      group: int(attrs.group),
+    }),
+  ConvTranspose: ({ attrs }, out) =>
+    out.emit('ConvTranspose', {
+      strides: ints(attrs.strides),
+      dilations: ints(attrs.dilations),
+      pads: ints(attrs.pads),
+      group: int(attrs.group),
+      output_padding: ints(attrs.outputPadding),
+    }),
+  Gemm: ({ attrs }, out) =>
+    out.emit('Gemm', {
+      alpha: float(attrs.alpha),
+      beta: float(attrs.beta),
+      transA: int(attrs.transA),
+      transB: int(attrs.transB),
+    }),
+  MaxPool: (node, out) => out.emit('MaxPool', poolAttributes(node as Node, node.attrs)),
+  AveragePool: (node, out) =>
+    out.emit('AveragePool', {
+      ...poolAttributes(node as Node, node.attrs),
+      count_include_pad: int(node.attrs.countIncludePad),
+    }),
+  LpPool: (node, out) =>
+    out.emit('LpPool', { ...poolAttributes(node as Node, node.attrs), p: int(node.attrs.p) }),
+  BatchNormalization: ({ attrs }, out) => out.emit('BatchNormalization', { epsilon: float(attrs.epsilon) }),
+  InstanceNormalization: ({ attrs }, out) =>
+    out.emit('InstanceNormalization', { epsilon: float(attrs.epsilon) }),
+  GroupNormalization: ({ attrs }, out) =>
+    out.emit('GroupNormalization', { num_groups: int(attrs.groups), epsilon: float(attrs.epsilon) }),
+  LayerNormalization: normalisation,
+  LpNormalization: ({ attrs }, out) =>
+    out.emit('LpNormalization', { axis: int(attrs.axis), p: int(attrs.p) }),
+  MeanVarianceNormalization: ({ attrs }, out) =>
+    out.emit('MeanVarianceNormalization', { axes: ints(attrs.axes) }),
+  LRN: ({ attrs }, out) =>
+    out.emit('LRN', {
+      size: int(attrs.size),
+      alpha: float(attrs.alpha),
+      beta: float(attrs.beta),
+      bias: float(attrs.bias),
+    }),
+  Softmax: axis,
+  LogSoftmax: axis,
+  Hardmax: axis,
+  LeakyRelu: alpha,
+  Elu: alpha,
+  Celu: alpha,
+  ThresholdedRelu: alpha,
+  Selu: ({ attrs }, out) => out.emit('Selu', { alpha: float(attrs.alpha), gamma: float(attrs.gamma) }),
+  HardSigmoid: ({ attrs }, out) =>
+    out.emit('HardSigmoid', { alpha: float(attrs.alpha), beta: float(attrs.beta) }),
+  Shrink: ({ attrs }, out) => out.emit('Shrink', { lambd: float(attrs.lambda), bias: float(attrs.bias) }),
+  Gelu: ({ attrs }, out) => out.emit('Gelu', { approximate: word(attrs.approximate) }),
+  Swish: swish,
+  Clip: clip,
+  Mod: ({ attrs }, out) => out.emit('Mod', { fmod: int(attrs.truncated) }),
+  IsInf: ({ attrs }, out) =>
+    out.emit('IsInf', { detect_positive: int(attrs.positive), detect_negative: int(attrs.negative) }),
+  BitShift: ({ attrs }, out) => out.emit('BitShift', { direction: word(attrs.direction.toUpperCase()) }),
+  ReduceSum: reduction,
+  ReduceMean: reduction,
+  ReduceMax: reduction,
+  ReduceMin: reduction,
+  ReduceProd: reduction,
+  ReduceL1: reduction,
+  ReduceL2: reduction,
+  ReduceLogSum: reduction,
+  ReduceLogSumExp: reduction,
+  ReduceSumSquare: reduction,
+  ArgMax: extremum,
+  ArgMin: extremum,
+  Resize: resize,
+  Reshape: ({ attrs }, out) =>
+    out.emit(
+      'Reshape',
+      { allowzero: int(attrs.shape.includes(0)) },
+      { inputs: [...out.inputs, out.list(attrs.shape, 'shape')] },
+    ),
+  Flatten: axis,
+  Squeeze: ({ attrs }, out) => withList('Squeeze', attrs.axes, 'axes', out),
+  Unsqueeze: ({ attrs }, out) => withList('Unsqueeze', attrs.axes, 'axes', out),
+  Expand: ({ attrs }, out) => withList('Expand', attrs.shape, 'shape', out),
+  Tile: ({ attrs }, out) => withList('Tile', attrs.repeats, 'repeats', out),
+  Transpose: ({ attrs }, out) => out.emit('Transpose', { perm: ints(attrs.perm) }),
+  Concat: axis,
+  Slice: slice,
+  Split: ({ attrs }, out) =>
+    out.emit('Split', { axis: int(attrs.axis) }, { inputs: [...out.inputs, out.list(attrs.sizes, 'split')] }),
+  Pad: ({ attrs }, out) => {
+    const inputs = [...out.inputs, out.list(attrs.pads, 'pads')];
+    if (attrs.mode === 'constant' && attrs.value !== 0) inputs.push(out.scalar(attrs.value, 'value'));
+    out.emit('Pad', { mode: word(attrs.mode) }, { inputs });
+  },
+  Gather: axis,
+  GatherElements: ({ attrs }, out) => out.emit('GatherElements', { axis: int(attrs.axis) }),
+  GatherND: ({ attrs }, out) => out.emit('GatherND', { batch_dims: int(attrs.batchDims) }),
+  ScatterElements: ({ attrs }, out) =>
+    out.emit('ScatterElements', { axis: int(attrs.axis), reduction: word(attrs.reduction) }),
+  ScatterND: ({ attrs }, out) => out.emit('ScatterND', { reduction: word(attrs.reduction) }),
+  TopK: ({ attrs }, out) =>
+    out.emit(
+      'TopK',
+      { axis: int(attrs.axis), largest: int(attrs.largest) },
+      { inputs: [...out.inputs, out.list([attrs.k], 'k')] },
+    ),
+  CumSum: ({ attrs }, out) =>
+    out.emit(
+      'CumSum',
+      { exclusive: int(attrs.exclusive), reverse: int(attrs.reverse) },
+      { inputs: [...out.inputs, out.constant(tensor('i64', [], [BigInt(attrs.axis)]), 'axis')] },
+    ),
+  NonMaxSuppression: ({ attrs }, out) =>
+    out.emit('NonMaxSuppression', { center_point_box: int(attrs.center) }),
+  GridSample: ({ attrs }, out) =>
+    out.emit('GridSample', {
+      mode: word(attrs.mode),
+      padding_mode: word(attrs.padding),
+      align_corners: int(attrs.alignCorners),
+    }),
+  RoiAlign: ({ attrs }, out) =>
+    out.emit('RoiAlign', {
+      mode: word(attrs.mode),
+      output_height: int(attrs.size[0] ?? 1),
+      output_width: int(attrs.size[1] ?? 1),
+      sampling_ratio: int(attrs.samples),
+      spatial_scale: float(attrs.scale),
+      coordinate_transformation_mode: word(attrs.halfPixel ? 'half_pixel' : 'output_half_pixel'),
+    }),
+  DeformConv: ({ attrs }, out) =>
+    out.emit('DeformConv', {
+      strides: ints(attrs.strides),
+      dilations: ints(attrs.dilations),
+      pads: ints(attrs.pads),
+      group: int(attrs.group),
+      offset_group: int(attrs.offsetGroups),
+    }),
+  Col2Im: ({ attrs }, out) =>
+    out.emit(
+      'Col2Im',
+      { strides: ints(attrs.strides), dilations: ints(attrs.dilations), pads: ints(attrs.pads) },
+      { inputs: [...out.inputs, out.list(attrs.image, 'image_shape'), out.list(attrs.block, 'block_shape')] },
+    ),
+  MaxPoolWithIndices: (node, out) =>
+    out.emit('MaxPool', {
+      ...poolAttributes(node as Node, node.attrs),
+      storage_order: int(node.attrs.columnMajor),
+    }),
+  DepthToSpace: ({ attrs }, out) =>
+    out.emit('DepthToSpace', { blocksize: int(attrs.blocksize), mode: word(attrs.mode) }),
+  ChannelShuffle: channelShuffle,
+  Shape: ({ attrs }, out) => out.emit('Shape', { start: int(attrs.start), end: int(attrs.end) }),
+  ConstantOfShape: constantOfShape,
+  Cast: (node, out) => out.emit('Cast', { to: int(DATA_TYPES[result(node as Node).type.dtype]) }),
+};

@@ -4,7 +4,6 @@ import { OpError } from '#ir/op.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { type DType, formatType, type Shape } from '#ir/types.ts';
 import { Attributes } from './attributes.ts';
-import { Counts } from './counts.ts';
 import type { BoundInputs } from './dimensions.ts';
 import { elementType, shapeProblem } from './element-types.ts';
 import { Folder } from './fold.ts';
@@ -49,7 +48,6 @@ export class Importer {
   /** Operators in a form that is too old to be read. */
   readonly #old: string[] = [];
   readonly #folder = new Folder();
-  readonly #counts = new Counts();
   #nodes = 0;
 
   constructor(name: string, tensors: TensorContext, functions: FunctionTable) {
@@ -70,8 +68,7 @@ export class Importer {
     const scope = this.#scope(undefined, values, proto.initializer, opsets);
     const outputs = this.#body(bodyOf(proto), scope);
     outputs.forEach((entry, i) => {
-      if (entry !== 'failed')
-        this.graph.addOutput(proto.output[i]?.name ?? '', entry, this.#counts.of(entry));
+      if (entry !== 'failed') this.graph.addOutput(proto.output[i]?.name ?? '', entry);
     });
     const taken = new Set<string>();
     for (const { name } of proto.output) {
@@ -150,10 +147,7 @@ export class Importer {
       const run = this.#runner(proto, scope);
       if (!run) return 'failed';
       const inputs = entries.filter((entry) => entry !== 'failed');
-      if (inputs.length < entries.length) return 'failed';
-      const results = run(inputs);
-      if (results !== 'failed') this.#checkCounts(proto, inputs, results);
-      return results;
+      return inputs.length < entries.length ? 'failed' : run(inputs);
     });
     proto.output.forEach((name, i) => {
       if (name === '') return;
@@ -161,13 +155,6 @@ export class Importer {
         results === 'failed' ? 'failed' : (results[i] ?? this.#missingOutput(label, proto, i, name, scope));
       if (value) scope.values.set(name, value);
     });
-  }
-
-  /** A result that knows nothing of its operand's count has taken the room for the size. */
-  #checkCounts(proto: NodeProto, inputs: readonly (Value | undefined)[], results: readonly Value[]): void {
-    if (!inputs.some((v) => this.#counts.has(v)) || results.every((v) => this.#counts.has(v))) return;
-    const message = `${printable(proto.opType)} of a value whose size depends on data is not supported`;
-    fail('shape-data-dependent', nodeLabel(proto), message);
   }
 
   /** How to import a node: by a rule, or as the body of one of the model's own functions. */

@@ -257,12 +257,10 @@ export class Importer {
       const label = (i: number) => labels[i] || `${name}_out${i || ''}`;
       const folded = this.#folder.fold(op, operands, attrs);
       if (folded) return folded.map((tensor, i) => this.graph.addConstant(label(i), tensor));
-      const node = this.graph.addNode(op, operands, attrs, {
+      const { outputs } = this.graph.addNode(op, operands, attrs, {
         name,
         outputs: labels.map((_, i) => label(i)),
       });
-      this.#counts.add(node);
-      const { outputs } = node;
       for (const { type } of outputs) {
         const problem = shapeProblem(type.shape);
         if (problem) throw new OpError(problem);

@@ -22,9 +22,12 @@ export interface ConvOptions {
 
 export class Builder {
   readonly graph: Graph;
+  readonly #of: Node | undefined;
 
-  constructor(graph: Graph | string = 'graph') {
+  /** @param of the node that what is built is part of: new nodes are named after it */
+  constructor(graph: Graph | string = 'graph', of?: Node) {
     this.graph = typeof graph === 'string' ? new Graph(graph) : graph;
+    this.#of = of;
   }
 
   input(name: string, shape: Shape, dtype: DType = 'f32'): Value {
@@ -50,7 +53,7 @@ export class Builder {
     attrs: OpAttrsInput<K>,
     options?: NodeOptions,
   ): Node<K> {
-    return this.graph.addNode(op, inputs, attrs, options);
+    return this.graph.addNode(op, inputs, attrs, { ...this.#derived(op), ...options });
   }
 
   /** Adds a node and returns its first output. */
@@ -60,7 +63,12 @@ export class Builder {
     attrs: OpAttrsInput<K>,
     options?: NodeOptions,
   ): Value {
-    return result(this.graph.addNode(op, inputs, attrs, options) as Node);
+    return result(this.node(op, inputs, attrs, options) as Node);
+  }
+
+  #derived(op: OpName): NodeOptions {
+    const { name, origin } = this.#of ?? {};
+    return name === undefined ? {} : { name: `${name}/${op}`, ...(origin === undefined ? {} : { origin }) };
   }
 
   /** Convolution; stride and dilation 1, no padding and one group unless said. */

@@ -1,5 +1,7 @@
 import type { AttrSchema, AttrsOf } from './attrs.ts';
+import type { Builder } from './builder.ts';
 import type { Expr } from './expr.ts';
+import type { Value } from './graph.ts';
 import type { Tensor, TensorData } from './tensor.ts';
 import type { TensorType } from './types.ts';
 import type { PositionMap } from './window.ts';
@@ -80,6 +82,15 @@ export type Reference<A> =
   | { readonly kind: 'element'; element(context: EvalContext<A>): (index: number) => number }
   | { readonly kind: 'whole'; evaluate(context: EvalContext<A>): TensorData[] };
 
+/** What a decomposition is made of and from. */
+export interface DecomposeContext<A> {
+  readonly b: Builder;
+  readonly attrs: A;
+  readonly inputs: readonly (Value | undefined)[];
+  /** The types that the results must have. */
+  readonly outputs: readonly TensorType[];
+}
+
 /** Every target-independent fact about an op. */
 export interface OpDef<S extends AttrSchema = AttrSchema> {
   readonly name: string;
@@ -94,6 +105,12 @@ export interface OpDef<S extends AttrSchema = AttrSchema> {
   readonly reference: Reference<AttrsOf<S>>;
   /** Elementwise ops: the result of one element from one element of each (broadcast) input. */
   expression?(attrs: AttrsOf<S>, inputs: number): Expr;
+  /**
+   * The op written in others: adds them and returns its results. It means the same for all values; what is rounded to
+   * f32 in between is said where it is not obvious. Undefined, before anything is added, where this form has none.
+   * Its return type is declared, as the ops that it names are inferred from the list that it is in.
+   */
+  decompose?(context: DecomposeContext<AttrsOf<S>>): Value[] | undefined;
 }
 
 /** An op whose inputs or attributes do not fit it; the caller adds where. */
@@ -118,6 +135,13 @@ export function inputType(
   const type = context.inputs[i];
   if (!type) throw new OpError(`input ${i} is missing`);
   return type;
+}
+
+/** Input `i` of a decomposition. @throws OpError if it is absent. */
+export function inputValue(context: { readonly inputs: readonly (Value | undefined)[] }, i: number): Value {
+  const value = context.inputs[i];
+  if (!value) throw new OpError(`input ${i} is missing`);
+  return value;
 }
 
 /** The type of output `i`, which inference has put there. */

@@ -1,4 +1,5 @@
 /** The named pipelines. Each step says why it stands where it stands. */
+import { expandComposites } from './canonicalize/expand-composites.ts';
 import { foldConstants } from './canonicalize/fold-constants.ts';
 import { mergeCommonSubexpressions } from './canonicalize/merge-common-subexpressions.ts';
 import { mergeViews } from './canonicalize/merge-views.ts';
@@ -83,7 +84,13 @@ export const graphPipeline: Pipeline = {
 export const lowerPipeline: Pipeline = {
   name: 'lower',
   steps: [
+    {
+      pass: expandComposites,
+      because:
+        'targets know few ops, and what a composite is made of fuses with its neighbours like all else',
+    },
     { pass: removeDeadValues, because: 'a reader that is dead must not stand in the way of a fusion' },
+    { pass: foldConstants, because: 'scales and zero points of composites are ops on constants now' },
     {
       repeat: [
         { pass: fuseActivation, because: 'it needs no operand, so it is free' },

@@ -20,14 +20,14 @@ import {
 import { windowField } from './common.ts';
 
 /** Strides, dilations and pads have one entry (pads two) per spatial axis; pads are explicit. */
-const CONV_ATTRS = {
+export const CONV_ATTRS = {
   strides: attr.ints(),
   dilations: attr.ints(),
   pads: attr.ints(),
   group: attr.int(1),
 };
 
-interface ConvAttrs {
+export interface ConvAttrs {
   readonly strides: readonly number[];
   readonly dilations: readonly number[];
   readonly pads: readonly number[];
@@ -160,7 +160,7 @@ function convGeometry(context: EvalContext<ConvAttrs>) {
   };
 }
 
-function convElement(context: EvalContext<ConvAttrs>): (index: number) => number {
+export function convElement(context: EvalContext<ConvAttrs>): (index: number) => number {
   const { data, weight, bias, cin, cout, perGroup, plane, outPlane, taps, ...g } = convGeometry(context);
   const [inD, inH, inW] = g.input;
   const [, outH, outW] = g.output;

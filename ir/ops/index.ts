@@ -2,12 +2,18 @@ import type { OpDef } from '../op.ts';
 import { ACTIVATIONS } from './activation.ts';
 import { ARITHMETIC, FUNCTIONS } from './arithmetic.ts';
 import { Conv, ConvTranspose } from './conv.ts';
+import { Det } from './det.ts';
+import { Einsum } from './einsum.ts';
 import { INDEXING } from './indexing.ts';
+import { INTEGER_PRODUCTS } from './integer-product.ts';
 import { LOGIC } from './logic.ts';
+import { LpPool } from './lp-pool.ts';
+import { LRN } from './lrn.ts';
 import { PRODUCTS } from './matmul.ts';
 import { MOVEMENTS } from './movement.ts';
-import { NORMALIZATIONS } from './normalization.ts';
+import { BatchNormalization } from './normalization.ts';
 import { POOLS } from './pool.ts';
+import { QUANTIZERS } from './quantize.ts';
 import { REARRANGEMENTS } from './rearrange.ts';
 import { RECURRENT } from './recurrent.ts';
 import { REDUCERS } from './reduce.ts';
@@ -16,6 +22,8 @@ import { SAMPLERS } from './sampling.ts';
 import { SCAN_OPS } from './scan.ts';
 import { SELECTIONS } from './selection.ts';
 import { SHAPES } from './shape.ts';
+import { SOFTMAXES } from './softmax.ts';
+import { STATISTICS } from './statistics.ts';
 import { UNPOOLS } from './unpool.ts';
 import { VIEWS } from './view.ts';
 
@@ -24,8 +32,16 @@ export const OPS = {
   Conv,
   ConvTranspose,
   ...PRODUCTS,
+  ...INTEGER_PRODUCTS,
+  Einsum,
+  Det,
   ...POOLS,
-  ...NORMALIZATIONS,
+  LpPool,
+  BatchNormalization,
+  ...SOFTMAXES,
+  ...STATISTICS,
+  LRN,
+  ...QUANTIZERS,
   ...ACTIVATIONS,
   ...FUNCTIONS,
   ...ARITHMETIC,

@@ -1,5 +1,13 @@
 import { attr } from '../attrs.ts';
-import { type AxisField, defineOp, inputData, inputType, OpError, outputType } from '../op.ts';
+import {
+  type AxisField,
+  defineOp,
+  type EvalContext,
+  inputData,
+  inputType,
+  OpError,
+  outputType,
+} from '../op.ts';
 import {
   broadcastShapes,
   broadcastStrides,
@@ -177,28 +185,28 @@ export const MatMul = defineOp({
       return isRow ? { kind: 'whole' } : axisField(b.length - 1);
     });
   },
-  reference: {
-    kind: 'element',
-    element(context) {
-      const { batch, aBatch, bBatch, m, n, k } = productOf(
-        inputType(context, 0).shape,
-        inputType(context, 1).shape,
-      );
-      const a = inputData(context, 0) as Float32Array;
-      const b = inputData(context, 1) as Float32Array;
-      const aStart = matrixNumbers(aBatch, batch);
-      const bStart = matrixNumbers(bBatch, batch);
-      return (index) => {
-        const row = Math.floor(index / n);
-        const j = index - row * n;
-        const matrix = Math.floor(row / m);
-        const i = row - matrix * m;
-        const x = ((aStart[matrix] as number) * m + i) * k;
-        return dot(a, x, 1, b, (bStart[matrix] as number) * k * n + j, n, k);
-      };
-    },
-  },
+  reference: { kind: 'element', element: matMulElement },
 });
+
+/** Single elements of a product, in doubles. */
+export function matMulElement(context: EvalContext<unknown>): (index: number) => number {
+  const { batch, aBatch, bBatch, m, n, k } = productOf(
+    inputType(context, 0).shape,
+    inputType(context, 1).shape,
+  );
+  const a = inputData(context, 0) as Float32Array;
+  const b = inputData(context, 1) as Float32Array;
+  const aStart = matrixNumbers(aBatch, batch);
+  const bStart = matrixNumbers(bBatch, batch);
+  return (index) => {
+    const row = Math.floor(index / n);
+    const j = index - row * n;
+    const matrix = Math.floor(row / m);
+    const i = row - matrix * m;
+    const x = ((aStart[matrix] as number) * m + i) * k;
+    return dot(a, x, 1, b, (bStart[matrix] as number) * k * n + j, n, k);
+  };
+}
 
 /** For each matrix of the broadcast stack, which one of the operand's it reads. */
 function matrixNumbers(from: Shape, to: Shape): Int32Array {

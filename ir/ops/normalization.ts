@@ -1,9 +1,8 @@
+/** Normalisation by stored statistics. */
 import { attr } from '../attrs.ts';
 import { type AxisField, defineOp, inputData, inputType, OpError, outputType } from '../op.ts';
-import { allocate } from '../tensor.ts';
 import { elementCount, formatType, product } from '../types.ts';
 import { axisField } from './common.ts';
-import { checkAxis } from './offsets.ts';
 
 /**
  * Inference form: scale·(x − mean) / √(variance + epsilon) + bias per channel.
@@ -59,51 +58,3 @@ export const BatchNormalization = defineOp({
     },
   },
 });
-
-/** exp(x − max) / Σ exp(x − max) along `axis`. */
-export const Softmax = defineOp({
-  name: 'Softmax',
-  attrs: { axis: attr.int() },
-  inputs: [{ name: 'x', role: 'data' }],
-  traits: { layout: 'strided' },
-  infer({ attrs: { axis }, inputs }) {
-    const x = inputType({ inputs }, 0);
-    if (x.dtype !== 'f32') throw new OpError(`input is ${formatType(x)}, not f32`);
-    checkAxis(axis, x.shape.length);
-    return [x];
-  },
-  /** Subtraction, exponential, two comparisons or sums and a division per element. */
-  cost: ({ outputs }) => ({ macs: 0, otherOps: 5 * elementCount(outputType({ outputs }).shape) }),
-  field: ({ attrs, inputs }) =>
-    inputType({ inputs }, 0).shape.map(
-      (_, axis): AxisField => (axis === attrs.axis ? { kind: 'whole' } : axisField(axis)),
-    ),
-  reference: {
-    kind: 'whole',
-    evaluate(context) {
-      const { axis } = context.attrs;
-      const { dtype, shape } = inputType(context, 0);
-      const data = inputData(context, 0) as Float32Array;
-      const result = allocate(dtype, data.length) as Float32Array;
-      const length = shape[axis] ?? 1;
-      const inner = product(shape.slice(axis + 1));
-      const exps = new Float64Array(length);
-      for (let start = 0; start < data.length; start += length * inner) {
-        for (let at = start; at < start + inner; at++) {
-          let largest = Number.NEGATIVE_INFINITY;
-          for (let i = 0; i < length; i++) largest = Math.max(largest, data[at + i * inner] as number);
-          let sum = 0;
-          for (let i = 0; i < length; i++) {
-            const e = Math.exp((data[at + i * inner] as number) - largest);
-            exps[i] = e;
-            sum += e;
-          }
-          for (let i = 0; i < length; i++) result[at + i * inner] = (exps[i] as number) / sum;
-        }
-      }
-      return [result];
-    },
-  },
-});
-
-export const NORMALIZATIONS = { BatchNormalization, Softmax } as const;

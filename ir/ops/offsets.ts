@@ -1,7 +1,15 @@
 /** Copies of whole tensors by index tables: what every movement op's reference comes down to. */
 import { OpError } from '../op.ts';
 import { allocate, type TensorData, toBigInt } from '../tensor.ts';
-import { type DType, elementCount, formatShape, isWide, product, type Shape } from '../types.ts';
+import {
+  type DType,
+  elementCount,
+  formatShape,
+  isWide,
+  product,
+  rowMajorStrides,
+  type Shape,
+} from '../types.ts';
 
 /** For each position of one output axis, what it adds to the source index; negative where the element is a hole. */
 export type AxisOffsets = Int32Array;
@@ -13,6 +21,14 @@ export const stridedOffsets = (size: number, stride: number, start = 0, step = 1
 /** One table for several axes: the offset of every position over them, row-major. */
 export const flattenOffsets = (tables: readonly AxisOffsets[]): AxisOffsets =>
   tables.reduceRight((low, high) => combine(high, low), Int32Array.of(0));
+
+/** Flat offsets of every position over the chosen axes, row-major. */
+export function offsetsOver(shape: Shape, chosen: (axis: number) => boolean): Int32Array {
+  const strides = rowMajorStrides(shape);
+  return flattenOffsets(
+    shape.flatMap((size, axis) => (chosen(axis) ? [stridedOffsets(size, strides[axis] ?? 1)] : [])),
+  );
+}
 
 /**
  * Gathers a row-major tensor whose element (i, j, …) is source[tables[0][i] + tables[1][j] + …]; where any table has a

@@ -33,7 +33,7 @@ export const POOL_ATTRS = {
   ceil: attr.bool(false),
 };
 
-interface PoolAttrs extends Window {
+export interface PoolAttrs extends Window {
   readonly ceil: boolean;
 }
 
@@ -114,7 +114,7 @@ function axisTaps(axis: WindowAxis, input: number, output: number): AxisTaps {
  * Folds the input elements under each output element, then finishes with their number and the number of window
  * positions inside the padded input.
  */
-function poolElement(
+export function poolElement(
   context: EvalContext<PoolAttrs>,
   init: number,
   step: (folded: number, value: number) => number,

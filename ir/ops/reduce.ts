@@ -1,17 +1,20 @@
 import { attr } from '../attrs.ts';
+import type { Value } from '../graph.ts';
 import {
   type AxisField,
+  type DecomposeContext,
   defineOp,
   type EvalContext,
   inputData,
   inputType,
+  inputValue,
   OpError,
   outputType,
 } from '../op.ts';
 import { allocate, type TensorData, write } from '../tensor.ts';
-import { elementCount, rowMajorStrides, type Shape } from '../types.ts';
+import { elementCount, isInteger, isWide, type Shape } from '../types.ts';
 import { axisField } from './common.ts';
-import { checkAxes, flattenOffsets, stridedOffsets } from './offsets.ts';
+import { checkAxes, offsetsOver } from './offsets.ts';
 
 /** How elements are folded into one, in doubles. `shift` is subtracted from each element first. */
 interface Reduction {
@@ -20,19 +23,50 @@ interface Reduction {
   finish?(folded: number, count: number, shift: number): number;
   /** Subtract the largest element first, so that exponentials stay finite. */
   readonly shifted?: true;
+  /** The same for integers, exactly, where that is not what doubles give anyway. */
+  readonly integers?: {
+    readonly init?: bigint;
+    step(folded: bigint, value: bigint): bigint;
+    finish?(folded: bigint, count: bigint): bigint;
+  };
   /** Over no elements, is its value not finite? Then integers have none. */
   readonly nonEmpty?: true;
 }
 
 const sum = (folded: number, value: number): number => folded + value;
+const integerSum = { init: 0n, step: (s: bigint, value: bigint) => s + value };
 
 const REDUCTIONS = {
-  ReduceSum: { init: 0, step: sum },
-  ReduceMean: { init: 0, step: sum, finish: (s, count) => s / count, nonEmpty: true },
-  ReduceMax: { init: Number.NEGATIVE_INFINITY, step: Math.max, nonEmpty: true },
-  ReduceMin: { init: Number.POSITIVE_INFINITY, step: Math.min, nonEmpty: true },
-  ReduceProd: { init: 1, step: (p, value) => p * value },
-  ReduceL1: { init: 0, step: (s, value) => s + Math.abs(value) },
+  ReduceSum: { init: 0, step: sum, integers: integerSum },
+  ReduceMean: {
+    init: 0,
+    step: sum,
+    finish: (s, count) => s / count,
+    integers: { ...integerSum, finish: (s: bigint, count: bigint) => s / count },
+    nonEmpty: true,
+  },
+  ReduceMax: {
+    init: Number.NEGATIVE_INFINITY,
+    step: Math.max,
+    integers: { step: (m: bigint, value: bigint) => (value > m ? value : m) },
+    nonEmpty: true,
+  },
+  ReduceMin: {
+    init: Number.POSITIVE_INFINITY,
+    step: Math.min,
+    integers: { step: (m: bigint, value: bigint) => (value < m ? value : m) },
+    nonEmpty: true,
+  },
+  ReduceProd: {
+    init: 1,
+    step: (p, value) => p * value,
+    integers: { init: 1n, step: (p: bigint, value: bigint) => BigInt.asIntN(64, p * value) },
+  },
+  ReduceL1: {
+    init: 0,
+    step: (s, value) => s + Math.abs(value),
+    integers: { init: 0n, step: (s: bigint, value: bigint) => s + (value < 0n ? -value : value) },
+  },
   ReduceL2: { init: 0, step: (s, value) => s + value * value, finish: Math.sqrt },
   ReduceLogSum: { init: 0, step: sum, finish: Math.log },
   ReduceLogSumExp: {
@@ -41,11 +75,18 @@ const REDUCTIONS = {
     finish: (s, _count, shift) => Math.log(s) + shift,
     shifted: true,
   },
-  ReduceSumSquare: { init: 0, step: (s, value) => s + value * value },
+  ReduceSumSquare: {
+    init: 0,
+    step: (s, value) => s + value * value,
+    integers: { init: 0n, step: (s: bigint, value: bigint) => s + value * value },
+  },
 } as const satisfies Record<string, Reduction>;
 
 /** Folds over `axes`, which stay as size 1 with `keepDims`. No axes: each element on its own. */
-const reduction = <const N extends keyof typeof REDUCTIONS>(name: N) =>
+const reduction = <const N extends keyof typeof REDUCTIONS>(
+  name: N,
+  decompose?: (context: DecomposeContext<ReduceAttrs>) => Value[],
+) =>
   defineOp({
     name,
     attrs: { axes: attr.ints(), keepDims: attr.bool(true) },
@@ -68,19 +109,46 @@ const reduction = <const N extends keyof typeof REDUCTIONS>(name: N) =>
         return keepDims ? [{ kind: 'whole' }] : [];
       }),
     reference: { kind: 'whole', evaluate: (context) => [reduce(REDUCTIONS[name], context)] },
+    ...(decompose ? { decompose } : {}),
   });
+
+interface ReduceAttrs {
+  readonly axes: readonly number[];
+  readonly keepDims: boolean;
+}
 
 const reducedShape = (shape: Shape, axes: readonly number[], keepDims: boolean): Shape =>
   keepDims
     ? shape.map((size, axis) => (axes.includes(axis) ? 1 : size))
     : shape.filter((_, axis) => !axes.includes(axis));
 
+/** log Σ exp(x − shift) + shift, the shift being the maximum where that is finite; integers are computed in f32. */
+function decomposeLogSumExp(context: DecomposeContext<ReduceAttrs>): Value[] {
+  const { b, attrs } = context;
+  const given = inputValue(context, 0);
+  const { dtype } = given.type;
+  const { axes, keepDims } = attrs;
+  const x = dtype === 'f32' ? given : b.op('Cast', [given], { to: 'f32' });
+  const largest = b.op('ReduceMax', [x], { axes });
+  const hasFinite = b.op('Less', [b.op('Abs', [largest], {}), b.scalar(Number.POSITIVE_INFINITY)], {});
+  const shift = b.op('Where', [hasFinite, largest, b.scalar(0)], {});
+  const sum = b.op('ReduceSum', [b.op('Exp', [b.op('Sub', [x, shift], {})], {})], { axes });
+  const log = b.op('Add', [b.op('Log', [sum], {}), shift], {});
+  const result = keepDims ? log : b.op('Squeeze', [log], { axes });
+  return [dtype === 'f32' ? result : b.op('Cast', [result], { to: dtype })];
+}
+
 function reduce(rule: Reduction, context: EvalContext<{ readonly axes: readonly number[] }>): TensorData {
   const { shape } = inputType(context, 0);
-  const data = doubles(inputData(context, 0));
   const kept = offsetsOver(shape, (axis) => !context.attrs.axes.includes(axis));
   const folded = offsetsOver(shape, (axis) => context.attrs.axes.includes(axis));
-  const result = allocate(outputType(context).dtype, kept.length);
+  const { dtype } = outputType(context);
+  const result = allocate(dtype, kept.length);
+  if (rule.integers && isInteger(dtype)) {
+    reduceIntegers(rule.integers, inputData(context, 0), kept, folded, result, isWide(dtype));
+    return result;
+  }
+  const data = doubles(inputData(context, 0));
   kept.forEach((base, o) => {
     let shift = 0;
     if (rule.shifted) {
@@ -95,12 +163,23 @@ function reduce(rule: Reduction, context: EvalContext<{ readonly axes: readonly 
   return result;
 }
 
-/** Flat offsets of every position over the chosen axes, row-major. */
-function offsetsOver(shape: Shape, chosen: (axis: number) => boolean): Int32Array {
-  const strides = rowMajorStrides(shape);
-  return flattenOffsets(
-    shape.flatMap((size, axis) => (chosen(axis) ? [stridedOffsets(size, strides[axis] ?? 1)] : [])),
-  );
+function reduceIntegers(
+  rule: NonNullable<Reduction['integers']>,
+  data: TensorData,
+  kept: Int32Array,
+  folded: Int32Array,
+  result: TensorData,
+  wide: boolean,
+): void {
+  kept.forEach((base, o) => {
+    let value = rule.init;
+    for (const offset of folded) {
+      const next = BigInt(data[base + offset] ?? 0);
+      value = value === undefined ? next : rule.step(value, next);
+    }
+    const finished = rule.finish?.(value ?? 0n, BigInt(folded.length)) ?? value ?? 0n;
+    write(result, o, wide ? finished : BigInt.asIntN(32, finished));
+  });
 }
 
 /** 64-bit integers as doubles; everything else as it is. */
@@ -118,6 +197,6 @@ export const REDUCERS = {
   ReduceL1: reduction('ReduceL1'),
   ReduceL2: reduction('ReduceL2'),
   ReduceLogSum: reduction('ReduceLogSum'),
-  ReduceLogSumExp: reduction('ReduceLogSumExp'),
+  ReduceLogSumExp: reduction('ReduceLogSumExp', decomposeLogSumExp),
   ReduceSumSquare: reduction('ReduceSumSquare'),
 } as const;

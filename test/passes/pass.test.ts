@@ -139,7 +139,9 @@ test('the pipelines list each pass with a reason, in this order', () => {
     'fuseBiasIntoConv',
   ]);
   expect(passNames(PIPELINES.lower)).toEqual([
+    'expandComposites',
     'removeDeadValues',
+    'foldConstants',
     'fuseActivation',
     'fuseResidual',
     'fuseElementwise',

@@ -10,7 +10,6 @@ export interface UnknownOp {
 
 const LOOPS =
   'export the model with fixed sizes and control flow unrolled (torch.onnx.export traces loops away)';
-const QUANTISED = 'give the float model; convolith stores weights in 8 bits itself with --weights i8';
 
 /** Advice by operator. */
 const ADVICE: Readonly<Record<string, string>> = {
@@ -22,13 +21,6 @@ const ADVICE: Readonly<Record<string, string>> = {
   SequenceInsert: LOOPS,
   SplitToSequence: LOOPS,
   ConcatFromSequence: LOOPS,
-  QuantizeLinear: QUANTISED,
-  DequantizeLinear: QUANTISED,
-  QLinearConv: QUANTISED,
-  QLinearMatMul: QUANTISED,
-  ConvInteger: QUANTISED,
-  MatMulInteger: QUANTISED,
-  DynamicQuantizeLinear: QUANTISED,
   NonMaxSuppression: 'export the network without its post-processing',
 };
 

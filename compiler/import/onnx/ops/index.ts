@@ -1,6 +1,9 @@
 import type { ImportRule } from '../rule.ts';
+import { ALGEBRA } from './algebra.ts';
 import { ELEMENTWISE } from './elementwise.ts';
 import { MOVEMENTS } from './movement.ts';
+import { NORMALIZATIONS } from './normalization.ts';
+import { QUANTIZATION } from './quantization.ts';
 import { REDUCTIONS } from './reduce.ts';
 import { RESIZES } from './resize.ts';
 import { SHAPES } from './shape.ts';
@@ -10,7 +13,10 @@ import { WINDOWS } from './window.ts';
 export const RULES = {
   ...WINDOWS,
   ...ELEMENTWISE,
+  ...NORMALIZATIONS,
   ...REDUCTIONS,
+  ...ALGEBRA,
+  ...QUANTIZATION,
   ...RESIZES,
   ...SHAPES,
   ...MOVEMENTS,

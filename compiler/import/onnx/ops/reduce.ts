@@ -1,6 +1,5 @@
 /** Reductions, products, normalisation. */
 import type { OpName } from '#ir/graph.ts';
-import { product } from '#ir/types.ts';
 import type { ImportRule } from '../rule.ts';
 
 type Reduction = Extract<OpName, `Reduce${string}`>;
@@ -48,19 +47,6 @@ const batchNormalization: ImportRule = (node) => {
   return node.emit('BatchNormalization', inputs, { epsilon: node.attrs.float('epsilon', 1e-5) }).slice(0, 1);
 };
 
-/** Before opset 13 everything from `axis` on is one axis. */
-const softmax: ImportRule = (node) => {
-  const x = node.input(0);
-  const { shape } = x.type;
-  const axis = node.axis(node.attrs.int('axis', node.opset < 13 ? 1 : -1), Math.max(shape.length, 1));
-  const inner = product(shape.slice(axis + 1));
-  if (node.opset >= 13 || inner === 1) return node.emit('Softmax', [x], { axis });
-  const flat = node.step('Reshape', [x], {
-    shape: [product(shape.slice(0, axis)), product(shape.slice(axis))],
-  });
-  return node.emit('Reshape', [node.step('Softmax', [flat], { axis: 1 })], { shape: [...shape] });
-};
-
 export const REDUCTIONS = {
   ReduceSum: reduction('ReduceSum', 13),
   ReduceMean: reduction('ReduceMean'),
@@ -75,5 +61,4 @@ export const REDUCTIONS = {
   Gemm: gemm,
   MatMul: (node) => node.emit('MatMul', [node.input(0), node.input(1)], {}),
   BatchNormalization: batchNormalization,
-  Softmax: softmax,
 } satisfies Record<string, ImportRule>;

@@ -1,5 +1,6 @@
 /** Convolution and pooling: auto_pad becomes explicit pads, what is left out its default. */
 import type { Value } from '#ir/graph.ts';
+import { tensor } from '#ir/tensor.ts';
 import { samePadding, transposedOutputSize, type WindowAxis, windowAxes } from '#ir/window.ts';
 import type { ImportRule, NodeImport } from '../rule.ts';
 
@@ -12,7 +13,7 @@ interface WindowAttrs {
 /** Larger strides, dilations and pads are no network's. */
 const MAX_STEP = 2 ** 20;
 
-function entries(node: NodeImport, name: string, length: number, fallback: number): readonly number[] {
+export function entries(node: NodeImport, name: string, length: number, fallback: number): readonly number[] {
   const list = node.attrs.ints(name);
   if (!list || list.length === 0) return new Array<number>(length).fill(fallback);
   if (list.length !== length) {
@@ -43,7 +44,7 @@ const joined = (pairs: readonly (readonly [number, number])[]): number[] => [
   ...pairs.map(([, end]) => end),
 ];
 
-function windowAttrs(node: NodeImport, kernel: readonly number[]): WindowAttrs {
+export function windowAttrs(node: NodeImport, kernel: readonly number[]): WindowAttrs {
   const rank = kernel.length;
   const strides = entries(node, 'strides', rank, 1);
   const dilations = entries(node, 'dilations', rank, 1);
@@ -62,16 +63,16 @@ function windowAttrs(node: NodeImport, kernel: readonly number[]): WindowAttrs {
 }
 
 /** The kernel's sizes as the weight has them, which `kernel_shape` must repeat if it is there. */
-function weightKernel(node: NodeImport): readonly number[] {
+export function weightKernel(node: NodeImport, slot = 1): readonly number[] {
   const rank = spatialRank(node);
-  const kernel = node.shape(1).slice(2);
+  const kernel = node.shape(slot).slice(2);
   if (kernel.length !== rank) {
     node.refuse(`the weight has rank ${kernel.length + 2}, the input ${rank + 2}`, 'shape-mismatch');
   }
   const said = entries(node, 'kernel_shape', rank, 0);
   if (said.some((size, i) => size !== 0 && size !== kernel[i])) {
     node.refuse(
-      `kernel_shape is [${said.join(',')}]; the weight is [${node.shape(1).join(',')}]`,
+      `kernel_shape is [${said.join(',')}]; the weight is [${node.shape(slot).join(',')}]`,
       'shape-mismatch',
     );
   }
@@ -141,7 +142,10 @@ function poolAttrs(node: NodeImport) {
 }
 
 const maxPool: ImportRule = (node) => {
-  if (node.wants(1)) node.refuse('MaxPool with its second output, Indices, is not supported');
+  if (node.wants(1)) {
+    const columnMajor = node.attrs.flag('storage_order');
+    return node.emit('MaxPoolWithIndices', [node.input(0)], { ...poolAttrs(node), columnMajor });
+  }
   return node.emit('MaxPool', [node.input(0)], poolAttrs(node)).slice(0, 1);
 };
 
@@ -151,12 +155,32 @@ const averagePool: ImportRule = (node) =>
     countIncludePad: node.attrs.flag('count_include_pad'),
   });
 
-const globalMaxPool: ImportRule = (node): readonly Value[] => {
-  const axes = node
+/** p was a float in opset 1. */
+const norm = (node: NodeImport): number =>
+  node.opset < 2 ? node.attrs.float('p', 2) : node.attrs.int('p', 2);
+
+const lpPool: ImportRule = (node) =>
+  node.emit('LpPool', [node.input(0)], { ...poolAttrs(node), p: norm(node) });
+
+const spatialAxes = (node: NodeImport): readonly number[] =>
+  node
     .shape(0)
     .map((_, axis) => axis)
     .slice(2);
-  return node.emit('ReduceMax', [node.input(0)], { axes, keepDims: true });
+
+const globalMaxPool: ImportRule = (node): readonly Value[] =>
+  node.emit('ReduceMax', [node.input(0)], { axes: spatialAxes(node), keepDims: true });
+
+/** (Σ |x|^p)^(1/p): the two common norms are reductions. */
+const globalLpPool: ImportRule = (node) => {
+  node.requireFloats();
+  const p = norm(node);
+  const attrs = { axes: spatialAxes(node), keepDims: true };
+  if (p === 1) return node.emit('ReduceL1', [node.input(0)], attrs);
+  if (p === 2) return node.emit('ReduceL2', [node.input(0)], attrs);
+  const scalar = (value: number) => node.literal(tensor('f32', [], [value]));
+  const powers = node.step('Pow', [node.step('Abs', [node.input(0)], {}), scalar(p)], {});
+  return node.emit('Pow', [node.step('ReduceSum', [powers], attrs), scalar(1 / p)], {});
 };
 
 export const WINDOWS = {
@@ -165,5 +189,7 @@ export const WINDOWS = {
   MaxPool: maxPool,
   AveragePool: averagePool,
   GlobalAveragePool: (node) => node.emit('GlobalAveragePool', [node.input(0)], {}),
+  LpPool: lpPool,
   GlobalMaxPool: globalMaxPool,
+  GlobalLpPool: globalLpPool,
 } satisfies Record<string, ImportRule>;

@@ -1,14 +1,19 @@
 /** The ONNX project's own cases of single operators: a model, and inputs and outputs as serialised tensors. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Stepper } from '#compiler/check/stepper.ts';
 import { ModelProto, TensorProto } from '#compiler/import/onnx/generated/onnx-proto.js';
 import { type ImportedModel, importOnnx } from '#compiler/import/onnx/index.ts';
 import { RULES } from '#compiler/import/onnx/ops/index.ts';
 import { importTensor } from '#compiler/import/onnx/tensors.ts';
+import { wasmTarget } from '#compiler/targets/wasm/index.ts';
 import { CompileError, type DiagnosticCode } from '#ir/diagnostics.ts';
-import { evaluateGraph } from '#ir/evaluate.ts';
+import { constantTensor, evaluateGraph, outputTensor } from '#ir/evaluate.ts';
+import type { Graph, Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { sameShape } from '#ir/types.ts';
+import { runPipeline } from '#passes/pass.ts';
+import { PIPELINES } from '#passes/pipeline.ts';
 
 export type CaseResult =
   | { readonly status: 'passed' }
@@ -16,8 +21,13 @@ export type CaseResult =
   | { readonly status: 'outside'; readonly why: string }
   | { readonly status: 'refused' | 'wrong'; readonly why: string };
 
-/** Runs one case through the importer and the reference evaluator. */
-export function runCase(folder: string): CaseResult {
+interface OpenCase {
+  readonly bytes: Uint8Array;
+  readonly inputs: ReadonlyMap<string, StoredTensor>;
+  readonly expected: ReadonlyMap<string, StoredTensor>;
+}
+
+function openCase(folder: string): OpenCase | CaseResult {
   const bytes = readFileSync(join(folder, 'model.onnx'));
   const ops = operators(bytes).filter((op) => !Object.hasOwn(RULES, op));
   if (ops.length > 0) return { status: 'outside', why: `operators ${ops.join(', ')}` };
@@ -25,17 +35,68 @@ export function runCase(folder: string): CaseResult {
   const expected = readTensors(folder, 'output');
   if (!inputs || !expected)
     return { status: 'outside', why: 'values that are not tensors of supported types' };
-  const imported = importCase(bytes, inputs);
-  if (imported instanceof CompileError) {
-    const outside = imported.diagnostics.every((d) => d.code === 'dtype-unsupported');
-    return { status: outside ? 'outside' : 'refused', why: imported.message };
-  }
-  const given = new Map(imported.graph.inputs.map((v) => [v.name, inputs.get(v.name)] as const));
-  const feeds = new Map(
-    [...given].flatMap(([name, stored]) => (stored ? [[name, stored.tensor] as const] : [])),
+  return { bytes, inputs, expected };
+}
+
+/** Runs one case through the importer and the reference evaluator. */
+export function runCase(folder: string): CaseResult {
+  const opened = openCase(folder);
+  if ('status' in opened) return opened;
+  const imported = importCase(opened);
+  if (imported instanceof CompileError) return refused(imported);
+  const { graph } = imported;
+  const values = evaluateGraph(graph, feedsOf(graph, opened));
+  const lookup = (value: Value) => values.get(value) ?? constantTensor(value);
+  return compared(
+    graph.outputs.map((output) => outputTensor(output, lookup)),
+    opened,
   );
-  const values = evaluateGraph(imported.graph, feeds);
-  const found = imported.graph.outputs.map((o) => values.get(o.value));
+}
+
+/**
+ * Runs one case compiled to WebAssembly, after all passes. Inputs stay inputs where kernels can read them, and become
+ * constants where not.
+ */
+export async function runCaseCompiled(folder: string): Promise<CaseResult> {
+  const opened = openCase(folder);
+  if ('status' in opened) return opened;
+  let failure: CompileError | undefined;
+  for (const constants of constantsToTry(opened.inputs)) {
+    const imported = importWith(opened, constants);
+    if (imported instanceof CompileError) {
+      failure = imported;
+      if (isFinal(imported)) break;
+      continue;
+    }
+    const { graph } = imported;
+    for (const pipeline of Object.values(PIPELINES)) runPipeline(graph, pipeline);
+    const unsupported = wasmTarget.unsupported(graph);
+    if (unsupported.length > 0) {
+      failure = new CompileError(unsupported);
+      continue;
+    }
+    const stepper = await Stepper.load(wasmTarget.lower(graph));
+    stepper.setInputs(feedsOf(graph, opened));
+    stepper.run();
+    return compared([...stepper.trimmedOutputs().values()], opened);
+  }
+  return refused(failure ?? new CompileError([]));
+}
+
+function refused(error: CompileError): CaseResult {
+  const outside = error.diagnostics.every((d) => d.code === 'dtype-unsupported');
+  return { status: outside ? 'outside' : 'refused', why: error.message };
+}
+
+const feedsOf = (graph: Graph, { inputs }: OpenCase): Map<string, Tensor> =>
+  new Map(
+    graph.inputs.flatMap(({ name }) => {
+      const stored = inputs.get(name);
+      return stored ? [[name, stored.tensor] as const] : [];
+    }),
+  );
+
+function compared(found: readonly Tensor[], { expected }: OpenCase): CaseResult {
   const wrong = [...expected.values()].flatMap(({ tensor }, i) => difference(found[i], tensor) ?? []);
   return wrong.length === 0 ? { status: 'passed' } : { status: 'wrong', why: wrong.join('; ') };
 }
@@ -81,27 +142,33 @@ function readTensors(folder: string, kind: 'input' | 'output'): Map<string, Stor
 const FORMS: readonly DiagnosticCode[] = ['shape-data-dependent', 'op-unsupported-form'];
 
 /** Inputs stay inputs where they can; what decides shapes becomes a constant: small integers first, then all but one. */
-function importCase(
-  bytes: Uint8Array,
-  inputs: ReadonlyMap<string, StoredTensor>,
-): ImportedModel | CompileError {
+function constantsToTry(inputs: OpenCase['inputs']): readonly (readonly string[])[] {
   const names = [...inputs.keys()];
   const integers = names.slice(1).filter((name) => inputs.get(name)?.tensor.type.dtype !== 'f32');
-  let failure: CompileError | undefined;
-  for (const constants of [[], integers, names.slice(1), names]) {
-    try {
-      return importOnnx(withConstants(bytes, inputs, constants), {
-        shapes: Object.fromEntries(
-          names.filter((n) => !constants.includes(n)).map((n) => [n, inputs.get(n)?.tensor.type.shape ?? []]),
-        ),
-      });
-    } catch (error) {
-      if (!(error instanceof CompileError)) throw error;
-      failure = error;
-      if (!error.diagnostics.some((d) => FORMS.includes(d.code))) return error;
-    }
+  return [[], integers, names.slice(1), names];
+}
+
+const isFinal = (error: CompileError): boolean => !error.diagnostics.some((d) => FORMS.includes(d.code));
+
+function importWith({ bytes, inputs }: OpenCase, constants: readonly string[]): ImportedModel | CompileError {
+  const open = [...inputs].filter(([name]) => !constants.includes(name));
+  try {
+    return importOnnx(withConstants(bytes, inputs, constants), {
+      shapes: Object.fromEntries(open.map(([name, { tensor }]) => [name, tensor.type.shape])),
+    });
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    return error;
   }
-  return failure ?? new CompileError([]);
+}
+
+function importCase(opened: OpenCase): ImportedModel | CompileError {
+  let last: ImportedModel | CompileError = new CompileError([]);
+  for (const constants of constantsToTry(opened.inputs)) {
+    last = importWith(opened, constants);
+    if (!(last instanceof CompileError) || isFinal(last)) return last;
+  }
+  return last;
 }
 
 function withConstants(

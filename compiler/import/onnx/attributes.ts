@@ -63,6 +63,11 @@ export class Attributes {
     return this.#list(name, this.#get(name, 6)?.floats);
   }
 
+  strings(name: string): readonly string[] | undefined {
+    const list = this.#list(name, this.#get(name, 8)?.strings);
+    return list?.map((bytes) => new TextDecoder().decode(bytes.subarray(0, 1000)));
+  }
+
   tensor(name: string): TensorProto | undefined {
     return this.#get(name, 4)?.t ?? undefined;
   }

@@ -1,4 +1,4 @@
-import { evaluateOp } from '#ir/evaluate.ts';
+import { evaluateOp, trim } from '#ir/evaluate.ts';
 import { Graph, type OpAttrsInput, type OpName, opDef, tensorOf, type Value } from '#ir/graph.ts';
 import { allocate, type Tensor, type TensorData, toBigInt } from '#ir/tensor.ts';
 import { type DType, elementCount, isWide, type Shape } from '#ir/types.ts';
@@ -41,7 +41,13 @@ export class Folder {
     const work = elements + cost.macs + cost.otherOps;
     if (elements > MAX_RESULT || !(work <= MAX_WORK) || this.#work + work > BUDGET.work) return undefined;
     this.#work += work;
-    return evaluateOp(node);
+    const results = evaluateOp(node);
+    const [first, count] = results;
+    const { bounded } = opDef(op).traits;
+    // what is known needs no room for more
+    return bounded !== undefined && first && count
+      ? [trim(first, bounded, Number(count.data[0])), count]
+      : results;
   }
 
   filled(dtype: DType, shape: Shape, value: number | bigint): Tensor | undefined {

@@ -4,6 +4,7 @@ import { OpError } from '#ir/op.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { type DType, formatType, type Shape } from '#ir/types.ts';
 import { Attributes } from './attributes.ts';
+import { Counts } from './counts.ts';
 import type { BoundInputs } from './dimensions.ts';
 import { elementType, shapeProblem } from './element-types.ts';
 import { Folder } from './fold.ts';
@@ -48,6 +49,7 @@ export class Importer {
   /** Operators in a form that is too old to be read. */
   readonly #old: string[] = [];
   readonly #folder = new Folder();
+  readonly #counts = new Counts();
   #nodes = 0;
 
   constructor(name: string, tensors: TensorContext, functions: FunctionTable) {
@@ -68,7 +70,8 @@ export class Importer {
     const scope = this.#scope(undefined, values, proto.initializer, opsets);
     const outputs = this.#body(bodyOf(proto), scope);
     outputs.forEach((entry, i) => {
-      if (entry !== 'failed') this.graph.addOutput(proto.output[i]?.name ?? '', entry);
+      if (entry !== 'failed')
+        this.graph.addOutput(proto.output[i]?.name ?? '', entry, this.#counts.of(entry));
     });
     const taken = new Set<string>();
     for (const { name } of proto.output) {
@@ -147,7 +150,10 @@ export class Importer {
       const run = this.#runner(proto, scope);
       if (!run) return 'failed';
       const inputs = entries.filter((entry) => entry !== 'failed');
-      return inputs.length < entries.length ? 'failed' : run(inputs);
+      if (inputs.length < entries.length) return 'failed';
+      const results = run(inputs);
+      if (results !== 'failed') this.#checkCounts(proto, inputs, results);
+      return results;
     });
     proto.output.forEach((name, i) => {
       if (name === '') return;
@@ -155,6 +161,13 @@ export class Importer {
         results === 'failed' ? 'failed' : (results[i] ?? this.#missingOutput(label, proto, i, name, scope));
       if (value) scope.values.set(name, value);
     });
+  }
+
+  /** A result that knows nothing of its operand's count has taken the room for the size. */
+  #checkCounts(proto: NodeProto, inputs: readonly (Value | undefined)[], results: readonly Value[]): void {
+    if (!inputs.some((v) => this.#counts.has(v)) || results.every((v) => this.#counts.has(v))) return;
+    const message = `${printable(proto.opType)} of a value whose size depends on data is not supported`;
+    fail('shape-data-dependent', nodeLabel(proto), message);
   }
 
   /** How to import a node: by a rule, or as the body of one of the model's own functions. */
@@ -257,10 +270,12 @@ export class Importer {
       const label = (i: number) => labels[i] || `${name}_out${i || ''}`;
       const folded = this.#folder.fold(op, operands, attrs);
       if (folded) return folded.map((tensor, i) => this.graph.addConstant(label(i), tensor));
-      const { outputs } = this.graph.addNode(op, operands, attrs, {
+      const node = this.graph.addNode(op, operands, attrs, {
         name,
         outputs: labels.map((_, i) => label(i)),
       });
+      this.#counts.add(node);
+      const { outputs } = node;
       for (const { type } of outputs) {
         const problem = shapeProblem(type.shape);
         if (problem) throw new OpError(problem);

@@ -24,6 +24,8 @@ export interface ResizeAttrs {
   readonly nearestMode: 'round_prefer_floor' | 'round_prefer_ceil' | 'floor' | 'ceil';
   readonly cubicA: number;
   readonly excludeOutside: boolean;
+  /** Where an axis shrinks, is its filter stretched over all the input positions that become one? */
+  readonly antialias?: boolean;
   /** Output size over input size, per axis; sizes are scales·input rounded down, or given. */
   readonly scales: readonly number[];
   readonly sizes: readonly number[];
@@ -96,6 +98,31 @@ export function cubicWeights(r: number, a: number): number[] {
   return [far(r + 1), near(r), near(1 - r), far(2 - r)];
 }
 
+/** Of a filter stretched by 1/scale, the weights around input position floor + r, and the index of the first less floor. */
+function antialiasedWeights(
+  { mode, cubicA }: ResizeAttrs,
+  r: number,
+  scale: number,
+): { readonly first: number; readonly weights: readonly number[] } {
+  const reach = mode === 'linear' ? 1 : 2;
+  const first = Math.floor(-reach / scale) + 1;
+  const filter = (distance: number): number => {
+    if (distance >= reach) return 0;
+    if (mode === 'linear') return 1 - distance;
+    return cubicWeights(distance % 1, cubicA)[distance < 1 ? 1 : 0] ?? 0;
+  };
+  const weights = Array.from({ length: 2 - 2 * first }, (_, i) => filter(Math.abs(first + i - r) * scale));
+  const total = weights.reduce((sum, w) => sum + w, 0);
+  return { first, weights: weights.map((w) => w / total) };
+}
+
+function weightsAround(attrs: ResizeAttrs, r: number, scale: number): ReturnType<typeof antialiasedWeights> {
+  if (attrs.antialias && scale < 1) return antialiasedWeights(attrs, r, scale);
+  return attrs.mode === 'linear'
+    ? { first: 0, weights: [1 - r, r] }
+    : { first: -1, weights: cubicWeights(r, attrs.cubicA) };
+}
+
 /** The taps before they are clamped to the input; taps without weight are left out. */
 function rawTaps(attrs: ResizeAttrs, axis: number, inputSize: number): ResizeTap[][] {
   return Array.from({ length: attrs.sizes[axis] ?? 1 }, (_, x) => {
@@ -103,9 +130,10 @@ function rawTaps(attrs: ResizeAttrs, axis: number, inputSize: number): ResizeTap
     if (attrs.mode === 'nearest') return [{ index: nearestIndex(attrs.nearestMode, at), weight: 1 }];
     const floor = Math.floor(at);
     const r = at - floor;
-    const weights = attrs.mode === 'linear' ? [1 - r, r] : cubicWeights(r, attrs.cubicA);
-    const first = attrs.mode === 'linear' ? floor : floor - 1;
-    const taps = weights.map((weight, i) => ({ index: first + i, weight })).filter((t) => t.weight !== 0);
+    const { first, weights } = weightsAround(attrs, r, attrs.scales[axis] ?? 1);
+    const taps = weights
+      .map((weight, i) => ({ index: floor + first + i, weight }))
+      .filter((t) => t.weight !== 0);
     if (!attrs.excludeOutside) return taps;
     const inside = taps.filter((t) => t.index >= 0 && t.index < inputSize);
     const total = inside.reduce((sum, t) => sum + t.weight, 0);
@@ -173,10 +201,9 @@ export const Resize = defineOp({
     sizes: attr.ints(),
   },
   inputs: [{ name: 'x', role: 'data' }],
-  traits: { layout: 'spatial' },
+  traits: { layout: 'spatial', epilogue: true },
   infer({ attrs, inputs }) {
     const { dtype, shape } = inputType({ inputs }, 0);
-    if (attrs.antialias) throw new OpError('resizing with antialias is not supported');
     if (isWide(dtype)) throw new OpError(`resizing of ${dtype} is not supported`);
     checkLength('scales', attrs.scales, shape.length);
     checkLength('sizes', attrs.sizes, shape.length);
@@ -189,6 +216,12 @@ export const Resize = defineOp({
   /** A multiplication and an addition per tap; nearest only copies. */
   cost({ attrs, inputs, outputs }) {
     const taps = { nearest: 0, linear: 2, cubic: 4 }[attrs.mode];
+    if (attrs.antialias && taps > 0) {
+      const reads = inputType({ inputs }, 0).shape.map((size, axis) =>
+        isKept(attrs, axis, size) ? size : rawTaps(attrs, axis, size).flat().length,
+      );
+      return { macs: 0, otherOps: 2 * product(reads) };
+    }
     const resized = inputType({ inputs }, 0).shape.filter((size, axis) => !isKept(attrs, axis, size)).length;
     return {
       macs: 0,

@@ -20,12 +20,15 @@ export interface ResizeAttrs {
     | 'asymmetric'
     | 'align_corners'
     | 'pytorch_half_pixel'
-    | 'half_pixel_symmetric';
+    | 'half_pixel_symmetric'
+    | 'tf_crop_and_resize';
   readonly nearestMode: 'round_prefer_floor' | 'round_prefer_ceil' | 'floor' | 'ceil';
   readonly cubicA: number;
   readonly excludeOutside: boolean;
   /** Where an axis shrinks, is its filter stretched over all the input positions that become one? */
   readonly antialias?: boolean;
+  /** Of a crop: where each axis starts, then where each ends, in parts of the input's size. Empty for all of it. */
+  readonly roi?: readonly number[];
   /** Output size over input size, per axis; sizes are scales·input rounded down, or given. */
   readonly scales: readonly number[];
   readonly sizes: readonly number[];
@@ -39,7 +42,7 @@ export interface ResizeTap {
 
 /**
  * What each output position of one axis reads: at least one tap, indices ascending and inside the input, weights that
- * add up to 1. The result of the op is the product of its axes.
+ * add up to 1, or to 0 where a crop reaches out of the input. The result of the op is the product of its axes.
  */
 export function resizeAxis(attrs: ResizeAttrs, axis: number, inputSize: number): ResizeTap[][] {
   return rawTaps(attrs, axis, inputSize).map((taps) => {
@@ -48,9 +51,15 @@ export function resizeAxis(attrs: ResizeAttrs, axis: number, inputSize: number):
       const inside = Math.max(0, Math.min(inputSize - 1, index));
       merged.set(inside, (merged.get(inside) ?? 0) + weight);
     }
-    return [...merged].map(([index, weight]) => ({ index, weight }));
+    return merged.size === 0 ? [NOTHING] : [...merged].map(([index, weight]) => ({ index, weight }));
   });
 }
+
+const NOTHING: ResizeTap = { index: 0, weight: 0 };
+
+/** Start and end of the crop of an axis. */
+const cropOf = ({ roi = [], sizes }: ResizeAttrs, axis: number): readonly [number, number] =>
+  roi.length === 0 ? [0, 1] : [roi[axis] ?? 0, roi[sizes.length + axis] ?? 1];
 
 /** Half positions decide between neighbours, and must not be missed by the rounding of a division. */
 function snapToHalves(x: number): number {
@@ -71,6 +80,12 @@ function originalCoordinate(attrs: ResizeAttrs, axis: number, inputSize: number,
       return x / scale;
     case 'align_corners':
       return outputSize > 1 ? (x * (inputSize - 1)) / (outputSize - 1) : 0;
+    case 'tf_crop_and_resize': {
+      const [start, end] = cropOf(attrs, axis);
+      const last = inputSize - 1;
+      if (outputSize === 1) return ((start + end) * last) / 2;
+      return start * last + (x * (end - start) * last) / (outputSize - 1);
+    }
     case 'half_pixel_symmetric': {
       const adjustment = outputSize / (scale * inputSize);
       return (inputSize / 2) * (1 - adjustment) + (x + 0.5) / scale - 0.5;
@@ -127,6 +142,7 @@ function weightsAround(attrs: ResizeAttrs, r: number, scale: number): ReturnType
 function rawTaps(attrs: ResizeAttrs, axis: number, inputSize: number): ResizeTap[][] {
   return Array.from({ length: attrs.sizes[axis] ?? 1 }, (_, x) => {
     const at = snapToHalves(originalCoordinate(attrs, axis, inputSize, x));
+    if (attrs.coordinates === 'tf_crop_and_resize' && (at < 0 || at > inputSize - 1)) return [];
     if (attrs.mode === 'nearest') return [{ index: nearestIndex(attrs.nearestMode, at), weight: 1 }];
     const floor = Math.floor(at);
     const r = at - floor;
@@ -144,13 +160,21 @@ function rawTaps(attrs: ResizeAttrs, axis: number, inputSize: number): ResizeTap
 }
 
 /** Does the axis pass through unchanged? */
-const isKept = (attrs: ResizeAttrs, axis: number, inputSize: number): boolean =>
-  attrs.scales[axis] === 1 && attrs.sizes[axis] === inputSize;
+export function isKept(attrs: ResizeAttrs, axis: number, inputSize: number): boolean {
+  if (attrs.sizes[axis] !== inputSize) return false;
+  if (attrs.coordinates !== 'tf_crop_and_resize') return attrs.scales[axis] === 1;
+  const [start, end] = cropOf(attrs, axis);
+  return start === 0 && end === 1;
+}
 
 /** How far the input position moves from one output position to the next. */
 const stepOf = (attrs: ResizeAttrs, axis: number, inputSize: number): number => {
   const outputSize = attrs.sizes[axis] ?? 1;
   if (attrs.coordinates === 'align_corners' && outputSize > 1) return (inputSize - 1) / (outputSize - 1);
+  if (attrs.coordinates === 'tf_crop_and_resize') {
+    const [start, end] = cropOf(attrs, axis);
+    return ((end - start) * (inputSize - 1)) / Math.max(1, outputSize - 1);
+  }
   return 1 / (attrs.scales[axis] ?? 1);
 };
 
@@ -192,11 +216,13 @@ export const Resize = defineOp({
       'align_corners',
       'pytorch_half_pixel',
       'half_pixel_symmetric',
+      'tf_crop_and_resize',
     ),
     nearestMode: attr.word('round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'),
     cubicA: attr.float(-0.75),
     excludeOutside: attr.bool(false),
     antialias: attr.bool(false),
+    roi: attr.floats([]),
     scales: attr.floats(),
     sizes: attr.ints(),
   },
@@ -207,6 +233,8 @@ export const Resize = defineOp({
     if (isWide(dtype)) throw new OpError(`resizing of ${dtype} is not supported`);
     checkLength('scales', attrs.scales, shape.length);
     checkLength('sizes', attrs.sizes, shape.length);
+    if (attrs.roi.length > 0) checkLength('roi', attrs.roi, 2 * shape.length);
+    if (!attrs.roi.every(Number.isFinite)) throw new OpError('the region is not finite');
     if (attrs.scales.some((s) => !(s > 0 && Number.isFinite(s))))
       throw new OpError('scales must be positive');
     if (attrs.sizes.some((s) => s < 1)) throw new OpError(`output would be ${attrs.sizes.join('×')}`);

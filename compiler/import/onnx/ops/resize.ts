@@ -1,4 +1,7 @@
 /** Resize and its predecessor Upsample: scales and sizes over all axes, whichever the model gives. */
+import type { Value } from '#ir/graph.ts';
+import { isKept, type ResizeAttrs, resizeAxis } from '#ir/ops/resize.ts';
+import { f32 } from '#ir/tensor.ts';
 import type { Shape } from '#ir/types.ts';
 import type { ImportRule, NodeImport } from '../rule.ts';
 
@@ -9,6 +12,7 @@ const COORDINATES = [
   'align_corners',
   'pytorch_half_pixel',
   'half_pixel_symmetric',
+  'tf_crop_and_resize',
 ] as const;
 const NEAREST = ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'] as const;
 
@@ -48,7 +52,7 @@ const resize: ImportRule = (node) => {
   if (node.opset < 11) return simple(node);
   const coordinates = word(node, 'coordinate_transformation_mode', COORDINATES, 'half_pixel');
   const { scales, sizes } = target(node);
-  return node.emit('Resize', [node.input(0)], {
+  const attrs = {
     mode: modeOf(node),
     coordinates,
     nearestMode: word(node, 'nearest_mode', NEAREST, 'round_prefer_floor'),
@@ -57,16 +61,61 @@ const resize: ImportRule = (node) => {
     antialias: node.attrs.flag('antialias'),
     scales,
     sizes,
-  });
+  };
+  if (coordinates !== 'tf_crop_and_resize') return node.emit('Resize', [node.input(0)], attrs);
+  const cropped = { ...attrs, roi: region(node) };
+  const outside = extrapolation(node, cropped);
+  if (!outside) return node.emit('Resize', [node.input(0)], cropped);
+  return node.emit('Add', [node.step('Resize', [node.input(0)], cropped), outside], {});
 };
+
+/** The axes that scales, sizes and regions speak of: all, or those that are listed since opset 18. */
+function listedAxes(node: NodeImport): readonly number[] {
+  const rank = node.shape(0).length;
+  const given = node.opset >= 18 ? node.attrs.ints('axes') : undefined;
+  return given ? given.map((axis) => node.axis(axis, rank)) : node.shape(0).map((_, axis) => axis);
+}
+
+/** Starts of all axes, then their ends. */
+function region(node: NodeImport): number[] {
+  const given = node.requiredNumbers(1, 'roi');
+  const axes = listedAxes(node);
+  const rank = node.shape(0).length;
+  if (given.length !== 2 * axes.length)
+    node.refuse(`a region of ${given.length} numbers for ${axes.length} axes`, 'shape-mismatch');
+  const roi = Array.from({ length: 2 * rank }, (_, i): number => (i < rank ? 0 : 1));
+  axes.forEach((axis, i) => {
+    roi[axis] = given[i] ?? 0;
+    roi[rank + axis] = given[axes.length + i] ?? 1;
+  });
+  return roi;
+}
+
+/** What stands where a crop reaches out of the input, where the resized values are 0; undefined where nothing does. */
+function extrapolation(node: NodeImport, attrs: ResizeAttrs): Value | undefined {
+  const value = node.attrs.float('extrapolation_value', 0);
+  const inside = node
+    .shape(0)
+    .map((size, axis) =>
+      isKept(attrs, axis, size)
+        ? [true]
+        : resizeAxis(attrs, axis, size).map((taps) => taps.some((t) => t.weight !== 0)),
+    );
+  if (value === 0 || inside.every((axis) => axis.every((x) => x))) return undefined;
+  const mask = inside.reduce<boolean[]>((all, axis) => all.flatMap((a) => axis.map((b) => a && b)), [true]);
+  const shape = inside.map((axis) => axis.length);
+  return node.literal(
+    f32(
+      shape,
+      mask.map((x) => (x ? 0 : value)),
+    ),
+  );
+}
 
 /** Scales and sizes over all axes, from scales or sizes over `axes`. */
 function target(node: NodeImport): { scales: number[]; sizes: number[] } {
   const shape = node.shape(0);
-  const givenAxes = node.opset >= 18 ? node.attrs.ints('axes') : undefined;
-  const axes = givenAxes
-    ? givenAxes.map((axis) => node.axis(axis, shape.length))
-    : shape.map((_, axis) => axis);
+  const axes = listedAxes(node);
   const scales = new Array<number>(shape.length).fill(1);
   const givenScales = node.knownNumbers(2, 'scales');
   if (givenScales?.length) {

@@ -1,7 +1,7 @@
 import { type Loop, mergeLoops, splitInnermost } from '#compiler/schedule/loops.ts';
 import { axesByStride } from '#compiler/schedule/view.ts';
 import { isOp, type Node, operand } from '#ir/graph.ts';
-import { resizeAxis } from '#ir/ops/resize.ts';
+import { isKept, resizeAxis } from '#ir/ops/resize.ts';
 import type { LowerContext } from '../context.ts';
 import { RESIZE_ENTRY_BYTES } from '../kernels/resize.ts';
 
@@ -12,10 +12,12 @@ export function lowerResize(node: Node, context: LowerContext): void {
   const out = context.output(node);
   const changed = out.shape
     .map((_, axis) => axis)
-    .filter((axis) => input.shape[axis] !== out.shape[axis] || (node.attrs.scales[axis] ?? 1) !== 1);
+    .filter((axis) => !isKept(node.attrs, axis, input.shape[axis] ?? 1));
   const tables = changed.map((axis) => {
     const positions = resizeAxis(node.attrs, axis, input.shape[axis] ?? 1);
-    const taps = Math.max(1, ...positions.map((p) => p.length));
+    // a single tap is read without its weight
+    const least = positions.some((p) => p.length === 1 && p[0]?.weight === 0) ? 2 : 1;
+    const taps = Math.max(least, ...positions.map((p) => p.length));
     const words = new Int32Array(positions.length * taps * 2);
     const floats = new Float32Array(words.buffer);
     positions.forEach((position, o) => {

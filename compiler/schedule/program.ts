@@ -152,7 +152,7 @@ export class ProgramBuilder<P> {
       id: storage.id,
       bytes: storage.bytes,
       alignment: ALIGNMENT,
-      start: start + 1,
+      start: Math.min(start, last) + 1,
       end: Math.min(end, last) + 1,
     }));
     const plan = planArena(requests);

@@ -213,7 +213,8 @@ function roiElement(context: EvalContext<RoiAttrs>): (index: number) => number {
     const start = low * scale - (halfPixel ? 0.5 : 0);
     const length = high * scale - (halfPixel ? 0.5 : 0) - start;
     const bin = (halfPixel ? length : Math.max(length, 1)) / bins;
-    return { start, bin, count: samples > 0 ? samples : Math.max(0, Math.min(MOST_SAMPLES, Math.ceil(bin))) };
+    const wanted = Number.isNaN(bin) ? 0 : Math.max(0, Math.min(MOST_SAMPLES, Math.ceil(bin)));
+    return { start, bin, count: samples > 0 ? samples : wanted };
   };
   const between = (position: number, length: number) => {
     if (!(position >= -1 && position <= length)) return undefined;

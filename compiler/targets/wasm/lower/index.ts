@@ -81,7 +81,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   ConvTranspose: { lower: lowerConvTranspose, refuse: (node) => transposedRefusal(node) ?? floats(node) },
   Gemm: { lower: lowerGemm, refuse: floats },
   MatMul: { lower: lowerMatMul, refuse: floats },
-  MaxPool: { lower: lowerMaxPool, refuse: floats },
+  MaxPool: { lower: (node, context) => (floats(node) ? lowerLargest : lowerMaxPool)(node, context) },
   AveragePool: { lower: lowerAveragePool, refuse: floats },
   GlobalAveragePool: { lower: lowerGlobalAveragePool, refuse: floats },
   BatchNormalization: never(

@@ -2,7 +2,7 @@
  * Recurrent layers: the input's part of all gates and steps is one product; then each step is a product with the state
  * before it and a few elementwise maps, whose expressions are those of the reference.
  */
-import { loopsOver, mergeLoops, splitInnermost } from '#compiler/schedule/loops.ts';
+import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
 import { permuteView, sliceView, type View } from '#compiler/schedule/view.ts';
 import { arg, binary, type Expr, formatExpr, substitute } from '#ir/expr.ts';
 import { isOp, type Node, operand, ownInput, tensorOf, type Value } from '#ir/graph.ts';
@@ -63,7 +63,10 @@ function map(context: LowerContext, expr: Expr, inputs: readonly View[], out: Vi
     ...new Array<number>(out.shape.length - view.shape.length).fill(0),
     ...view.strides,
   ]);
-  const { outer, inner } = splitInnermost(mergeLoops(loopsOver(out.shape, strides)), strides.length);
+  // the units of one row stay the inner loop, be it one unit only
+  const loops = loopsOver(out.shape, strides);
+  const inner = loops[loops.length - 1] ?? { count: 1, steps: [] };
+  const outer = mergeLoops(loops.slice(0, -1));
   context.call(
     {
       family: 'map',

@@ -29,10 +29,9 @@ interface Equation {
   readonly sizes: ReadonlyMap<string, number>;
 }
 
-/** Letters and at most one ellipsis, which stands for `hidden` axes. @throws OpError */
+/** Letters and an ellipsis, which stands for `hidden` axes. @throws OpError */
 function labelsOf(term: string, hidden: number): string[] {
-  const [before = '', after = '', ...more] = term.split('...');
-  if (more.length > 0) throw new OpError(`"${term}" has more than one ellipsis`);
+  const [before = '', after = ''] = term.split('...');
   const letters = before + after;
   const odd = [...letters].find((c) => !/[A-Za-z]/.test(c));
   if (odd) throw new OpError(`"${odd}" is not a label`);
@@ -51,6 +50,7 @@ function parse(equation: string, shapes: readonly Shape[]): Equation {
   let hidden = 0;
   const terms = written.map((term, i) => {
     const shape = shapes[i] ?? [];
+    if (term.split('...').length > 2) throw new OpError(`"${term}" has more than one ellipsis`);
     const letters = term.replace('...', '').length;
     const own = term.includes('...') ? shape.length - letters : 0;
     hidden = Math.max(hidden, own);

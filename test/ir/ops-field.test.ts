@@ -6,7 +6,7 @@ import type { AxisField } from '#ir/op.ts';
 import { f32, i64, type Tensor } from '#ir/tensor.ts';
 import { elementCount } from '#ir/types.ts';
 import { extent, mapAt, transposedOutputSize, windowAxis } from '#ir/window.ts';
-import { evalOpAll, fieldOf, noise, positions } from '../support/op.ts';
+import { evalOpAll, fieldOf, noise, positions, values } from '../support/op.ts';
 
 /** For each output element, the input positions that change it. A large disturbance, so that it wins any maximum. */
 function influences(
@@ -121,7 +121,7 @@ describe.each([1, 2])('windows of rank %i', (rank) => {
     );
   });
 
-  test.each(['MaxPool', 'AveragePool'] as const)('%s, floor and ceil', (op) => {
+  test.each(['MaxPool', 'AveragePool', 'LpPool'] as const)('%s, floor and ceil', (op) => {
     fc.assert(
       fc.property(windows(rank), fc.boolean(), ({ input, ...attrs }, ceil) => {
         expectField(op, { ...attrs, ceil }, [noise([1, 2, ...input])]);
@@ -163,6 +163,14 @@ describe('everything else', () => {
   test.each([
     ['GlobalAveragePool', {}],
     ['Softmax', { axis: 1 }],
+    ['LogSoftmax', { axis: 2 }],
+    ['Hardmax', { axis: 3 }],
+    ['MeanVarianceNormalization', { axes: [0, 2] }],
+    ['LpNormalization', { axis: 1 }],
+    ['LRN', { size: 2, alpha: 1 }],
+    ['LRN', { size: 3, alpha: 1 }],
+    ['Einsum', { equation: 'abcd->dba' }],
+    ['Elu', {}],
     ['Transpose', { perm: [0, 3, 1, 2] }],
     ['Slice', { starts: [0, 1, 1, 0], steps: [1, 1, 2, 3], sizes: [2, 3, 2, 2] }],
     ['Pad', { mode: 'constant', pads: [0, 0, 1, -1, 0, 0, 2, 1] }],
@@ -185,6 +193,38 @@ describe('everything else', () => {
 
   test('BatchNormalization', () => {
     expectField('BatchNormalization', {}, [x, ones([4]), ones([4]), ones([4]), ones([4])]);
+  });
+
+  test('normalisation by statistics of the data', () => {
+    const [scale, bias] = [ones([4]), ones([4])];
+    for (const input of [0, 1, 2]) {
+      expectField('InstanceNormalization', {}, [x, scale, bias], { input });
+      expectField('GroupNormalization', { groups: 2 }, [x, scale, bias], { input });
+      expectField('LayerNormalization', { axis: 2 }, [x, ones([4, 5]), ones([5])], { input });
+    }
+    expectField('RMSNormalization', { axis: 3 }, [x, ones([5])]);
+  });
+
+  test('Einsum and Det', () => {
+    for (const input of [0, 1, 2]) {
+      const operands = [noise([2, 3, 4]), noise([2, 4, 3], 2), noise([3], 3)];
+      expectField('Einsum', { equation: 'bij,bjk,k->bki' }, operands, { input });
+    }
+    expectField('Det', {}, [noise([2, 3, 3, 3])]);
+  });
+
+  test('scales of quantised tensors', () => {
+    const loud = (shape: readonly number[]) =>
+      f32(
+        shape,
+        values(noise(shape)).map((v) => 50 + 40 * v),
+      );
+    for (const input of [0, 1]) {
+      const axis = [loud([2, 4, 3]), f32([4], [0.5, 1, 2, 3])];
+      expectField('QuantizeLinear', { axis: 1, to: 'i16' }, axis, { input });
+      const blocks = [loud([1, 4, 2]), f32([1, 2, 2], [0.5, 1, 2, 3])];
+      expectField('QuantizeLinear', { axis: 1, block: 2, to: 'i16' }, blocks, { input });
+    }
   });
 
   test('Split and Concat', () => {

@@ -47,7 +47,9 @@ export class Counts {
 /** The one axis of output `output` whose positions are those of `axis` of operand `slot`. */
 function axisOf(node: Node, output: number, slot: number, axis: number): number | undefined {
   const def = opDef(node.op);
-  if (def.inputs[Math.min(slot, def.inputs.length - 1)]?.role !== 'data') return undefined;
+  // parameters are not asked what of them is seen; operands of elementwise ops are all alike
+  const role = def.inputs[Math.min(slot, def.inputs.length - 1)]?.role;
+  if (role !== 'data' && !def.expression) return undefined;
   const context = {
     attrs: node.attrs as unknown as Readonly<Record<string, AttrValue>>,
     inputs: ownInputs(node).map((v) => v?.type),

@@ -1,9 +1,12 @@
 /** Runs graphs through the WebAssembly target, node by node, against the reference evaluator. */
 import { Stepper } from '#compiler/check/stepper.ts';
+import type { CompiledBundle } from '#compiler/compile.ts';
 import { wasmTarget } from '#compiler/targets/wasm/index.ts';
 import { constantTensor, evaluateNode } from '#ir/evaluate.ts';
 import type { Graph, Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
+import { elementCount } from '#ir/types.ts';
+import { ARRAYS, type ManifestTensor } from '#runtime/abi.ts';
 
 export interface Difference {
   readonly node: string;
@@ -39,6 +42,30 @@ export async function differences(graph: Graph, inputs: ReadonlyMap<string, Tens
     },
   });
   return found;
+}
+
+/** The outputs of a bundle's module, by name, from runs one after the other in memory that was not zero before. */
+export function runBundle(
+  { files, manifest }: CompiledBundle,
+  inputs: ReadonlyMap<string, Tensor>,
+  runs: number,
+): ReadonlyMap<string, Tensor>[] {
+  const module = new WebAssembly.Module(new Uint8Array(files.get('model.wasm') ?? []));
+  const { memory, run } = new WebAssembly.Instance(module).exports as unknown as {
+    readonly memory: WebAssembly.Memory;
+    run(): void;
+  };
+  const bytes = new Uint8Array(memory.buffer).fill(0xff);
+  bytes.set(files.get('weights.bin') ?? [], manifest.wasm.weightsAddress);
+  const view = ({ dtype, address, shape }: ManifestTensor) =>
+    new ARRAYS[dtype](memory.buffer, address, elementCount(shape));
+  return Array.from({ length: runs }, () => {
+    for (const port of manifest.inputs) view(port).set((inputs.get(port.name)?.data ?? []) as never);
+    run();
+    return new Map(
+      manifest.outputs.map((port) => [port.name, { type: port, data: view(port).slice() }] as const),
+    );
+  });
 }
 
 /** max |a − b| / max |a|, where equal infinities and NaN at the same place agree; ∞ where they do not. */

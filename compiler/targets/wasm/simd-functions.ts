@@ -260,6 +260,30 @@ function pow(pen: Pen, x: Vector, y: Vector): Vector {
   return op('v128.bitselect', pen.k(1), value, one);
 }
 
+/** The rest of x/y with the sign of x; x itself where y is infinite. */
+function fmod(pen: Pen, x: Vector, y: Vector): Vector {
+  const a = pen.hold(x);
+  const b = pen.hold(y);
+  const rest = sub(a, mul(b, op('f32x4.trunc', div(a, b))));
+  const bounded = op(
+    'v128.or',
+    op('f32x4.lt', abs(b), pen.k(Number.POSITIVE_INFINITY)),
+    op('f32x4.ne', b, b),
+  );
+  const infinite = op('v128.or', bounded, op('f32x4.eq', abs(a), pen.k(Number.POSITIVE_INFINITY)));
+  return op('v128.bitselect', rest, a, infinite);
+}
+
+/** The rest of x/y with the sign of y. */
+function mod(pen: Pen, x: Vector, y: Vector): Vector {
+  const b = pen.hold(y);
+  const rest = pen.hold(fmod(pen, x, b));
+  const zero = pen.hold(pen.k(0));
+  const agrees = op('i32x4.eq', op('f32x4.lt', rest, zero), op('f32x4.lt', b, zero));
+  const moved = op('v128.bitselect', rest, add(rest, b), agrees);
+  return op('v128.bitselect', copySign(pen, zero, b), moved, op('f32x4.eq', rest, zero));
+}
+
 const truth = (pen: Pen, mask: Vector): Vector => op('v128.and', mask, pen.k(1));
 
 type UnaryRenderer = ((pen: Pen, x: Vector) => Vector) | 'unsupported';
@@ -309,16 +333,8 @@ export const BINARY_CODE: Record<BinaryFn, BinaryRenderer> = {
   min: (_, x, y) => op('f32x4.min', x, y),
   max: (_, x, y) => op('f32x4.max', x, y),
   pow,
-  mod: (pen, x, y) => {
-    const a = pen.hold(x);
-    const b = pen.hold(y);
-    return sub(a, mul(b, op('f32x4.floor', div(a, b))));
-  },
-  fmod: (pen, x, y) => {
-    const a = pen.hold(x);
-    const b = pen.hold(y);
-    return sub(a, mul(b, op('f32x4.trunc', div(a, b))));
-  },
+  mod,
+  fmod,
   bitand: 'unsupported',
   bitor: 'unsupported',
   bitxor: 'unsupported',

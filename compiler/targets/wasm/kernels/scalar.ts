@@ -88,8 +88,8 @@ const DOUBLES: Partial<Record<string, (x: Ex<'f64'>, y: Ex<'f64'>) => Ex<'f64'>>
   div: (x, y) => op('f64.div', x, y),
   min: (x, y) => op('f64.min', x, y),
   max: (x, y) => op('f64.max', x, y),
-  mod: (x, y) => op('f64.sub', x, op('f64.mul', y, op('f64.floor', op('f64.div', x, y)))),
-  fmod: (x, y) => op('f64.sub', x, op('f64.mul', y, op('f64.trunc', op('f64.div', x, y)))),
+  mod: (x, y) => floorMod(x, y),
+  fmod: (x, y) => truncatedMod(x, y),
   eq: (x, y) => truthOf(op('f64.eq', x, y)),
   ne: (x, y) => truthOf(op('f64.ne', x, y)),
   lt: (x, y) => truthOf(op('f64.lt', x, y)),
@@ -97,6 +97,28 @@ const DOUBLES: Partial<Record<string, (x: Ex<'f64'>, y: Ex<'f64'>) => Ex<'f64'>>
   gt: (x, y) => truthOf(op('f64.gt', x, y)),
   ge: (x, y) => truthOf(op('f64.ge', x, y)),
 };
+
+const INFINITY = Number.POSITIVE_INFINITY;
+
+/** The rest of x/y with the sign of x; x itself where only y is infinite. Operands are locals: they are read often. */
+const truncatedMod = (x: Ex<'f64'>, y: Ex<'f64'>): Ex<'f64'> =>
+  select(
+    x,
+    op('f64.sub', x, op('f64.mul', y, op('f64.trunc', op('f64.div', x, y)))),
+    op(
+      'i32.and',
+      op('f64.eq', op('f64.abs', y), f64(INFINITY)),
+      op('f64.ne', op('f64.abs', x), f64(INFINITY)),
+    ),
+  );
+
+/** The rest of x/y with the sign of y. */
+function floorMod(x: Ex<'f64'>, y: Ex<'f64'>): Ex<'f64'> {
+  const rest = truncatedMod(x, y);
+  const agrees = op('i32.eq', op('f64.lt', rest, f64(0)), op('f64.lt', y, f64(0)));
+  const moved = select(rest, op('f64.add', rest, y), agrees);
+  return select(op('f64.copysign', f64(0), y), moved, op('f64.eq', rest, f64(0)));
+}
 
 const truthOf = (test: Ex<'i32'>): Ex<'f64'> => op('f64.convert_i32_u', test);
 const wideTruth = (test: Ex<'i32'>): Ex<'i64'> => op('i64.extend_i32_u', test);
@@ -151,7 +173,11 @@ const INTEGERS: Partial<Record<string, IntegerCode>> = {
   bitor: (x, y) => op('i64.or', x, y),
   bitxor: (x, y) => op('i64.xor', x, y),
   shl: (x, y) => select(op('i64.shl', x, y), i64(0n), op('i64.lt_u', y, i64(64n))),
-  shr: (x, y) => select(op('i64.shr_u', x, y), i64(0n), op('i64.lt_u', y, i64(64n))),
+  shr: (x, y, u) => {
+    const within = op('i64.lt_u', y, i64(64n));
+    if (u) return select(op('i64.shr_u', x, y), i64(0n), within);
+    return op('i64.shr_s', x, select(y, i64(63n), within));
+  },
   eq: (x, y) => wideTruth(op('i64.eq', x, y)),
   ne: (x, y) => wideTruth(op('i64.ne', x, y)),
   lt: compare('i64.lt_s', 'i64.lt_u'),

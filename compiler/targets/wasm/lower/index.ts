@@ -1,5 +1,6 @@
 /** How each op becomes kernel calls. An op that is missing here does not type-check. */
 import { type Node, type OpName, result } from '#ir/graph.ts';
+import { elementCount } from '#ir/types.ts';
 import type { LowerContext } from '../context.ts';
 import { unsupportedFunction } from '../simd-expr.ts';
 import { lowerConv } from './conv.ts';
@@ -231,4 +232,13 @@ export function refusal(node: Node): string | undefined {
   return LOWERINGS[node.op].refuse?.(node);
 }
 
-export const lowerNode = (node: Node, context: LowerContext): void => LOWERINGS[node.op].lower(node, context);
+export function lowerNode(node: Node, context: LowerContext): void {
+  // a result without elements is computed by no call
+  if (node.outputs.every((value) => elementCount(value.type.shape) === 0)) {
+    node.outputs.forEach((_, index) => {
+      context.output(node, index);
+    });
+    return;
+  }
+  LOWERINGS[node.op].lower(node, context);
+}

@@ -3,10 +3,15 @@
 import { cloneGraph } from '#ir/clone.ts';
 import { CompileError, type Diagnostic, diagnostic, isError } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
-import { graphCost } from '#passes/analysis/cost.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { graphPipeline, lowerPipeline } from '#passes/pipeline.ts';
-import { ABI_VERSION, type Manifest, type ManifestTensor } from '#runtime/abi.ts';
+import {
+  ABI_VERSION,
+  type Manifest,
+  type Specialisation as ManifestSpecialisation,
+  type ManifestTensor,
+  type TensorArray,
+} from '#runtime/abi.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
 import { makeBundle } from './bundle/writer.ts';
 import { checkWhole } from './check/full-check.ts';
@@ -16,8 +21,19 @@ import { importModel } from './import/index.ts';
 import type { ImportOptions } from './import/onnx/index.ts';
 import { rejectUnknownOptions } from './options.ts';
 import { pause } from './pause.ts';
+import { type PreprocessOptions, parsePreprocess } from './preprocess/options.ts';
+import { ConstantPool, type LinkedProgram } from './schedule/link.ts';
 import type { Port } from './schedule/program.ts';
-import { type WasmCode, type WasmProgram, wasmTarget } from './targets/wasm/index.ts';
+import {
+  emitLinked,
+  lowerGraph,
+  runExport,
+  SharedTiles,
+  type WasmCode,
+  type WasmKernel,
+  wasmTarget,
+} from './targets/wasm/index.ts';
+import { type Variant, variantsOf } from './variant.ts';
 import { VERSION } from './version.ts';
 
 export const COMPILE_STAGES = ['import', 'optimise', 'generate', 'check', 'bundle'] as const;
@@ -33,6 +49,8 @@ export interface CompileGraphOptions {
   readonly target?: readonly CompileTarget[];
   /** Values inside the network, by name, that the bundle gives as outputs too. */
   readonly outputs?: readonly string[];
+  /** The bundle takes a picture, as bytes, where the network takes normalised floats; or the name of a normalisation. */
+  readonly preprocess?: PreprocessOptions | string;
   /**
    * How the code is checked before there is a bundle. `sampled`: some output elements of every layer against the
    * reference. `full`: also all outputs against the reference of the whole network, which takes as long as that takes.
@@ -45,16 +63,25 @@ export interface CompileGraphOptions {
 
 export interface CompileOptions
   extends CompileGraphOptions,
-    Pick<ImportOptions, 'dims' | 'shapes' | 'externalData'> {}
+    Pick<ImportOptions, 'dims' | 'shapes' | 'externalData'> {
+  /** The bundle runs the network at each of these sizes, over one set of weights; `dims` and `shapes` hold for all. */
+  readonly specialisations?: readonly Specialisation[];
+}
+
+export type Specialisation = Pick<ImportOptions, 'dims' | 'shapes'>;
 
 export interface CompileStats {
+  /** Of the first specialisation, as given. */
   readonly macs: number;
   readonly parameters: number;
-  /** Calls per run, and the distinct functions that they call. */
+  readonly specialisations: number;
+  /** Calls per run, of all specialisations together, and the distinct functions that they call. */
   readonly calls: number;
   readonly kernels: number;
   readonly moduleBytes: number;
   readonly weightBytes: number;
+  /** What the weights of all specialisations would take if they shared none. */
+  readonly unsharedWeightBytes: number;
   readonly arenaBytes: number;
   /** No plan can be smaller. */
   readonly arenaLowerBound: number;
@@ -72,8 +99,8 @@ export interface CompiledBundle {
   readonly stats: CompileStats;
 }
 
-const GRAPH_OPTIONS = ['name', 'target', 'outputs', 'check', 'signal', 'onProgress'] as const;
-const MODEL_OPTIONS = [...GRAPH_OPTIONS, 'dims', 'shapes', 'externalData'] as const;
+const GRAPH_OPTIONS = ['name', 'target', 'outputs', 'preprocess', 'check', 'signal', 'onProgress'] as const;
+const MODEL_OPTIONS = [...GRAPH_OPTIONS, 'dims', 'shapes', 'specialisations', 'externalData'] as const;
 
 /** How much of a full check the sampled one before it is, in time. */
 const SAMPLED_PART = 0.1;
@@ -84,24 +111,33 @@ const SAMPLED_PART = 0.1;
  */
 export async function compileModel(bytes: Uint8Array, options: CompileOptions = {}): Promise<CompiledBundle> {
   rejectUnknownOptions(options, MODEL_OPTIONS, 'compileModel');
-  const { dims, shapes, externalData, ...rest } = options;
+  const { dims, shapes, specialisations, externalData, ...rest } = options;
+  checkOptions(rest);
+  const sizes = specialisations ?? [{}];
+  if (sizes.length === 0) throwAny([diagnostic('usage-invalid', 'specialisations', 'none are given')]);
+  for (const one of sizes) rejectUnknownOptions(one, ['dims', 'shapes'], 'a specialisation');
   const progress = await stage('import', options);
-  const model = importModel(bytes, {
-    ...(options.name === undefined ? {} : { name: options.name }),
-    ...(dims && { dims }),
-    ...(shapes && { shapes }),
-    ...(externalData && { externalData }),
-  });
-  if (model.missingFiles.length > 0) {
-    throw new CompileError(
-      model.missingFiles.map((file) =>
-        diagnostic('external-missing', file, 'the model keeps weights in this file, and it was not given'),
-      ),
-    );
-  }
+  const models = sizes.map((one) =>
+    importModel(bytes, {
+      ...(options.name === undefined ? {} : { name: options.name }),
+      dims: { ...dims, ...one.dims },
+      shapes: { ...shapes, ...one.shapes },
+      ...(externalData && { externalData }),
+    }),
+  );
+  const missing = new Set(models.flatMap((model) => model.missingFiles));
+  throwAny(
+    [...missing].map((file) =>
+      diagnostic('external-missing', file, 'the model keeps weights in this file, and it was not given'),
+    ),
+  );
   progress(1);
-  const bundle = await compileGraph(model.graph, rest);
-  return { ...bundle, diagnostics: [...model.diagnostics, ...bundle.diagnostics] };
+  const bundle = await compileGraphs(
+    models.map((model) => model.graph),
+    rest,
+  );
+  const notes = models.flatMap((model) => model.diagnostics);
+  return { ...bundle, diagnostics: distinct([...notes, ...bundle.diagnostics]) };
 }
 
 /**
@@ -114,10 +150,65 @@ export async function compileGraph(
 ): Promise<CompiledBundle> {
   rejectUnknownOptions(options, GRAPH_OPTIONS, 'compileGraph');
   checkOptions(options);
-  let progress = await stage('optimise', options);
-  const graph = withOutputs(source, options.outputs ?? []);
-  const { totals } = graphCost(graph);
-  const reference = options.check === 'full' ? cloneGraph(graph) : undefined;
+  return compileGraphs([source], options);
+}
+
+/** A specialisation whose layers have been checked. */
+interface CheckedVariant {
+  readonly variant: Variant;
+  readonly program: LinkedProgram<WasmKernel>;
+  readonly constantBytes: number;
+  readonly arenaLowerBound: number;
+  readonly check: Awaited<ReturnType<typeof checkProgram>>;
+}
+
+/** The graphs are one network at different sizes. */
+async function compileGraphs(
+  sources: readonly Graph[],
+  options: CompileGraphOptions,
+): Promise<CompiledBundle> {
+  const preprocess = options.preprocess === undefined ? undefined : parsePreprocess(options.preprocess);
+  const variants = variantsOf(sources, options.outputs ?? [], preprocess);
+  const tiles = variants.length > 1 ? await sharedTiles(variants, options) : undefined;
+  const part = options.check === 'full' ? SAMPLED_PART : 1;
+  const pool = new ConstantPool();
+  const checked: CheckedVariant[] = [];
+  let weights: Uint8Array | undefined;
+  for (const variant of variants) {
+    const graph = await optimised(variant, options);
+    let progress = await stage('generate', options);
+    const program = lowerGraph(graph, tiles);
+    progress(1);
+    progress = await stage('check', options);
+    const check = await checkProgram(program, SELF_TEST_SEED, {
+      ...(options.signal && { signal: options.signal }),
+      onProgress: (fraction) => progress(fraction * part),
+    });
+    if (variants.length === 1) weights = program.constants;
+    checked.push({
+      variant,
+      // of several, only one at a time has its own weights in memory
+      program: variants.length === 1 ? program : pool.add(program),
+      constantBytes: program.constants.byteLength,
+      arenaLowerBound: program.arenaLowerBound,
+      check,
+    });
+  }
+  return bundleOf(checked, weights ?? pool.toBytes(), options);
+}
+
+/** What every specialisation wants its layers' tiles to be, settled. */
+async function sharedTiles(variants: readonly Variant[], options: CompileGraphOptions): Promise<SharedTiles> {
+  const tiles = new SharedTiles();
+  for (const variant of variants) lowerGraph(await optimised(variant, options), tiles);
+  tiles.settle();
+  return tiles;
+}
+
+/** The graph after all passes. @throws CompileError for weights that are missing and nodes that the target lacks */
+async function optimised(variant: Variant, options: CompileGraphOptions): Promise<Graph> {
+  const progress = await stage('optimise', options);
+  const graph = cloneGraph(variant.graph);
   const pipeline = options.signal ? { signal: options.signal } : {};
   runPipeline(graph, graphPipeline, pipeline);
   throwAny(missingWeights(graph));
@@ -125,53 +216,78 @@ export async function compileGraph(
   runPipeline(graph, lowerPipeline, pipeline);
   throwAny(wasmTarget.unsupported(graph));
   progress(1);
+  return graph;
+}
 
-  progress = await stage('generate', options);
-  const program = wasmTarget.lower(graph);
-  const code = wasmTarget.emit(program);
-  progress(1);
-
-  progress = await stage('check', options);
-  const part = reference ? SAMPLED_PART : 1;
-  const check = await checkProgram(program, SELF_TEST_SEED, {
-    ...pipeline,
-    onProgress: (fraction) => progress(fraction * part),
-  });
-  const tensors = { inputs: addressed(program.inputs, code), outputs: addressed(program.outputs, code) };
-  const seededOutputs = await runSeeded(
-    { ...tensors, module: code.bytes, weights: program.constants, weightsAddress: code.memory.constants },
-    SELF_TEST_SEED,
+/** Emits the module, runs all of it once more as a whole, and writes the files. */
+async function bundleOf(
+  checked: readonly CheckedVariant[],
+  weights: Uint8Array,
+  options: CompileGraphOptions,
+): Promise<CompiledBundle> {
+  const name = options.name ?? checked[0]?.variant.graph.name ?? '';
+  const code = emitLinked(
+    name,
+    checked.map(({ program }) => program),
+    weights.byteLength,
   );
-  checkSameOutputs(program, check.outputs, seededOutputs);
-  if (reference) {
-    checkWhole(reference, seededOutputs, SELF_TEST_SEED, {
-      ...pipeline,
-      onProgress: (fraction) => progress(part + fraction * (1 - part)),
-    });
+  const specialisations = checked.map(({ variant, program }, i): ManifestSpecialisation => {
+    const { macs, parameters, pictures } = variant;
+    return {
+      run: runExport(i),
+      inputs: addressed(program.inputs, code).map((input) => {
+        const picture = pictures.get(input.name);
+        return picture ? { ...input, picture } : input;
+      }),
+      outputs: addressed(program.outputs, code),
+      cost: { macs, parameters, arenaBytes: program.arenaBytes },
+    };
+  });
+  const seededOutputs: TensorArray[] = [];
+  for (const [i, specialisation] of specialisations.entries()) {
+    const { variant, program, check } = checked[i] as CheckedVariant;
+    const module = { module: code.bytes, weights, weightsAddress: code.memory.constants };
+    const got = await runSeeded({ ...specialisation, ...module }, SELF_TEST_SEED);
+    checkSameOutputs(program, check.outputs, got);
+    if (options.check === 'full') {
+      checkWhole(variant.graph, got, SELF_TEST_SEED, {
+        ...(options.signal && { signal: options.signal }),
+        onProgress: (fraction) =>
+          options.onProgress?.(
+            'check',
+            SAMPLED_PART + ((i + fraction) / checked.length) * (1 - SAMPLED_PART),
+          ),
+      });
+    }
+    seededOutputs.push(...got);
   }
-
-  progress = await stage('bundle', options);
+  const progress = await stage('bundle', options);
+  const [{ inputs = [], outputs = [], cost = NO_COST } = {}, ...further] = specialisations;
   const { files, manifest } = await makeBundle({
     program: {
       abi: ABI_VERSION,
-      name: options.name ?? source.name,
+      name,
       generator: `convolith ${VERSION}`,
-      ...tensors,
+      inputs,
+      outputs,
       wasm: { weightsAddress: code.memory.constants, memoryBytes: code.memory.pages * 65536 },
-      cost: { macs: totals.macs, parameters: totals.parameters, arenaBytes: program.arenaBytes },
+      cost,
+      ...(further.length > 0 ? { further } : {}),
     },
     module: code.bytes,
-    weights: program.constants,
+    weights,
     seededOutputs,
   });
   progress(1);
   return {
     files,
     manifest,
-    diagnostics: check.diagnostics,
-    stats: statsOf(program, code, totals, check.elements),
+    diagnostics: distinct(checked.flatMap(({ check }) => check.diagnostics)),
+    stats: statsOf(checked, code),
   };
 }
+
+const NO_COST = { macs: 0, parameters: 0, arenaBytes: 0 };
 
 /** Announces a stage, and lets the event loop turn, so that a page stays alive and an abort is noticed. */
 async function stage(
@@ -203,23 +319,10 @@ function throwAny(problems: readonly Diagnostic[]): void {
   if (problems.some(isError)) throw new CompileError(problems);
 }
 
-/** A copy of the graph with more of its values as outputs: no pass removes what is an output. */
-function withOutputs(source: Graph, names: readonly string[]): Graph {
-  const graph = cloneGraph(source);
-  const known = new Map(
-    graph.values.flatMap((v) => (v.source.kind === 'node' ? [[v.name, v] as const] : [])),
-  );
-  const taken = new Set(graph.outputs.map((o) => o.name));
-  const problems: Diagnostic[] = [];
-  for (const name of new Set(names)) {
-    if (taken.has(name)) continue;
-    const value = known.get(name);
-    if (value) graph.addOutput(name, value);
-    else
-      problems.push(diagnostic('usage-invalid', name, 'no layer of the network gives a value of this name'));
-  }
-  throwAny(problems);
-  return graph;
+/** Specialisations have most of their notes in common. */
+function distinct(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
+  const byText = new Map(diagnostics.map((d) => [`${d.code} ${d.subject} ${d.message}`, d]));
+  return [...byText.values()];
 }
 
 const missingWeights = (graph: Graph): Diagnostic[] =>
@@ -238,20 +341,21 @@ const addressed = (ports: readonly Port[], { memory }: WasmCode): ManifestTensor
     ...(count ? { count: { axis: count.axis, address: memory.arena + count.offset } } : {}),
   }));
 
-const statsOf = (
-  program: WasmProgram,
-  code: WasmCode,
-  totals: { readonly macs: number; readonly parameters: number },
-  checkedElements: number,
-): CompileStats => ({
-  macs: totals.macs,
-  parameters: totals.parameters,
-  calls: program.calls.length,
-  kernels: code.kernels.length,
-  moduleBytes: code.bytes.byteLength,
-  weightBytes: program.constants.byteLength,
-  arenaBytes: program.arenaBytes,
-  arenaLowerBound: program.arenaLowerBound,
-  memoryBytes: code.memory.pages * 65536,
-  checkedElements,
-});
+function statsOf(checked: readonly CheckedVariant[], code: WasmCode): CompileStats {
+  const sum = (of: (one: CheckedVariant) => number) => checked.reduce((total, one) => total + of(one), 0);
+  const { memory } = code;
+  return {
+    macs: checked[0]?.variant.macs ?? 0,
+    parameters: checked[0]?.variant.parameters ?? 0,
+    specialisations: checked.length,
+    calls: sum(({ program }) => program.calls.length),
+    kernels: code.kernels.length,
+    moduleBytes: code.bytes.byteLength,
+    weightBytes: memory.constantBytes,
+    unsharedWeightBytes: sum(({ constantBytes }) => constantBytes),
+    arenaBytes: memory.arenaBytes,
+    arenaLowerBound: Math.max(...checked.map((one) => one.arenaLowerBound)),
+    memoryBytes: memory.pages * 65536,
+    checkedElements: sum(({ check }) => check.elements),
+  };
+}

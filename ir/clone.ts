@@ -4,11 +4,16 @@ import type { Constant } from './tensor.ts';
 /**
  * A graph equal to `graph` that shares nothing with it but the arrays of its constants.
  * @param replace gives the constants of the copy; they must be of the same type
+ * @param input makes what stands for an input in the copy; it must be of the same type
  */
-export function cloneGraph(graph: Graph, replace: (constant: Constant) => Constant = (c) => c): Graph {
+export function cloneGraph(
+  graph: Graph,
+  replace: (constant: Constant) => Constant = (c) => c,
+  input: (value: Value, copy: Graph) => Value = ({ name, type }, copy) => copy.addInput(name, type),
+): Graph {
   const copy = new Graph(graph.name);
   const copies = new Map<Value, Value>();
-  for (const input of graph.inputs) copies.set(input, copy.addInput(input.name, input.type));
+  for (const value of graph.inputs) copies.set(value, input(value, copy));
   for (const value of graph.values) {
     if (value.source.kind !== 'constant') continue;
     copies.set(value, copy.addConstant(value.name, replace(value.source.constant)));

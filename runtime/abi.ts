@@ -31,6 +31,22 @@ export interface ManifestTensor {
   readonly address: number;
   /** Where the size of an axis depends on data: where the i64 lies that says how many of its positions count. */
   readonly count?: { readonly axis: number; readonly address: number };
+  /** Of an input that is a picture: what its bytes are, and what the network makes of them. */
+  readonly picture?: PictureInput;
+}
+
+/** A picture of u8 [N, height, width, channels of a pixel]; channel c becomes (x · scale − mean[c]) / std[c]. */
+export interface PictureInput {
+  readonly pixels: 'rgba' | 'rgb' | 'gray';
+  /** What the network reads, in its order. */
+  readonly channels: 'rgb' | 'bgr' | 'gray' | 'rgba';
+  /** How the picture gets the network's size, where it has another. */
+  readonly resize: 'stretch' | 'cover' | 'contain';
+  /** The byte around a picture that is contained. */
+  readonly pad: number;
+  readonly scale: number;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
 }
 
 export interface FileEntry {
@@ -49,10 +65,32 @@ export interface ProgramManifest {
   readonly outputs: readonly ManifestTensor[];
   readonly wasm: WasmManifest;
   readonly cost: CostSummary;
+  /** The same network at further sizes, over the same weights and in the same memory. */
+  readonly further?: readonly Specialisation[];
 }
 
+/** The network at one set of input shapes. */
+export interface Specialisation {
+  /** The name of the module's export that runs it. */
+  readonly run: string;
+  readonly inputs: readonly ManifestTensor[];
+  readonly outputs: readonly ManifestTensor[];
+  readonly cost: CostSummary;
+}
+
+/** All of them; what the manifest says of the network itself is the first. */
+export const specialisationsOf = ({
+  inputs,
+  outputs,
+  cost,
+  further = [],
+}: Omit<ProgramManifest, 'wasm'>): readonly [Specialisation, ...Specialisation[]] => [
+  { run: 'run', inputs, outputs, cost },
+  ...further,
+];
+
 export interface WasmManifest {
-  /** Exports `memory`, of fixed size, and `run()`. */
+  /** Exports `memory`, of fixed size, `run()`, and a function for each further specialisation. */
   readonly module: FileEntry;
   /** Copied to `weightsAddress` before the first run. */
   readonly weights: FileEntry;
@@ -85,7 +123,10 @@ export interface Manifest extends ProgramManifest {
  */
 export interface SelfTest {
   readonly seed: number;
-  /** The expected elements of all outputs in order, those of one output together, little-endian. */
+  /**
+   * The expected elements of all outputs in order, those of one output together, little-endian; those of further
+   * specialisations follow.
+   */
   readonly file: string;
   readonly outputs: readonly SelfTestOutput[];
 }

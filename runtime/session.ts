@@ -1,5 +1,13 @@
 /** `load()` and the model that it gives: options, inputs and outputs checked, runs one after the other. */
-import { ABI_VERSION, ARRAYS, type ManifestTensor, type ProgramManifest, type TensorArray } from './abi.ts';
+import {
+  ABI_VERSION,
+  ARRAYS,
+  type ManifestTensor,
+  type ProgramManifest,
+  type Specialisation,
+  specialisationsOf,
+  type TensorArray,
+} from './abi.ts';
 import { type BundleFiles, loadWasm, type WasmInstance } from './wasm.ts';
 
 export interface LoadOptions {
@@ -23,7 +31,13 @@ export interface RunOptions {
 }
 
 /** Flat, in row-major order (channels first): the typed array of the input's element type, or a plain array. */
-export type InputData = TensorArray | readonly number[] | readonly bigint[];
+export type InputArray = TensorArray | Uint8ClampedArray | readonly number[] | readonly bigint[];
+
+/** An ImageData is a picture with its shape. */
+export type InputData =
+  | InputArray
+  | { readonly data: InputArray; readonly shape: readonly number[] }
+  | { readonly data: InputArray; readonly width: number; readonly height: number };
 
 export interface ShapedOutput {
   readonly data: TensorArray;
@@ -34,6 +48,15 @@ export interface TensorInfo {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
+  /** Of an input that takes a picture as bytes: what a pixel is. */
+  readonly pixels?: 'rgba' | 'rgb' | 'gray';
+}
+
+/** The network at one set of input shapes. */
+export interface SpecialisationInfo {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly macs: number;
 }
 
 export interface ModelInfo {
@@ -42,9 +65,12 @@ export interface ModelInfo {
   readonly threads: 1;
   /** All memory that the model uses, weights included; fixed. */
   readonly memoryBytes: number;
+  /** Of the first specialisation, as outputs and macs. */
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly macs: number;
+  /** The sets of input shapes that the model runs at; `run` takes the one that the inputs fit. */
+  readonly specialisations: readonly SpecialisationInfo[];
   readonly parameters: number;
   /** The program that made the bundle, with its version. */
   readonly generator: string;
@@ -81,28 +107,37 @@ export const loader =
       verify,
       onWeights: (fraction) => onProgress?.('weights', fraction),
     });
-    if (warmup) await warmUp(instance, manifest, signal, (fraction) => onProgress?.('warmup', fraction));
+    const all = specialisationsOf(manifest);
+    for (const [i, one] of warmup ? all.entries() : []) {
+      await warmUp(instance, one, signal, (fraction) => onProgress?.('warmup', (i + fraction) / all.length));
+    }
     signal?.throwIfAborted();
     return new WasmModel(manifest, instance);
   };
 
 class WasmModel implements Model {
   readonly info: ModelInfo;
-  readonly #manifest: ProgramManifest;
+  readonly #specialisations: readonly Specialisation[];
   #instance: WasmInstance | undefined;
 
   constructor(manifest: ProgramManifest, instance: WasmInstance) {
-    const { name, generator, cost, inputs, outputs } = manifest;
-    this.#manifest = manifest;
+    const { name, generator, cost } = manifest;
+    this.#specialisations = specialisationsOf(manifest);
+    const specialisations = this.#specialisations.map(({ inputs, outputs, cost: { macs } }) => ({
+      inputs: inputs.map(infoOf),
+      outputs: outputs.map(infoOf),
+      macs,
+    }));
     this.#instance = instance;
     this.info = {
       name,
       backend: 'wasm',
       threads: 1,
       memoryBytes: instance.memory.buffer.byteLength,
-      inputs: inputs.map(infoOf),
-      outputs: outputs.map(infoOf),
+      inputs: manifest.inputs.map(infoOf),
+      outputs: manifest.outputs.map(infoOf),
       macs: cost.macs,
+      specialisations,
       parameters: cost.parameters,
       generator,
     };
@@ -113,21 +148,17 @@ class WasmModel implements Model {
     const instance = this.#instance;
     if (!instance) throw new Error(`model "${this.info.name}" was disposed of; load it again`);
     checkKeys(options, ['shapes'], 'run');
-    const tensors = this.#manifest.inputs;
     const given = inputs ?? {};
-    checkKeys(
-      given,
-      tensors.map((t) => t.name),
-      'run',
-      'input',
+    const names = this.info.inputs.map((t) => t.name);
+    checkKeys(given, names, 'run', 'input');
+    const parts = Object.fromEntries(
+      names.map((name) => [name, partsOf(Object.hasOwn(given, name) ? given[name] : undefined)]),
     );
-    for (const tensor of tensors) {
-      checkInput(tensor, Object.hasOwn(given, tensor.name) ? given[tensor.name] : undefined);
-    }
-    for (const tensor of tensors) view(instance, tensor).set(given[tensor.name] as never);
-    instance.run();
+    const chosen = choose(this.#specialisations, parts);
+    for (const tensor of chosen.inputs) view(instance, tensor).set(parts[tensor.name]?.data as never);
+    (instance[chosen.run] as () => void)();
     const outputs: Record<string, unknown> = Object.create(null);
-    for (const tensor of this.#manifest.outputs) {
+    for (const tensor of chosen.outputs) {
       const output = tensor.count ? counted(instance, tensor, tensor.count) : whole(instance, tensor);
       outputs[tensor.name] = options.shapes || tensor.count ? output : output.data;
     }
@@ -139,7 +170,12 @@ class WasmModel implements Model {
   }
 }
 
-const infoOf = ({ name, dtype, shape }: ManifestTensor): TensorInfo => ({ name, dtype, shape: [...shape] });
+const infoOf = ({ name, dtype, shape, picture }: ManifestTensor): TensorInfo => ({
+  name,
+  dtype,
+  shape: [...shape],
+  ...(picture ? { pixels: picture.pixels } : {}),
+});
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
@@ -180,25 +216,82 @@ function checkKeys(given: object, known: readonly string[], where: string, what 
   }
 }
 
-/** Plain arrays are taken, as nothing about them can be misread; a typed array of another type is likely a mistake. */
-function checkInput({ name, dtype, shape }: ManifestTensor, data: unknown): void {
-  const type = ARRAYS[dtype];
-  const size = sizeOf(shape);
-  let got = '';
-  if (data === undefined || data === null) got = 'nothing was given';
-  else if (Array.isArray(data)) {
-    const wanted = dtype === 'i64' || dtype === 'u64' ? 'bigint' : 'number';
-    const odd = data.findIndex((x) => typeof x !== wanted);
-    if (odd >= 0)
-      got = `got an array whose element ${odd} is no ${wanted}${Array.isArray(data[odd]) ? ': flatten it' : ''}`;
-  } else if (!(data instanceof type)) got = `got ${data.constructor?.name ?? typeof data}`;
-  if (!got && (data as TensorArray).length !== size) got = `got ${(data as TensorArray).length} elements`;
-  if (got) {
-    const layout = shape.length > 0 ? shape.join('×') : 'a scalar';
+interface Given {
+  readonly data: unknown;
+  /** Undefined for data alone. */
+  readonly shape: readonly number[] | undefined;
+}
+
+function partsOf(given: unknown): Given {
+  if (typeof given === 'object' && given !== null && 'data' in given) {
+    const { data, shape, width, height } = given as Record<string, unknown>;
+    if (Array.isArray(shape)) return { data, shape };
+    if (typeof width === 'number' && typeof height === 'number')
+      return { data, shape: [1, height, width, 4] };
+  }
+  return { data: given, shape: undefined };
+}
+
+/** The specialisation that the inputs fit. @throws Error where that is none, or not just one */
+function choose(all: readonly Specialisation[], given: Readonly<Record<string, Given>>): Specialisation {
+  const problems = all.map(({ inputs }) => {
+    for (const tensor of inputs) {
+      const problem = problemOf(tensor, given[tensor.name]);
+      if (problem) return { tensor, problem };
+    }
+    return undefined;
+  });
+  const fitting = all.filter((_, i) => !problems[i]);
+  const [chosen] = fitting;
+  if (chosen && fitting.length === 1) return chosen;
+  const [first] = problems;
+  if (first && all.length === 1) {
+    const { name, dtype, shape } = first.tensor;
     throw new Error(
-      `input ${JSON.stringify(name)}: expected a ${type.name} of ${size} elements (${layout}); ${got}`,
+      `input ${JSON.stringify(name)}: expected a ${ARRAYS[dtype].name} of ${sizeOf(shape)} elements (${layoutOf(shape)}); ${first.problem}`,
     );
   }
+  const list = (among: readonly Specialisation[]) =>
+    among
+      .map(({ inputs }) =>
+        inputs.map((t) => `${JSON.stringify(t.name)} ${t.dtype} ${layoutOf(t.shape)}`).join(', '),
+      )
+      .join('; or ');
+  throw new Error(
+    chosen
+      ? `the inputs fit several specialisations: ${list(fitting)}; give { data, shape }`
+      : `the inputs fit no specialisation: there is ${list(all)}; ${describe(given)}`,
+  );
+}
+
+const layoutOf = (shape: readonly number[]): string => shape.join('×') || 'a scalar';
+
+const describe = (given: Readonly<Record<string, Given>>): string =>
+  Object.entries(given)
+    .map(([name, { data, shape }]) => {
+      const length = (data as { readonly length?: number } | undefined)?.length;
+      const size = shape ? layoutOf(shape) : length === undefined ? '' : `${length} elements`;
+      return `${JSON.stringify(name)}: got ${data?.constructor?.name ?? 'nothing'}${size && ` of ${size}`}`;
+    })
+    .join(', ');
+
+/** Plain arrays are taken, as nothing about them can be misread; a typed array of another type is likely a mistake. */
+function problemOf({ dtype, shape }: ManifestTensor, given: Given | undefined): string {
+  const type = ARRAYS[dtype];
+  const { data, shape: own } = given ?? {};
+  if (data === undefined || data === null) return 'nothing was given';
+  if (Array.isArray(data)) {
+    const wanted = dtype === 'i64' || dtype === 'u64' ? 'bigint' : 'number';
+    const odd = data.findIndex((x) => typeof x !== wanted);
+    if (odd >= 0) {
+      return `got an array whose element ${odd} is no ${wanted}${Array.isArray(data[odd]) ? ': flatten it' : ''}`;
+    }
+  } else if (!(data instanceof type) && !(dtype === 'u8' && data instanceof Uint8ClampedArray)) {
+    return `got ${data.constructor?.name ?? typeof data}`;
+  }
+  const { length } = data as TensorArray;
+  if (length !== sizeOf(shape)) return `got ${length} elements`;
+  return own && own.join() !== shape.join() ? `got ${layoutOf(own)}` : '';
 }
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
@@ -208,8 +301,8 @@ const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve))
  * little. So: two runs at least, four at most, no more once a run is not faster than the one before or a second is over.
  */
 async function warmUp(
-  { run }: WasmInstance,
-  { cost }: ProgramManifest,
+  instance: WasmInstance,
+  { cost, run }: Specialisation,
   signal: AbortSignal | undefined,
   onProgress: (fraction: number) => void,
 ): Promise<void> {
@@ -218,7 +311,7 @@ async function warmUp(
   let before = Number.POSITIVE_INFINITY;
   for (let i = 1; i <= mostRuns; i++) {
     const begin = performance.now();
-    run();
+    (instance[run] as () => void)();
     const time = performance.now() - begin;
     onProgress(i / mostRuns);
     await pause();

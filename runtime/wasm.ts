@@ -15,7 +15,8 @@ export interface LoadContext {
 
 export interface WasmInstance {
   readonly memory: WebAssembly.Memory;
-  readonly run: () => void;
+  /** A function for each specialisation. */
+  readonly [run: string]: unknown;
 }
 
 /** A module with one function that uses a SIMD instruction. */

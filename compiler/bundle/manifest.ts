@@ -5,7 +5,9 @@ import {
   type FileEntry,
   type Manifest,
   type ManifestTensor,
+  type PictureInput,
   type SelfTest,
+  type Specialisation,
 } from '#runtime/abi.ts';
 import { sha256 } from './digest.ts';
 
@@ -50,6 +52,16 @@ const isListOf = <T>(value: unknown, is: (item: unknown) => item is T): value is
 const isFileEntry = (value: unknown): value is FileEntry =>
   isObject(value) && isSize(value.bytes) && typeof value.sha256 === 'string';
 
+const isNumber = (value: unknown): value is number => typeof value === 'number';
+
+const isPicture = (value: unknown): value is PictureInput =>
+  isObject(value) &&
+  ['pixels', 'channels', 'resize'].every((key) => typeof value[key] === 'string') &&
+  isNumber(value.pad) &&
+  isNumber(value.scale) &&
+  isListOf(value.mean, isNumber) &&
+  isListOf(value.std, isNumber);
+
 const isTensor = (value: unknown): value is ManifestTensor =>
   isObject(value) &&
   typeof value.name === 'string' &&
@@ -58,7 +70,8 @@ const isTensor = (value: unknown): value is ManifestTensor =>
   isListOf(value.shape, isSize) &&
   isSize(value.address) &&
   (value.count === undefined ||
-    (isObject(value.count) && isSize(value.count.axis) && isSize(value.count.address)));
+    (isObject(value.count) && isSize(value.count.axis) && isSize(value.count.address))) &&
+  (value.picture === undefined || isPicture(value.picture));
 
 const isSelfTest = (value: unknown): value is SelfTest =>
   isObject(value) &&
@@ -70,6 +83,13 @@ const isSelfTest = (value: unknown): value is SelfTest =>
       isObject(o) && typeof o.name === 'string' && isSize(o.samples) && isSize(o.checksum),
   );
 
+const isSpecialisation = (value: unknown): value is Specialisation =>
+  isObject(value) &&
+  typeof value.run === 'string' &&
+  isListOf(value.inputs, isTensor) &&
+  isListOf(value.outputs, isTensor) &&
+  isObject(value.cost);
+
 /** Names inside the folder only: a manifest must not lead a reader elsewhere. */
 const isFileName = (name: string): boolean => /^[\w-][\w.-]*$/.test(name);
 
@@ -80,6 +100,7 @@ function isManifest(value: Fields): value is Fields & Manifest {
     typeof value.generator === 'string' &&
     isListOf(value.inputs, isTensor) &&
     isListOf(value.outputs, isTensor) &&
+    (value.further === undefined || isListOf(value.further, isSpecialisation)) &&
     isObject(wasm) &&
     isFileEntry(wasm.module) &&
     isFileEntry(wasm.weights) &&

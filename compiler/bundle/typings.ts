@@ -1,24 +1,46 @@
 /** `index.d.ts`: the API of one bundle, with the names and types of its network. */
-import { ARRAYS, type ManifestTensor, type ProgramManifest } from '#runtime/abi.ts';
+import { ARRAYS, type ManifestTensor, type ProgramManifest, specialisationsOf } from '#runtime/abi.ts';
 
-export function typings({ name, inputs, outputs }: ProgramManifest): string {
-  const members = (tensors: readonly ManifestTensor[], type: (tensor: ManifestTensor) => string): string =>
-    tensors.map((t) => `  /** ${describe(t)} */\n  readonly ${propertyName(t.name)}: ${type(t)};\n`).join('');
-  return `/** ${comment(name)}, compiled to WebAssembly. */
+export function typings(program: ProgramManifest): string {
+  const all = specialisationsOf(program);
+  const shapedOutputs = all.map((one) => `{\n${members([one.outputs], shaped)}}`);
+  return `/** ${comment(program.name)}, compiled to WebAssembly. */
 
-/** Flat arrays in row-major order, channels first: the typed array, or a plain array of as many elements. */
+/** ${INPUTS}${all.length > 1 ? SEVERAL : ''} */
 export interface Inputs {
-${members(inputs, inputType)}}
+${members(
+  all.map((one) => one.inputs),
+  inputType,
+)}}
 
 /** Flat arrays in row-major order, channels first. They are copies, and stay as they are when the model runs again. */
 export interface Outputs {
-${members(outputs, (t) => (t.count ? shaped(t) : arrayName(t)))}}
+${members(
+  all.map((one) => one.outputs),
+  (t) => (t.count ? shaped(t) : arrayName(t)),
+)}}
 
 /** What \`run\` gives with \`{ shapes: true }\`. */
-export interface ShapedOutputs {
-${members(outputs, shaped)}}
+${all.length > 1 ? `export type ShapedOutputs =\n  | ${shapedOutputs.join('\n  | ')};` : `export interface ShapedOutputs ${shapedOutputs[0]}`}
 
 ${FIXED}`;
+}
+
+const INPUTS =
+  'Flat arrays in row-major order, channels first: the typed array, or a plain array of as many elements; or either with its shape.';
+const SEVERAL = ' The model runs at each of the shapes listed.';
+
+type Ports = readonly (readonly ManifestTensor[])[];
+
+/** Members by name; the first list says which there are. */
+function members(lists: Ports, type: (tensor: ManifestTensor) => string): string {
+  const distinct = (texts: readonly string[], word: string) => [...new Set(texts)].join(word);
+  return (lists[0] ?? [])
+    .map(({ name }) => {
+      const same = lists.flatMap((list) => list.filter((t) => t.name === name));
+      return `  /** ${distinct(same.map(describe), '; or ')} */\n  readonly ${propertyName(name)}: ${distinct(same.map(type), ' | ')};\n`;
+    })
+    .join('');
 }
 
 /** The size of an axis that depends on data is any number. */
@@ -27,13 +49,27 @@ const shaped = (tensor: ManifestTensor): string => {
   return `{ readonly data: ${arrayName(tensor)}; readonly shape: readonly [${sizes.join(', ')}] }`;
 };
 
-const inputType = (tensor: ManifestTensor): string =>
-  `${arrayName(tensor)} | readonly ${tensor.dtype === 'i64' || tensor.dtype === 'u64' ? 'bigint' : 'number'}[]`;
+function inputType(tensor: ManifestTensor): string {
+  const { dtype, picture } = tensor;
+  const wide = dtype === 'i64' || dtype === 'u64';
+  const clamped = dtype === 'u8' ? ' | Uint8ClampedArray' : '';
+  const data = `${arrayName(tensor)}${clamped} | readonly ${wide ? 'bigint' : 'number'}[]`;
+  const withShape = `{ readonly data: ${data}; readonly shape: readonly number[] }`;
+  // what an ImageData is
+  const image = `{ readonly data: Uint8ClampedArray; readonly width: number; readonly height: number }`;
+  return [data, withShape, ...(picture?.pixels === 'rgba' ? [image] : [])].join(' | ');
+}
 
 const arrayName = ({ dtype }: ManifestTensor): string => ARRAYS[dtype].name;
 
-const describe = ({ dtype, shape }: ManifestTensor): string =>
-  `${dtype === 'bool' ? 'bool (0 or 1)' : dtype}, ${shape.length > 0 ? shape.join('×') : 'a scalar'}`;
+function describe({ dtype, shape, picture }: ManifestTensor): string {
+  const sizes = shape.length > 0 ? shape.join('×') : 'a scalar';
+  if (!picture) return `${dtype === 'bool' ? 'bool (0 or 1)' : dtype}, ${sizes}`;
+  const [batch = 1, height, width] = shape;
+  const count = batch > 1 ? `${batch} pictures` : 'a picture';
+  const how = picture.pixels === 'rgba' ? ', an ImageData or its data' : '';
+  return `${count} of ${width} × ${height} pixels (width × height), ${picture.pixels} bytes row by row (${sizes})${how}`;
+}
 
 /** A name as a property: quoted unless it is an identifier. */
 export const propertyName = (name: string): string =>
@@ -67,6 +103,15 @@ export interface TensorInfo {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
+  /** Of an input that takes a picture as bytes: what a pixel is. */
+  readonly pixels?: 'rgba' | 'rgb' | 'gray';
+}
+
+/** The network at one set of input shapes. */
+export interface SpecialisationInfo {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly macs: number;
 }
 
 export interface ModelInfo {
@@ -75,9 +120,12 @@ export interface ModelInfo {
   readonly threads: 1;
   /** All memory that the model uses, weights included; fixed. */
   readonly memoryBytes: number;
+  /** Of the first specialisation, as outputs and macs. */
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly macs: number;
+  /** The sets of input shapes that the model runs at; \`run\` takes the one that the inputs fit. */
+  readonly specialisations: readonly SpecialisationInfo[];
   readonly parameters: number;
   /** The program that made the bundle, with its version. */
   readonly generator: string;

@@ -1,6 +1,6 @@
 /** Is a bundle whole, and does its module give on this engine what it gave when it was compiled? */
 import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
-import type { Manifest } from '#runtime/abi.ts';
+import { type Manifest, specialisationsOf, type TensorArray } from '#runtime/abi.ts';
 import { runSeeded } from '../check/run-module.ts';
 import { sha256 } from './digest.ts';
 import { MANIFEST_FILE, openManifest } from './manifest.ts';
@@ -44,18 +44,18 @@ function decode(bytes: Uint8Array): string {
 }
 
 async function selfTest(manifest: Manifest, files: ReadonlyMap<string, Uint8Array>): Promise<Diagnostic[]> {
-  const { inputs, outputs, wasm } = manifest;
+  const { weightsAddress } = manifest.wasm;
   const [module, weights, expected] = ['model.wasm', 'weights.bin', manifest.selfTest.file].map((f) =>
     files.get(f),
   );
   if (!module || !weights || !expected)
     return [corrupt(MANIFEST_FILE, 'it does not list all files of a bundle')];
-  const program = { inputs, outputs, weights, weightsAddress: wasm.weightsAddress };
+  const code = { module: module as Uint8Array<ArrayBuffer>, weights, weightsAddress };
   try {
-    const got = await runSeeded(
-      { ...program, module: module as Uint8Array<ArrayBuffer> },
-      manifest.selfTest.seed,
-    );
+    const got: TensorArray[] = [];
+    for (const specialisation of specialisationsOf(manifest)) {
+      got.push(...(await runSeeded({ ...specialisation, ...code }, manifest.selfTest.seed)));
+    }
     return compareSelfTest(manifest.selfTest, expected, got).map(({ name, difference }) =>
       corrupt('model.wasm', `the self-test’s output "${name}" differs: ${difference}`),
     );

@@ -1,5 +1,11 @@
 /** The files of a bundle. The same program gives the same bytes. */
-import type { FileEntry, Manifest, ProgramManifest, TensorArray } from '#runtime/abi.ts';
+import {
+  type FileEntry,
+  type Manifest,
+  type ProgramManifest,
+  specialisationsOf,
+  type TensorArray,
+} from '#runtime/abi.ts';
 import { demoPage } from './demo.ts';
 import { sha256 } from './digest.ts';
 import { RUNTIME_SOURCE } from './generated/runtime-source.ts';
@@ -13,7 +19,7 @@ export interface BundleContent {
   };
   readonly module: Uint8Array;
   readonly weights: Uint8Array;
-  /** The module's outputs on the seeded inputs, in order. */
+  /** The module's outputs on the seeded inputs, in order, those of each specialisation after the other. */
   readonly seededOutputs: readonly TensorArray[];
 }
 
@@ -30,7 +36,7 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
   const wasm = { module: await entryOf(module), weights: await entryOf(weights) };
   const program: ProgramManifest = { ...given, wasm: { ...given.wasm, ...wasm } };
   const selfTest = makeSelfTest(
-    program.outputs.map((o) => o.name),
+    specialisationsOf(program).flatMap(({ outputs }) => outputs.map((o) => o.name)),
     content.seededOutputs,
   );
   const files = new Map<string, Uint8Array>([

@@ -6,6 +6,8 @@ export interface RunnableModule {
   readonly module: BufferSource;
   readonly weights: Uint8Array;
   readonly weightsAddress: number;
+  /** The export to call. */
+  readonly run: string;
   readonly inputs: readonly ManifestTensor[];
   readonly outputs: readonly ManifestTensor[];
 }
@@ -13,7 +15,7 @@ export interface RunnableModule {
 /** The outputs of the module on the seeded inputs, in order. @throws InternalError for a module without its exports. */
 export async function runSeeded(program: RunnableModule, seed: number): Promise<TensorArray[]> {
   const { instance } = await WebAssembly.instantiate(program.module, {});
-  const { memory, run } = instance.exports;
+  const { memory, [program.run]: run } = instance.exports;
   if (!(memory instanceof WebAssembly.Memory) || typeof run !== 'function') {
     throw new InternalError('the module lacks its exports');
   }

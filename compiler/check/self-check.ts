@@ -144,7 +144,7 @@ function sourceSamples({ inputs }: WasmProgram, value: Value, seed: number): Sam
 
 /** `run` must do what the steps did. @throws CompileError `self-check-failed` */
 export function checkSameOutputs(
-  program: WasmProgram,
+  program: Pick<WasmProgram, 'outputs'>,
   expected: readonly TensorData[],
   got: readonly TensorArray[],
 ): void {

@@ -54,12 +54,20 @@ interface OutputView {
   readonly count: { readonly axis: number; readonly view: View } | undefined;
 }
 
+/** A constant among the others. */
+export interface ConstantPart {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 export interface KernelProgram<P> {
   readonly graph: Graph;
   readonly calls: readonly KernelCall<P>[];
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
   readonly constants: Uint8Array;
+  /** The constants one by one, ascending. */
+  readonly constantParts: readonly ConstantPart[];
   readonly arenaBytes: number;
   /** Largest number of bytes alive at once; no plan can be smaller. */
   readonly arenaLowerBound: number;
@@ -201,6 +209,7 @@ export class ProgramBuilder<P> {
         ...(count ? { count: { axis: count.axis, offset: addressOf(count.view).offset } } : {}),
       })),
       constants,
+      constantParts: this.#constants.map(({ offset, bytes }) => ({ offset, bytes: bytes.byteLength })),
       arenaBytes: plan.size,
       arenaLowerBound: plan.lowerBound,
       steps,

@@ -17,6 +17,7 @@ import { bytesOfData, type Tensor } from '#ir/tensor.ts';
 import { byteSize, bytesOf, type DType, elementCount, type Layout, type Shape } from '#ir/types.ts';
 import type { KernelEpilogue } from './kernels/family.ts';
 import type { WasmKernel } from './kernels/index.ts';
+import { FREE_TILES, type TilePlan } from './tiles.ts';
 
 /** An epilogue with the views that its operands are read from. */
 export interface Epilogue {
@@ -29,20 +30,33 @@ export interface Epilogue {
 export class LowerContext {
   readonly builder: ProgramBuilder<WasmKernel>;
   readonly #layouts: ReadonlyMap<Value, Layout>;
+  readonly #tiles: TilePlan;
+  #products = 0;
   readonly #views = new Map<Value, View[]>();
   #reads: Map<Value, View> = new Map();
   #node: Node | undefined;
 
-  constructor(builder: ProgramBuilder<WasmKernel>, layouts: ReadonlyMap<Value, Layout>) {
+  constructor(
+    builder: ProgramBuilder<WasmKernel>,
+    layouts: ReadonlyMap<Value, Layout>,
+    tiles: TilePlan = FREE_TILES,
+  ) {
     this.builder = builder;
     this.#layouts = layouts;
+    this.#tiles = tiles;
   }
 
   /** What follows lowers `node`; undefined for copies that belong to none. */
   beginNode(node: Node | undefined): void {
     this.#node = node;
     this.#reads = new Map();
+    this.#products = 0;
     this.builder.beginNode(node);
+  }
+
+  /** The tile of a product of `pixels` rows with weights that are packed for it. */
+  packedTile(pixels: number, channels: number): readonly [number, number] {
+    return this.#tiles.tile(`${this.#node?.name}/${this.#products++}`, pixels, channels);
   }
 
   call(kernel: WasmKernel, args: readonly View[]): void {

@@ -1,6 +1,7 @@
 /** Kernel program → WebAssembly module. */
 
-import type { Address, KernelProgram } from '#compiler/schedule/program.ts';
+import type { LinkedProgram } from '#compiler/schedule/link.ts';
+import type { Address, KernelCall, KernelProgram } from '#compiler/schedule/program.ts';
 import { fail } from '#ir/diagnostics.ts';
 import {
   type Func,
@@ -39,32 +40,46 @@ export interface WasmCode {
 }
 
 export interface EmitOptions {
-  /** Also export `step(i / STEP_CHUNK, i % STEP_CHUNK)`, which runs call i alone: for checks and intermediate values. */
+  /** Also export, of the first program, `step(i / STEP_CHUNK, i % STEP_CHUNK)`, which runs call i alone: for checks and intermediate values. */
   readonly steps?: boolean;
   /** Write function names into the module. */
   readonly names?: boolean;
 }
 
-export function memoryMap(program: KernelProgram<WasmKernel>): MemoryMap {
-  const constantBytes = program.constants.byteLength;
+export const memoryMap = ({ graph, constants, arenaBytes }: KernelProgram<WasmKernel>): MemoryMap =>
+  layOut(graph.name, constants.byteLength, arenaBytes);
+
+function layOut(name: string, constantBytes: number, arenaBytes: number): MemoryMap {
   const arena = Math.ceil((GUARD + constantBytes) / 64) * 64;
-  const end = arena + program.arenaBytes + SLACK;
+  const end = arena + arenaBytes + SLACK;
   const pages = Math.ceil(end / PAGE);
   if (pages > MOST_PAGES) {
     const size = `${(end / 2 ** 30).toFixed(1)} GiB`;
-    fail('memory-limit', program.graph.name, `it needs ${size} of memory; WebAssembly has at most 4 GiB`);
+    fail('memory-limit', name, `it needs ${size} of memory; WebAssembly has at most 4 GiB`);
   }
-  return { constants: GUARD, constantBytes, arena, arenaBytes: program.arenaBytes, pages };
+  return { constants: GUARD, constantBytes, arena, arenaBytes, pages };
 }
 
+/** The export that runs specialisation `index`. */
+export const runExport = (index: number): string => (index === 0 ? 'run' : `run${index}`);
+
 /** One function per distinct kernel; `run` calls them in order with constant addresses. */
-export function emitModule(program: KernelProgram<WasmKernel>, options: EmitOptions = {}): WasmCode {
-  const memory = memoryMap(program);
+export const emitModule = (program: KernelProgram<WasmKernel>, options: EmitOptions = {}): WasmCode =>
+  emitLinked(program.graph.name, [program], program.constants.byteLength, options);
+
+/** Programs over one set of constants, in one memory that is large enough for each; kernels that are equal are shared. */
+export function emitLinked(
+  name: string,
+  programs: readonly LinkedProgram<WasmKernel>[],
+  constantBytes: number,
+  options: EmitOptions = {},
+): WasmCode {
+  const memory = layOut(name, constantBytes, Math.max(0, ...programs.map((p) => p.arenaBytes)));
   const module = new ModuleBuilder({ names: options.names ?? false });
   module.memory({ export: 'memory', initial: memory.pages, maximum: memory.pages });
   const functions = new Map<string, Func<Params, readonly []>>();
   const labels: string[] = [];
-  for (const { kernel } of program.calls) {
+  for (const { kernel } of programs.flatMap((p) => p.calls)) {
     const key = kernelKey(kernel);
     if (functions.has(key)) continue;
     const names = kernelArguments(kernel);
@@ -77,8 +92,7 @@ export function emitModule(program: KernelProgram<WasmKernel>, options: EmitOpti
   }
   const absolute = ({ region, offset }: Address): number =>
     offset + (region === 'arena' ? memory.arena : memory.constants);
-  const callOf = (body: FunctionBody<readonly []>, index: number): void => {
-    const call = program.calls[index];
+  const emitCall = (body: FunctionBody<readonly []>, call: KernelCall<WasmKernel> | undefined): void => {
     if (!call) return;
     const func = functions.get(kernelKey(call.kernel));
     if (!func) return;
@@ -88,12 +102,15 @@ export function emitModule(program: KernelProgram<WasmKernel>, options: EmitOpti
       Object.fromEntries(names.map((name, i) => [name, absolute(call.arguments[i] as Address)])),
     );
   };
-  module.func({ name: 'run', params: {}, results: [], export: 'run' }, (body) => {
-    program.calls.forEach((_, i) => {
-      callOf(body, i);
+  programs.forEach(({ calls }, i) => {
+    module.func({ name: runExport(i), params: {}, results: [], export: runExport(i) }, (body) => {
+      for (const call of calls) emitCall(body, call);
     });
   });
-  if (options.steps) emitStep(module, program.calls.length, callOf);
+  const [first] = programs;
+  if (options.steps && first) {
+    emitStep(module, first.calls.length, (body, index) => emitCall(body, first.calls[index]));
+  }
   return { bytes: module.build(), memory, kernels: labels };
 }
 

@@ -10,9 +10,19 @@ import { LowerContext } from './context.ts';
 import { emitModule, memoryMap, type WasmCode } from './emit.ts';
 import type { WasmKernel } from './kernels/index.ts';
 import { lowerNode, refusal } from './lower/index.ts';
+import type { TilePlan } from './tiles.ts';
 
-export { type EmitOptions, emitModule, type MemoryMap, STEP_CHUNK, type WasmCode } from './emit.ts';
+export {
+  type EmitOptions,
+  emitLinked,
+  emitModule,
+  type MemoryMap,
+  runExport,
+  STEP_CHUNK,
+  type WasmCode,
+} from './emit.ts';
 export { kernelLabel, type WasmKernel } from './kernels/index.ts';
+export { SharedTiles, type TilePlan } from './tiles.ts';
 
 export type WasmProgram = KernelProgram<WasmKernel>;
 
@@ -24,9 +34,9 @@ function unsupported(graph: Graph): Diagnostic[] {
 }
 
 /** Lowers a graph whose weights are present and whose nodes are all supported. */
-function lower(graph: Graph): WasmProgram {
+export function lowerGraph(graph: Graph, tiles?: TilePlan): WasmProgram {
   const builder = new ProgramBuilder<WasmKernel>();
-  const context = new LowerContext(builder, assignLayouts(graph));
+  const context = new LowerContext(builder, assignLayouts(graph), tiles);
   const inputs = graph.inputs.map((value) => {
     const view = context.scratch(value.type.shape, value.type.dtype);
     builder.liveFromStart(view.storage);
@@ -75,6 +85,6 @@ function ownMemory(context: LowerContext, value: Value, inputs: ReadonlySet<View
 export const wasmTarget: Target<WasmKernel, WasmCode> = {
   name: 'wasm',
   unsupported,
-  lower,
+  lower: (graph) => lowerGraph(graph),
   emit: (program) => emitModule(program),
 };

@@ -81,7 +81,10 @@ export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
     taps[taps.length - 1]?.steps[0] === 4
       ? splitInnermost(taps, 1)
       : { outer: taps, inner: { count: 1, steps: [4] } };
-  const tile = chooseTile(pixels.count, channels);
+  const tile =
+    p.weights.kind === 'constant'
+      ? context.packedTile(pixels.count, channels)
+      : chooseTile(pixels.count, channels);
   const weights = weightArguments(context, p.weights, tile[1], depth * channels * 4, channels);
   const bias = biasArguments(context, p);
   context.call(

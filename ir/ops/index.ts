@@ -1,6 +1,8 @@
 import type { OpDef } from '../op.ts';
 import { ACTIVATIONS } from './activation.ts';
 import { ARITHMETIC, FUNCTIONS } from './arithmetic.ts';
+import { AXIS_NORMALIZATIONS } from './axis-normalization.ts';
+import { CHANNEL_NORMALIZATIONS } from './channel-normalization.ts';
 import { Conv, ConvTranspose } from './conv.ts';
 import { Det } from './det.ts';
 import { Einsum } from './einsum.ts';
@@ -23,7 +25,6 @@ import { SCAN_OPS } from './scan.ts';
 import { SELECTIONS } from './selection.ts';
 import { SHAPES } from './shape.ts';
 import { SOFTMAXES } from './softmax.ts';
-import { STATISTICS } from './statistics.ts';
 import { UNPOOLS } from './unpool.ts';
 import { VIEWS } from './view.ts';
 
@@ -39,7 +40,8 @@ export const OPS = {
   LpPool,
   BatchNormalization,
   ...SOFTMAXES,
-  ...STATISTICS,
+  ...AXIS_NORMALIZATIONS,
+  ...CHANNEL_NORMALIZATIONS,
   LRN,
   ...QUANTIZERS,
   ...ACTIVATIONS,

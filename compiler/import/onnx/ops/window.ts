@@ -155,12 +155,8 @@ const averagePool: ImportRule = (node) =>
     countIncludePad: node.attrs.flag('count_include_pad'),
   });
 
-/** p was a float in opset 1. */
-const norm = (node: NodeImport): number =>
-  node.opset < 2 ? node.attrs.float('p', 2) : node.attrs.int('p', 2);
-
 const lpPool: ImportRule = (node) =>
-  node.emit('LpPool', [node.input(0)], { ...poolAttrs(node), p: norm(node) });
+  node.emit('LpPool', [node.input(0)], { ...poolAttrs(node), p: node.attrs.int('p', 2) });
 
 const spatialAxes = (node: NodeImport): readonly number[] =>
   node
@@ -174,7 +170,7 @@ const globalMaxPool: ImportRule = (node): readonly Value[] =>
 /** (Σ |x|^p)^(1/p): the two common norms are reductions. */
 const globalLpPool: ImportRule = (node) => {
   node.requireFloats();
-  const p = norm(node);
+  const p = node.attrs.int('p', 2);
   const attrs = { axes: spatialAxes(node), keepDims: true };
   if (p === 1) return node.emit('ReduceL1', [node.input(0)], attrs);
   if (p === 2) return node.emit('ReduceL2', [node.input(0)], attrs);

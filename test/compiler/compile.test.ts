@@ -75,9 +75,9 @@ describe('what cannot be compiled', () => {
 
   test('every node that the target lacks', async () => {
     const b = new Builder('two');
-    const x = b.input('x', [4, 4], 'i32');
-    const once = b.op('ReduceMax', [x], { axes: [1] });
-    b.output('a', b.op('ReduceMax', [once], { axes: [0] }));
+    const x = b.input('x', [4, 4], 'u8');
+    const once = b.op('Resize', [x], { scales: [2, 1], sizes: [8, 4] });
+    b.output('a', b.op('Resize', [once], { scales: [1, 2], sizes: [8, 8] }));
     const problems = await problemsOf(compileGraph(b.graph));
     expect(problems.every((d) => d.code === 'target-unsupported')).toBe(true);
     expect(problems).toHaveLength(2);

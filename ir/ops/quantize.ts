@@ -22,6 +22,7 @@ import {
   elementCount,
   formatShape,
   formatType,
+  product,
   rowMajorStrides,
   type Shape,
   type TensorType,
@@ -84,7 +85,10 @@ function scaleIndex(shape: Shape, scale: Shape, spread: Spread): (index: number)
   const kind = spreadOf(shape, scale, spread);
   if (kind === 'tensor') return () => 0;
   const { axis, block } = spread;
-  if (kind === 'axis') return (index) => unravel(index, shape)[axis] ?? 0;
+  if (kind === 'axis') {
+    const inner = product(shape.slice(axis + 1));
+    return (index) => Math.floor(index / inner) % (shape[axis] ?? 1);
+  }
   const strides = rowMajorStrides(scale);
   return (index) =>
     unravel(index, shape).reduce(

@@ -22,8 +22,8 @@ import {
   sameShape,
   type TensorType,
 } from '../types.ts';
-import { axisField, unravel } from './common.ts';
-import { offsetsOver } from './offsets.ts';
+import { axisField } from './common.ts';
+import { flattenOffsets, offsetsOver, stridedOffsets } from './offsets.ts';
 
 /** What a group's elements become: (x − centre)·factor. */
 interface Statistics {
@@ -82,11 +82,8 @@ export function affine(
     const data = context.data[i];
     if (!data) return () => none;
     const strides = broadcastStrides(shapes[i - 1] ?? [], shape);
-    return (index: number) =>
-      read(
-        data,
-        unravel(index, shape).reduce((sum, p, axis) => sum + p * (strides[axis] ?? 0), 0),
-      );
+    const offsets = flattenOffsets(shape.map((size, axis) => stridedOffsets(size, strides[axis] ?? 0)));
+    return (index: number) => read(data, offsets[index] ?? 0);
   };
   const [scale, bias] = [operand(1, 1), operand(2, 0)];
   return [Float32Array.from(values, (v, i) => v * scale(i) + bias(i))];

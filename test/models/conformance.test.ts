@@ -24,7 +24,7 @@ if (!hasCollection && existsSync(DEBIAN_CASES)) {
     const unlisted = failing(cases).filter(
       (c) => !Object.hasOwn(GAPS, c.name) && !BEYOND.some(({ what }) => what.test(c.reason ?? '')),
     );
-    // ONNX 1.12 ships this one with a wrong expected output; later releases correct it
+    // reads indices in the shape without output_shape, where the op's text speaks of the output
     expect(unlisted.map((c) => c.name)).toEqual(['test_maxunpool_export_with_output_shape']);
   });
 }

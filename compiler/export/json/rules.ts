@@ -96,6 +96,20 @@ function batchNorm(node: Node<'BatchNormalization'>): WrittenLayer | string {
   return { kind: 'norm', options, inputs: [operand(node as Node, 0)], weights };
 }
 
+/** Normalisation without statistics; a scale per channel. */
+const norm =
+  (options: (node: Node) => object): LayerRule =>
+  (node) => {
+    const weights = stored(node, ['weight', 'bias']);
+    if (typeof weights === 'string') return weights;
+    const channels = shapeOf(node)[1] ?? 1;
+    const fits =
+      Object.values(weights).length === 2 &&
+      Object.values(weights).every((w) => sameShape(w.type.shape, [channels]));
+    if (!fits) return 'it has no scale and shift per channel';
+    return { kind: 'norm', options: options(node), inputs: [operand(node, 0)], weights };
+  };
+
 function dense(node: Node<'Gemm'>): WrittenLayer | string {
   const { alpha, beta, transA, transB } = node.attrs;
   if (alpha !== 1 || beta !== 1 || transA) return 'its product is scaled or transposed';
@@ -213,6 +227,12 @@ export const LAYER_RULES: { readonly [K in OpName]?: LayerRule<K> } = {
   Conv: conv,
   ConvTranspose: transposed,
   BatchNormalization: batchNorm,
+  InstanceNormalization: norm(({ attrs }) => ({
+    kind: 'instance',
+    epsilon: (attrs as { epsilon: number }).epsilon,
+  })) as LayerRule<'InstanceNormalization'>,
+  GroupNormalization: (node) =>
+    norm(() => ({ kind: 'group', groups: node.attrs.groups, epsilon: node.attrs.epsilon }))(node as Node),
   Gemm: dense,
   MaxPool: (node) => ({
     kind: 'maxPool',

@@ -88,8 +88,8 @@ export class Expansion {
     const later = namesOf(layers);
     layers.forEach((layer, i) => {
       if (this.#layers > MOST_LAYERS) return;
-      later.delete(String(isObject(layer) ? layer.name : ''));
       value = this.#layer(layer, at(path, i), scope, value, later);
+      later.delete(String(isObject(layer) ? layer.name : ''));
     });
     return value;
   }
@@ -211,7 +211,7 @@ export class Expansion {
       return this.#report(
         path,
         scope,
-        `"${name}" comes after this layer; a network has no cycles, so a layer reads only what is before it`,
+        `"${name}" does not come before this layer; a network has no cycles, so a layer reads only what is before it`,
       );
     const hint =
       didYouMean(name, known) ?? (known.length > 0 ? `there are ${known.slice(-12).join(', ')}` : undefined);

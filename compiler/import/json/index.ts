@@ -8,6 +8,7 @@ import { parseSafetensors } from '../../weights/safetensors.ts';
 import { bindInputs, type DimensionOptions } from '../onnx/dimensions.ts';
 import type { ImportedModel, ImportOptions } from '../onnx/index.ts';
 import { type BlockDefinition, Expansion } from './expand.ts';
+import { whereJsonEnds } from './locate.ts';
 import { at, Problems } from './problems.ts';
 import { networkFields } from './schema.ts';
 import { type WeightSource, Weights } from './weights.ts';
@@ -78,12 +79,9 @@ function parse(text: string, subject: string): object {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text.replace(/^\uFEFF/, ''));
-  } catch (error) {
-    const message = error instanceof Error ? error.message : '';
-    const position = /position (\d+)/.exec(message)?.[1];
-    const before = position === undefined ? undefined : text.slice(0, Number(position)).split('\n');
-    const place = before ? `line ${before.length}, column ${(before.at(-1) ?? '').length + 1}` : 'its end';
-    fail('json-malformed', subject, `this is not JSON at ${place}`);
+  } catch {
+    const { line, column } = whereJsonEnds(text);
+    fail('json-malformed', subject, `this is not JSON at line ${line}, column ${column}`);
   }
   if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed;
   fail('network-invalid', subject, 'a network is an object with input and layers');

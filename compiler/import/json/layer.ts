@@ -55,7 +55,10 @@ export class Layer {
   /** Reports a problem of an option; returns undefined for convenience. */
   wrong(option: string, message: string, hint?: string): undefined {
     const { path, used } = this.place;
-    this.#shop.problems.report(option === '' ? path : at(path, option), message, { hint, used });
+    this.#shop.problems.report(option === '' ? path : option.split('.').reduce(at, path), message, {
+      hint,
+      used,
+    });
   }
 
   /**

@@ -73,9 +73,14 @@ export class Problems {
       return;
     }
     const found = keys.reduce<unknown>(valueAt, value);
-    const what = `expected ${schemaAt(schema, keys).expected ?? issue.message}`;
+    const { schema: own, expected } = schemaAt(schema, keys);
+    const what = `expected ${expected ?? issue.message}`;
+    const words = wordsOf(own);
+    const list = words.length > 0 && !what.includes('"') ? `there are ${words.join(', ')}` : undefined;
+    const hint = typeof found === 'string' ? (didYouMean(found, words) ?? list) : undefined;
     this.report(place, found === undefined ? `this is missing; ${what}` : `${what}; got ${show(found)}`, {
       used,
+      hint,
     });
   }
 
@@ -117,6 +122,12 @@ function unwrapped(schema: z.ZodType): z.ZodType {
   let inner: z.ZodType = schema;
   while ('innerType' in inner.def) inner = inner.def.innerType as z.ZodType;
   return inner;
+}
+
+/** The words that an option may be. */
+function wordsOf(schema: z.ZodType): readonly string[] {
+  const { options = [schema] } = schema.def as { options?: readonly z.ZodType[] };
+  return options.flatMap((s) => Object.keys((s.def as { entries?: object }).entries ?? {}));
 }
 
 const keysOf = (schema: z.ZodType): readonly string[] =>

@@ -68,8 +68,18 @@ function vocabulary(written: boolean) {
   const bias = or<boolean | Values>(z.boolean(), 'true, false, or its numbers', [z.number(), NESTED]);
   const activation = or<ActivationName>(words(...ACTIVATIONS), 'the name of an activation');
   const norm = or<NormName>(words(...NORMS), NORMS.map((w) => `"${w}"`).join(', '));
+  const normOptions = {
+    kind: norm.optional(),
+    epsilon: real.optional(),
+    groups: whole(1, MOST_CHANNELS).optional(),
+  };
+  const normOption = or<NormName | NormOptions>(
+    words(...NORMS) as z.ZodType<NormName | NormOptions>,
+    `${NORMS.map((w) => `"${w}"`).join(', ')}, or an object with kind, epsilon and groups`,
+    [z.strictObject(normOptions)],
+  );
   /** What may follow any layer with weights, in this order. */
-  const after = { norm: norm.optional(), activation: activation.optional() };
+  const after = { norm: normOption.optional(), activation: activation.optional() };
   const inner = z.strictObject(after).meta({ description: 'an object with norm and activation' }).optional();
   const weighted = { bias: bias.optional(), weight: values.optional(), init: init.optional() };
   const parts = z
@@ -206,7 +216,7 @@ function vocabulary(written: boolean) {
       short: ['padding', paddingList],
     }),
     norm: kind('Normalisation; batch unless said.', {
-      options: { kind: norm.optional(), epsilon: real.optional(), groups: groups.optional() },
+      options: normOptions,
       short: ['kind', norm],
     }),
     activation: kind('An activation, by its name.', {
@@ -258,8 +268,13 @@ const NESTED: z.ZodType<Values> = z
 
 const INITS = ['heNormal', 'heUniform', 'xavierNormal', 'xavierUniform', 'zeros', 'ones'] as const;
 export type InitName = (typeof INITS)[number];
-export const NORMS = ['batch'] as const;
+export const NORMS = ['batch', 'layer', 'group', 'instance'] as const;
 export type NormName = (typeof NORMS)[number];
+export interface NormOptions {
+  readonly kind?: NormName | undefined;
+  readonly epsilon?: number | undefined;
+  readonly groups?: number | undefined;
+}
 export const ACTIVATIONS = [
   'relu',
   'relu6',
@@ -405,4 +420,4 @@ export const networkSchema = z
   .meta({ title: 'A network for convolith', description: 'See docs/json.md.' });
 
 /** As JSON Schema (draft 2020-12), for editors. */
-export const networkJsonSchema = (): unknown => z.toJSONSchema(networkSchema, { io: 'input' });
+export const networkJsonSchema = (): unknown => z.toJSONSchema(networkSchema, { io: 'input', reused: 'ref' });

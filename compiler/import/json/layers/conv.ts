@@ -4,11 +4,11 @@ import type { Tensor } from '#ir/tensor.ts';
 import { product } from '#ir/types.ts';
 import { extent, type Window, windowAxes } from '#ir/window.ts';
 import type { Flow, Layer, WindowOptions } from '../layer.ts';
-import type { ActivationName, InitName, NormName, OptionsOf, Values } from '../schema.ts';
+import type { ActivationName, InitName, NormName, NormOptions, OptionsOf, Values } from '../schema.ts';
 import { activate, normalise } from './pointwise.ts';
 
 interface After {
-  readonly norm?: NormName | undefined;
+  readonly norm?: NormName | NormOptions | undefined;
   readonly activation?: ActivationName | undefined;
 }
 
@@ -59,8 +59,13 @@ const attributes = ({ strides, dilations, pads }: Window) => ({ strides, dilatio
 
 /** The groups where they divide both channel counts; else 1, so that what follows is looked at too. */
 function divisor(layer: Layer, groups: number, cin: number, cout: number): number {
-  const wrong = (count: number, what: string) =>
-    layer.wrong('groups', `${groups} does not divide ${count} ${what} channels`);
+  const wrong = (count: number, what: string) => {
+    const common = Array.from({ length: Math.min(cin, cout, 4096) }, (_, i) => i + 1).filter(
+      (g) => cin % g === 0 && cout % g === 0,
+    );
+    const list = common.length > 10 ? `${common.slice(0, 10).join(', ')} …` : common.join(', ');
+    layer.wrong('groups', `${groups} does not divide ${count} ${what} channels`, `${list} would`);
+  };
   if (cin % groups !== 0) wrong(cin, 'input');
   else if (cout % groups !== 0) wrong(cout, 'output');
   else return groups;
@@ -98,7 +103,16 @@ function single(layer: Layer, x: Value, part: ConvPart, options: After, shuffle 
 /** The norm and the activation that may follow; `part` is what they follow within the layer. */
 function after(layer: Layer, x: Flow, { norm, activation }: After, part: string): Flow {
   const named = (name: string) => (part === '' ? name : `${part}-${name}`);
-  const normed = x && norm ? normalise(layer, x, { kind: norm }, named('norm'), keyed(part, 'norm')) : x;
+  const normed =
+    x && norm
+      ? normalise(
+          layer,
+          x,
+          typeof norm === 'string' ? { kind: norm } : norm,
+          named('norm'),
+          keyed(part, 'norm'),
+        )
+      : x;
   return normed && activation ? activate(layer, normed, activation, {}, named(activation)) : normed;
 }
 

@@ -4,11 +4,14 @@ import { formatShape } from '#ir/types.ts';
 import type { Flow, Layer } from '../layer.ts';
 import type { ActivationName, OptionsOf } from '../schema.ts';
 
-/** Batch norm as a node with its statistics, as in training; keys are PyTorch's. */
+/**
+ * Batch norm is a node with its statistics, as in training; its keys are PyTorch's. Group norm has 32 groups unless said,
+ * and layer norm is over all channels and positions, with a scale per channel.
+ */
 export function normalise(
   layer: Layer,
   x: Value,
-  { epsilon = 1e-5 }: OptionsOf<'norm'>,
+  { kind = 'batch', epsilon = 1e-5, groups }: OptionsOf<'norm'>,
   part: string,
   key: string,
 ): Flow {
@@ -16,13 +19,26 @@ export function normalise(
   const named = (name: string) => (key === '' ? name : `${key}.${name}`);
   const make = (name: string, init: 'ones' | 'zeros') =>
     layer.weight(named(name), [channels], { init, fan: [1, 1] });
-  const inputs = [
-    make('weight', 'ones'),
-    make('bias', 'zeros'),
-    make('running_mean', 'zeros'),
-    make('running_var', 'ones'),
-  ].flatMap((v) => (v ? [v] : []));
-  return inputs.length === 4 ? layer.op('BatchNormalization', [x, ...inputs], { epsilon }, part) : undefined;
+  if (groups !== undefined && kind !== 'group')
+    return layer.wrong('groups', `it goes with "group", not "${kind}"`);
+  const scale = make('weight', 'ones');
+  const shift = make('bias', 'zeros');
+  if (!scale || !shift) return undefined;
+  if (kind === 'batch') {
+    const mean = make('running_mean', 'zeros');
+    const variance = make('running_var', 'ones');
+    return (
+      mean && variance && layer.op('BatchNormalization', [x, scale, shift, mean, variance], { epsilon }, part)
+    );
+  }
+  if (kind === 'layer' && x.type.shape.length === 2)
+    return layer.op('LayerNormalization', [x, scale, shift], { axis: 1, epsilon }, part);
+  if (layer.rank(x) === undefined) return undefined;
+  if (kind === 'instance') return layer.op('InstanceNormalization', [x, scale, shift], { epsilon }, part);
+  const count = kind === 'layer' ? 1 : (groups ?? 32);
+  if (channels % count !== 0)
+    return layer.wrong('groups', `${count} does not divide ${channels} input channels`);
+  return layer.op('GroupNormalization', [x, scale, shift], { groups: count, epsilon }, part);
 }
 
 type Activate = (layer: Layer, x: Value, alpha: number | undefined, part: string) => Flow;

@@ -205,7 +205,7 @@ export const Split = defineOp({
 });
 
 const PAD_MODES = ['constant', 'reflect', 'edge', 'wrap'] as const;
-type PadMode = (typeof PAD_MODES)[number];
+export type PadMode = (typeof PAD_MODES)[number];
 
 /** The input position that padded position `i` (0 is the first input position) copies; −1 for the constant. */
 export function padSource(mode: PadMode, i: number, size: number): number {

@@ -78,7 +78,8 @@ describe('the pipelines on PP-OCR', () => {
 
   test('of the detector only products with gates are left', () => {
     const graph = lowered(load(file('ch_PP-OCRv4_det_infer.onnx'), { x: [1, 3, 64, 64] }));
-    expect(elementwise(graph).map((n) => n.op)).toEqual(new Array(10).fill('Mul'));
+    // three of the ten are part of the resizes after them
+    expect(elementwise(graph).map((n) => n.op)).toEqual(new Array(7).fill('Mul'));
     expect(elementwise(graph).every((n) => n.operands.some((v) => v?.type.shape[2] === 1))).toBe(true);
     expect(graph.nodes.some((n) => n.op === 'BatchNormalization')).toBe(false);
   });

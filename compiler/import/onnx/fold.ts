@@ -1,7 +1,7 @@
 import { evaluateOp, trim } from '#ir/evaluate.ts';
 import { Graph, type OpAttrsInput, type OpName, opDef, tensorOf, type Value } from '#ir/graph.ts';
 import { allocate, type Tensor, type TensorData, toBigInt } from '#ir/tensor.ts';
-import { type DType, elementCount, isWide, type Shape } from '#ir/types.ts';
+import { type DType, elementCount, isWide, type Shape, type TensorType } from '#ir/types.ts';
 import { shapeProblem } from './element-types.ts';
 
 /** The largest result, in elements, that import computes; larger ones are left to constant folding. */
@@ -35,6 +35,10 @@ export class Folder {
     const node = scratch.addNode(op, operands, attrs);
     const types = node.outputs.map((v) => v.type);
     if (types.some((t) => shapeProblem(t.shape) !== undefined)) return undefined;
+    const [first] = node.operands;
+    const source = opDef(op).traits.view ? tensorOf(first) : undefined;
+    // another shape of the same values costs nothing, however many they are
+    if (source) return types.map((type) => retyped(type, source));
     const elements = types.reduce((sum, t) => sum + elementCount(t.shape), 0);
     const given = node.operands.map((v) => v?.type);
     const cost = opDef(op).cost({ attrs: node.attrs as never, inputs: given, outputs: types });
@@ -42,11 +46,11 @@ export class Folder {
     if (elements > MAX_RESULT || !(work <= MAX_WORK) || this.#work + work > BUDGET.work) return undefined;
     this.#work += work;
     const results = evaluateOp(node);
-    const [first, count] = results;
+    const [values, count] = results;
     const { bounded } = opDef(op).traits;
     // what is known needs no room for more
-    return bounded !== undefined && first && count
-      ? [trim(first, bounded, Number(count.data[0])), count]
+    return bounded !== undefined && values && count
+      ? [trim(values, bounded, Number(count.data[0])), count]
       : results;
   }
 
@@ -67,6 +71,14 @@ export class Folder {
     };
   }
 }
+
+/** The values of a tensor under another type of the same size; lazy data stays lazy. */
+const retyped = (type: TensorType, source: Tensor): Tensor => ({
+  type,
+  get data() {
+    return source.data;
+  },
+});
 
 function filledArray(dtype: DType, count: number, value: number | bigint): TensorData {
   const data = allocate(dtype, count);

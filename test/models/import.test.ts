@@ -110,18 +110,8 @@ withModels.describe('MNIST classifiers', () => {
   });
 });
 
-/** Networks with operators that are not read yet. */
-const NOT_READ: Readonly<Record<string, string>> = { convnext_tiny: 'LayerNormalization' };
-
 withModels.describe('zoo', () => {
   for (const name of zooNames()) {
-    const missing = NOT_READ[name];
-    if (missing) {
-      test(`todo: ${name} needs ${missing}`, async () => {
-        await expect(readModel(collectionFile(`zoo/${name}.onnx`))).rejects.toThrow(missing);
-      });
-      continue;
-    }
     test(name, async () => {
       const path = collectionFile(`zoo/${name}.onnx`);
       const model = await readModel(path);
@@ -154,18 +144,10 @@ withModels.describe('zoo', () => {
   });
 });
 
-const LRN = ['light_bvlc_alexnet', 'light_inception_v1', 'light_zfnet512'];
-
 withModels.describe('ImageNet networks with weights made by ConstantOfShape', () => {
   const names = hasCollection ? collectionNames('onnx-light').map((file) => file.replace('.onnx', '')) : [];
   for (const name of names) {
     const path = () => collectionFile(`onnx-light/${name}.onnx`);
-    if (LRN.includes(name)) {
-      test(`todo: ${name} needs LRN`, async () => {
-        await expect(readModel(path())).rejects.toThrow('LRN');
-      });
-      continue;
-    }
     test(name, async () => {
       const model = await readModel(path());
       checkFolded(model);

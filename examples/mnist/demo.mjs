@@ -17,7 +17,7 @@ const model = join(here, 'models', 'mnist-vgg.onnx');
 const bundle = join(here, 'bundle');
 const color = process.stdout.isTTY === true && !process.env.NO_COLOR;
 const heading = (text) => console.log(color ? `\n\x1b[1m${text}\x1b[0m\n` : `\n${text}\n`);
-const KB = (bytes) => `${(bytes / 1e3).toFixed(bytes < 10e3 ? 1 : 0)} KB`;
+const KiB = (bytes) => `${(bytes / 1024).toFixed(bytes < 10240 ? 1 : 0)} KiB`;
 
 heading('Audit');
 const bytes = await readFile(model);
@@ -29,13 +29,13 @@ const compiled = await compileModel(bytes, { name: 'mnist-vgg' });
 await writeBundle(bundle, compiled.files, { force: true });
 const size = (name) => compiled.files.get(name)?.byteLength ?? 0;
 const { stats } = compiled;
-console.log(`index.js      ${KB(size('index.js')).padStart(9)}   loader, no dependencies`);
+console.log(`index.js      ${KiB(size('index.js')).padStart(9)}   loader, no dependencies`);
 console.log(
-  `model.wasm    ${KB(size('model.wasm')).padStart(9)}   ${stats.kernels} kernels, ${stats.calls} calls`,
+  `model.wasm    ${KiB(size('model.wasm')).padStart(9)}   ${stats.kernels} kernels, ${stats.calls} calls`,
 );
-console.log(`weights.bin   ${KB(size('weights.bin')).padStart(9)}   packed, f32`);
+console.log(`weights.bin   ${KiB(size('weights.bin')).padStart(9)}   packed, f32`);
 console.log(
-  `memory        ${KB(stats.memoryBytes).padStart(9)}   fixed; ${KB(stats.arenaBytes)} of it activations`,
+  `memory        ${KiB(stats.memoryBytes).padStart(9)}   fixed; ${KiB(stats.arenaBytes)} of it activations`,
 );
 console.log(
   `checked       ${stats.checkedElements.toLocaleString('en')} outputs of all layers against the reference`,

@@ -15,6 +15,8 @@ export interface OrtTensor {
 export interface OrtOptions {
   /** The outputs wanted; all where left out. */
   readonly outputs?: readonly string[];
+  /** Where the external data of a model given as bytes lies. */
+  readonly folder?: string;
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
 }
 
@@ -31,10 +33,11 @@ export async function runOnnxruntime(
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = 'error';
   const bytes = typeof model === 'string' ? await readFile(model) : model;
+  const folder = typeof model === 'string' ? dirname(model) : options.folder;
   const session = await ort.InferenceSession.create(bytes, {
     executionProviders: ['wasm'],
     graphOptimizationLevel: options.optimization ?? 'all',
-    externalData: typeof model === 'string' ? await externalData(bytes, dirname(model)) : [],
+    externalData: folder === undefined ? [] : await externalData(bytes, folder),
   });
   try {
     const inputs = Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)] as const);

@@ -38,13 +38,13 @@ function openCase(folder: string): OpenCase | CaseResult {
   return { bytes, inputs, expected };
 }
 
-/** Runs one case through the importer and the reference evaluator. */
-export function runCase(folder: string): CaseResult {
+/** Runs one case through the importer, perhaps something more, and the reference evaluator. */
+export function runCase(folder: string, through: (graph: Graph) => Graph = (graph) => graph): CaseResult {
   const opened = openCase(folder);
   if ('status' in opened) return opened;
   const imported = importCase(opened);
   if (imported instanceof CompileError) return refused(imported);
-  const { graph } = imported;
+  const graph = through(imported.graph);
   const values = evaluateGraph(graph, feedsOf(graph, opened));
   const lookup = (value: Value) => values.get(value) ?? constantTensor(value);
   return compared(

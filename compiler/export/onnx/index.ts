@@ -11,7 +11,7 @@ import {
   type ValueInfoProto,
 } from '../../import/onnx/generated/onnx-proto.js';
 import { VERSION } from '../../version.ts';
-import { DATA_TYPES, type ExportRule, NodeExport, storedTensor } from './rule.ts';
+import { DATA_TYPES, ExportRefusal, type ExportRule, NodeExport, storedTensor } from './rule.ts';
 import { RULES } from './rules.ts';
 
 export interface ExportOnnxOptions {
@@ -34,13 +34,14 @@ const IR_VERSION = 10;
 const LARGEST_MODEL = 2 ** 31 - 2 ** 20;
 
 /**
- * Writes the graph as an ONNX model of opset 21.
+ * Writes the graph as an ONNX model of opset 21, or of a later one where an op needs it.
  * @throws CompileError with every `export-unsupported` and `weights-missing` found
  */
 export function exportOnnx(graph: Graph, options: ExportOnnxOptions = {}): ExportedOnnx {
   const problems: Diagnostic[] = [];
   const names = new Names(graph);
   const nodes: Init<NodeProto>[] = [];
+  let opset = OPSET;
   const stores = new Stores(options);
   for (const value of graph.values) {
     if (value.source.kind !== 'constant') continue;
@@ -57,7 +58,13 @@ export function exportOnnx(graph: Graph, options: ExportOnnxOptions = {}): Expor
         (v) => names.of(v),
         (wanted) => names.fresh(wanted),
       );
-      ruleOf(node)?.(node, out);
+      try {
+        ruleOf(node)?.(node, out);
+      } catch (error) {
+        if (!(error instanceof ExportRefusal)) throw error;
+        problems.push(diagnostic('export-unsupported', node.name, `${node.op}: ${error.message}`));
+      }
+      opset = Math.max(opset, out.opset);
       nodes.push(...out.nodes);
       for (const [name, tensor] of out.constants) stores.add(name, tensor);
     }
@@ -75,8 +82,8 @@ export function exportOnnx(graph: Graph, options: ExportOnnxOptions = {}): Expor
   }
   if (problems.length > 0) throw new CompileError(problems);
   const model = ModelProto.encode({
-    irVersion: IR_VERSION,
-    opsetImport: [{ domain: '', version: OPSET }],
+    irVersion: opset > OPSET ? 13 : IR_VERSION,
+    opsetImport: [{ domain: '', version: opset }],
     producerName: 'convolith',
     producerVersion: VERSION,
     graph: {

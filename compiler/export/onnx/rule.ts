@@ -29,6 +29,10 @@ export const int = (i: number | boolean): Attribute => ({ type: 2, i: Number(i) 
 export const float = (f: number): Attribute => ({ type: 1, f });
 export const ints = (list: readonly number[]): Attribute => ({ type: 7, ints: [...list] });
 export const word = (text: string): Attribute => ({ type: 3, s: new TextEncoder().encode(text) });
+export const words = (list: readonly string[]): Attribute => ({
+  type: 8,
+  strings: list.map((text) => new TextEncoder().encode(text)),
+});
 export const stored = (t: Tensor): Attribute => ({ type: 4, t: storedTensor('', t) });
 
 export const storedTensor = (name: string, { type, data }: Tensor): Init<TensorProto> => ({
@@ -38,12 +42,19 @@ export const storedTensor = (name: string, { type, data }: Tensor): Init<TensorP
   rawData: bytesOfData(data),
 });
 
+/** A form of an op that ONNX cannot say. */
+export class ExportRefusal extends Error {
+  override readonly name = 'ExportRefusal';
+}
+
 /** The ONNX nodes that one node of the graph becomes. */
 export class NodeExport {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly nodes: Init<NodeProto>[] = [];
   readonly constants: (readonly [name: string, tensor: Tensor])[] = [];
+  /** The first operator set that has what was written. */
+  opset = 0;
   readonly #node: Node;
   readonly #fresh: (wanted: string) => string;
 

@@ -1,9 +1,22 @@
 /** How each op is written as ONNX. Ops without attributes are ONNX's own and need no rule. */
+import { arg, formatExpr } from '#ir/expr.ts';
 import { type Node, type OpName, operand, result } from '#ir/graph.ts';
+import { RECURRENT_ACTIVATIONS } from '#ir/ops/recurrent.ts';
 import { tensor } from '#ir/tensor.ts';
 import { isWide, product, type Shape, sameShape } from '#ir/types.ts';
 import { outputSize, windowAxes } from '#ir/window.ts';
-import { DATA_TYPES, type ExportRule, float, int, ints, type NodeExport, stored, word } from './rule.ts';
+import {
+  DATA_TYPES,
+  ExportRefusal,
+  type ExportRule,
+  float,
+  int,
+  ints,
+  type NodeExport,
+  stored,
+  word,
+  words,
+} from './rule.ts';
 
 interface PoolAttrs {
   readonly kernel: readonly number[];
@@ -71,6 +84,7 @@ function resize(node: Node<'Resize'>, out: NodeExport): void {
   );
   const byScale = scaled.every((size, i) => size === attrs.sizes[i]);
   const [x = ''] = out.inputs;
+  const roi = attrs.roi.length === 0 ? '' : out.floats(attrs.roi, 'roi');
   out.emit(
     'Resize',
     {
@@ -83,8 +97,8 @@ function resize(node: Node<'Resize'>, out: NodeExport): void {
     },
     {
       inputs: byScale
-        ? [x, '', out.floats(attrs.scales, 'scales')]
-        : [x, '', '', out.list(attrs.sizes, 'sizes')],
+        ? [x, roi, out.floats(attrs.scales, 'scales')]
+        : [x, roi, '', out.list(attrs.sizes, 'sizes')],
     },
   );
 }
@@ -127,6 +141,60 @@ function swish(node: Node<'Swish'>, out: NodeExport): void {
   out.emit('Mul', {}, { inputs: [x, out.step('Sigmoid', [scaled])] });
 }
 
+/** Recurrent layers of the common activations, with their states in ONNX's order: lengths come before them. */
+function recurrent(
+  node: Node<'LSTM' | 'GRU' | 'RNN'>,
+  out: NodeExport,
+  more: Readonly<Record<string, ReturnType<typeof int>>>,
+): void {
+  const { direction, activations, clip: bound, lengths } = node.attrs;
+  const named = activations.split('; ').map((text) => {
+    const known = Object.keys(RECURRENT_ACTIVATIONS).find(
+      (name) => formatExpr(RECURRENT_ACTIVATIONS[name]?.() ?? arg(0)) === text,
+    );
+    if (known === undefined) throw new ExportRefusal(`its activation ${text} is none of ONNX's`);
+    return known.charAt(0).toUpperCase() + known.slice(1);
+  });
+  const [x = '', w = '', r = '', b = '', ...states] = out.inputs;
+  const stepsOf =
+    lengths.length === 0 ? '' : out.constant(tensor('i32', [lengths.length], lengths), 'lengths');
+  const inputs = [x, w, r, b, stepsOf, ...states];
+  while (inputs.at(-1) === '') inputs.pop();
+  const [, , hidden = 0] = operand(node as Node, 2).type.shape;
+  const attributes = {
+    direction: word(direction),
+    activations: words(named),
+    hidden_size: int(hidden),
+    ...(bound > 0 ? { clip: float(bound) } : {}),
+    ...more,
+  };
+  out.emit(node.op, attributes, { inputs });
+}
+
+/** The kernel shows in the third input only, which says the result's shape. */
+function maxUnpool(node: Node<'MaxUnpool'>, out: NodeExport): void {
+  const kernel = inputShape(node as Node)
+    .slice(2)
+    .map(() => 1);
+  const inputs = [...out.inputs, out.list(node.attrs.shape, 'shape')];
+  out.emit('MaxUnpool', { kernel_shape: ints(kernel) }, { inputs });
+}
+
+function quantize(node: Node<'QuantizeLinear'>, out: NodeExport): void {
+  const { axis: along, block } = node.attrs;
+  const code = DATA_TYPES[result(node as Node).type.dtype];
+  const said = out.inputs.length > 2 ? {} : { output_dtype: int(code) };
+  out.emit('QuantizeLinear', { axis: int(along), ...(block > 0 ? { block_size: int(block) } : {}), ...said });
+}
+
+const convolved = (node: Node<'Conv' | 'ConvInteger' | 'QLinearConv'>, out: NodeExport) =>
+  out.emit(node.op, {
+    strides: ints(node.attrs.strides),
+    dilations: ints(node.attrs.dilations),
+    pads: ints(node.attrs.pads),
+    group: int(node.attrs.group),
+  });
+
 function constantOfShape(node: Node<'ConstantOfShape'>, out: NodeExport): void {
   const { dtype, value } = node.attrs;
   const element = tensor(dtype, [1], [isWide(dtype) ? BigInt(Math.trunc(value)) : value]);
@@ -134,13 +202,32 @@ function constantOfShape(node: Node<'ConstantOfShape'>, out: NodeExport): void {
 }
 
 export const RULES: { readonly [K in OpName]?: ExportRule<K> } = {
-  Conv: ({ attrs }, out) =>
-    out.emit('Conv', {
-      strides: ints(attrs.strides),
-      dilations: ints(attrs.dilations),
-      pads: ints(attrs.pads),
-      group: int(attrs.group),
+  Conv: convolved,
+  ConvInteger: convolved,
+  QLinearConv: convolved,
+  QuantizeLinear: quantize,
+  DequantizeLinear: ({ attrs }, out) =>
+    out.emit('DequantizeLinear', {
+      axis: int(attrs.axis),
+      ...(attrs.block > 0 ? { block_size: int(attrs.block) } : {}),
     }),
+  Einsum: ({ attrs }, out) => out.emit('Einsum', { equation: word(attrs.equation) }),
+  RMSNormalization: (node, out) => {
+    out.opset = 23;
+    normalisation(node, out);
+  },
+  CumProd: ({ attrs }, out) => {
+    out.opset = 26;
+    out.emit(
+      'CumProd',
+      { exclusive: int(attrs.exclusive), reverse: int(attrs.reverse) },
+      { inputs: [...out.inputs, out.constant(tensor('i64', [], [BigInt(attrs.axis)]), 'axis')] },
+    );
+  },
+  MaxUnpool: maxUnpool,
+  LSTM: (node, out) => recurrent(node, out, { input_forget: int(node.attrs.inputForget) }),
+  GRU: (node, out) => recurrent(node, out, { linear_before_reset: int(node.attrs.linearBeforeReset) }),
+  RNN: (node, out) => recurrent(node, out, {}),
   ConvTranspose: ({ attrs }, out) =>
     out.emit('ConvTranspose', {
       strides: ints(attrs.strides),

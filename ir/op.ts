@@ -38,6 +38,8 @@ export interface OpTraits {
   readonly epilogue?: true;
   /** Does the order of its first two operands not matter? */
   readonly commutative?: true;
+  /** Do its values follow from the types of its operands, whatever their values are? */
+  readonly ofTypes?: true;
   /**
    * The axis of its first output whose size depends on data: the output has room for all that there can be, and the
    * second output, an i64 scalar, says how many positions count. The rest is 0.
@@ -103,6 +105,11 @@ export interface OpDef<S extends AttrSchema = AttrSchema> {
   /** For each input, what each axis of output `output` sees of it. Only data inputs are asked. */
   field(context: OpContext<AttrsOf<S>>, output: number, input: number): AxisField[];
   readonly reference: Reference<AttrsOf<S>>;
+  /**
+   * Where no element of its result is outside the least and the greatest of its f32 inputs and of some further values:
+   * these values. An op that only moves elements has none.
+   */
+  between?(attrs: AttrsOf<S>): readonly number[];
   /** Elementwise ops: the result of one element from one element of each (broadcast) input. */
   expression?(attrs: AttrsOf<S>, inputs: number): Expr;
   /**

@@ -254,6 +254,7 @@ export const Pad = defineOp({
       const begin = attrs.pads[axis] ?? 0;
       return axisField(axis, shift(begin === 0 ? 0 : -begin));
     }),
+  between: ({ mode, value }) => (mode === 'constant' ? [value] : []),
   reference: {
     kind: 'whole',
     evaluate(context) {

@@ -173,6 +173,7 @@ export const MaxPool = defineOp({
   infer: ({ attrs, inputs }) => inferPool(attrs, inputType({ inputs }, 0)),
   cost: windowCost,
   field: ({ attrs }) => poolField(attrs),
+  between: () => [],
   reference: {
     kind: 'element',
     element: (context) => poolElement(context, Number.NEGATIVE_INFINITY, Math.max, (largest) => largest),
@@ -191,6 +192,8 @@ export const AveragePool = defineOp({
   infer: ({ attrs, inputs }) => inferPool(attrs, inputType({ inputs }, 0)),
   cost: windowCost,
   field: ({ attrs }) => poolField(attrs),
+  // padding may count as zeros
+  between: () => [0],
   reference: {
     kind: 'element',
     element(context) {
@@ -223,6 +226,7 @@ export const GlobalAveragePool = defineOp({
     inputType({ inputs }, 0).shape.map(
       (_, axis): AxisField => (axis < 2 ? axisField(axis) : { kind: 'whole' }),
     ),
+  between: () => [],
   reference: {
     kind: 'element',
     element(context) {

@@ -11,7 +11,7 @@ export const Shape = defineOp({
   name: 'Shape',
   attrs: { start: attr.int(0), end: attr.int() },
   inputs: [{ name: 'x', role: 'data' }],
-  traits: { layout: 'strided' },
+  traits: { layout: 'strided', ofTypes: true },
   infer({ attrs: { start, end }, inputs }) {
     const rank = inputType({ inputs }, 0).shape.length;
     if (start < 0 || end > rank)

@@ -90,6 +90,7 @@ export const MaxUnpool = defineOp({
   },
   cost: () => ({ macs: 0, otherOps: 0 }),
   field: ({ outputs }) => wholeField(outputType({ outputs }).shape),
+  between: () => [0],
   reference: {
     kind: 'whole',
     evaluate(context) {

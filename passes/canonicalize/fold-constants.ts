@@ -25,9 +25,10 @@ interface Folding {
   readonly missing: string | undefined;
 }
 
+const ofTypes = (node: Node): boolean => opDef(node.op).traits.ofTypes === true;
+
 const foldable = nodeThat(
-  (node) =>
-    node.operands.length > 0 && (node.op === 'Shape' || node.operands.every((v) => !v || constantOf(v))),
+  (node) => node.operands.length > 0 && (ofTypes(node) || node.operands.every((v) => !v || constantOf(v))),
 );
 
 const rule = defineRule<Folding>({
@@ -35,7 +36,7 @@ const rule = defineRule<Folding>({
   pattern: foldable,
   check(match) {
     const node: Node = match.node(foldable);
-    return tooMuch(node) ?? { node, missing: node.op === 'Shape' ? undefined : missingData(node) };
+    return tooMuch(node) ?? { node, missing: ofTypes(node) ? undefined : missingData(node) };
   },
   rewrite({ node, missing }, graph) {
     const results =
@@ -54,7 +55,7 @@ const replace = (graph: Graph, old: Value, constant: Constant): void =>
 
 const absent = (type: TensorType, missing: string): Constant => ({ type, data: null, missing });
 
-/** Shape reads only the type of its operand, which need not be known. */
+/** An op that reads only the types of its operands does not need their values. */
 const dataOrPlaceholder = (value: Value): Tensor =>
   tensorOf(value) ?? { type: value.type, data: tensor(value.type.dtype, [0], []).data };
 

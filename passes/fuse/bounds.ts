@@ -1,6 +1,6 @@
 /** Interval arithmetic over a graph: what values are known to lie between, without running it. */
 import { children, type Expr } from '#ir/expr.ts';
-import { isOp, type Node, opDef, operand, producer, tensorOf, type Value } from '#ir/graph.ts';
+import { type Node, opDef, operand, producer, tensorOf, type Value } from '#ir/graph.ts';
 
 /** Both ends included. Says nothing of NaN, which is in every interval. */
 export interface Interval {
@@ -30,16 +30,12 @@ class Bounds {
   }
 
   #ofNode(node: Node, depth: number): Interval {
-    const { expression, traits } = opDef(node.op);
+    const { expression, traits, between } = opDef(node.op);
     const input = (i: number) => this.of(operand(node, i), depth);
     if (expression) return exprBounds(expression(node.attrs as never, node.arity), input);
-    if (isOp(node, 'Pad')) return union([input(0), point(node.attrs.value)]);
-    if (traits.movement) {
-      return union(node.operands.flatMap((v) => (v?.type.dtype === 'f32' ? [this.of(v, depth)] : [])));
-    }
-    if (node.op === 'MaxPool' || node.op === 'GlobalAveragePool') return input(0);
-    // padding may count as zeros
-    return node.op === 'AveragePool' ? union([input(0), point(0)]) : ANYTHING;
+    if (!traits.movement && !between) return ANYTHING;
+    const inputs = node.operands.flatMap((v) => (v?.type.dtype === 'f32' ? [this.of(v, depth)] : []));
+    return union([...inputs, ...(between?.(node.attrs as never) ?? []).map(point)]);
   }
 }
 

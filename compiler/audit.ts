@@ -180,12 +180,15 @@ function totalsOf(
   examples: readonly string[],
 ): AuditReport['totals'] {
   const { totals } = cost;
+  // what no size changes is known without the sizes
+  const known = sizeKnown || expr === String(totals.macs);
   return {
-    macs: sizeKnown ? totals.macs : null,
-    ...(sizeKnown ? {} : { macsReason: `${examples.join(', ')} not given` }),
+    macs: known ? totals.macs : null,
+    ...(known ? {} : { macsReason: `${examples.join(', ')} not given` }),
     macsExpr: expr,
     ...(reason === undefined ? {} : { macsExprReason: reason }),
     ...sizedCosts(totals, sizeKnown),
+    flops: known ? totals.flops : null,
     parameters: totals.parameters,
     buffers: totals.buffers,
     parameterBytes: totals.parameterBytes,
@@ -217,6 +220,7 @@ function layerOf(node: Node, { cost, fields, live, sizeKnown }: Facts): AuditLay
     macs: sizeKnown || own.macs === 0 ? own.macs : null,
     macsShare: sizeKnown || own.macs === 0 ? share(own.macs, total) : null,
     ...sizedCosts(own, sizeKnown),
+    flops: sizeKnown || own.macs === 0 ? own.flops : null,
     parameters: own.parameters,
     sharedParameters: own.sharedParameters,
     buffers: own.buffers,

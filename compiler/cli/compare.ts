@@ -125,8 +125,9 @@ export function renderComparison(
   const rows = [...values, ...outputs].map(row);
   const table = renderColumns(columns, rows, { width, paintHeader: c.dim });
   const worst = Math.max(0, ...outputs.map((d) => d.relative));
-  const verdict = exceeds({ largest: 0, difference: 0, relative: worst })
+  const disagree = exceeds({ largest: 0, difference: 0, relative: worst });
+  const verdict = disagree
     ? c.red(`${names.join(' and ')} disagree`)
     : c.green(`${names.join(' and ')} agree`);
-  return `${table}\n\n${verdict}: outputs differ by at most ${number(worst)} of their largest magnitude (tolerance 1e-4)`;
+  return `${table}\n\n${verdict}: outputs differ by ${disagree ? 'up to' : 'at most'} ${number(worst)} of their largest magnitude (tolerance 1e-4)`;
 }

@@ -1,5 +1,5 @@
 /** Input tensors from files or at random; outputs to files. */
-import { readFile, stat } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '#ir/diagnostics.ts';
 import { type Tensor, tensor } from '#ir/tensor.ts';
@@ -195,6 +195,9 @@ async function writeUnnamed(
       context,
     );
   }
+  if (!(await isFolder(file))) {
+    await mkdir(file).catch((error: unknown) => fail('file-unreadable', file, systemReason(error)));
+  }
 }
 
 const isFolder = (path: string): Promise<boolean> =>
@@ -204,7 +207,16 @@ const isFolder = (path: string): Promise<boolean> =>
   );
 
 function writeTensor({ type, data }: Tensor, file: string, context: CommandContext): Promise<void> {
-  if (!/\.json$/i.test(file)) return writeResult(formatNpy({ type, data }), file, context);
+  const extension = /\.(\w+)$/.exec(file)?.[1]?.toLowerCase() ?? 'npy';
+  if (extension === 'npy') return writeResult(formatNpy({ type, data }), file, context);
+  if (extension !== 'json') {
+    fail(
+      'usage-invalid',
+      `-o ${file}`,
+      `no format goes with .${extension}`,
+      'tensors are written as .npy or .json',
+    );
+  }
   const values = Array.from(data as ArrayLike<number | bigint>, Number);
   return writeResult(`${JSON.stringify(nested(values, type.shape))}\n`, file, context);
 }

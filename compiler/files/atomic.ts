@@ -7,7 +7,7 @@ import { systemReason } from './read-file.ts';
 
 export type FileContent = Uint8Array | string;
 
-/** Replaces what is there. @throws CompileError `file-unreadable` */
+/** Replaces what is there. @throws CompileError `file-unreadable`, also where the folder that it lies in is not there */
 export async function writeFileAtomic(path: string, content: FileContent): Promise<void> {
   await inPlaceOf(path, (temporary) => writeFile(temporary, content));
 }
@@ -21,7 +21,7 @@ export async function writeFolderAtomic(
   files: ReadonlyMap<string, FileContent>,
 ): Promise<void> {
   await inPlaceOf(path, async (temporary) => {
-    await mkdir(temporary);
+    await mkdir(temporary, { recursive: true });
     for (const [name, content] of files) {
       const target = resolve(temporary, name);
       if (!target.startsWith(resolve(temporary) + sep))
@@ -40,7 +40,6 @@ async function inPlaceOf(given: string, write: (temporary: string) => Promise<vo
   const path = resolve(given);
   const temporary = beside(path, 'new');
   try {
-    await mkdir(dirname(path), { recursive: true });
     await write(temporary);
     await swap(temporary, path);
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { AuditField, AuditLayer, AuditReport } from '../audit-schema.ts';
-import { shape } from './format.ts';
+import { plain, shape } from './format.ts';
 
 type Cell = string | number | null;
 
@@ -38,9 +38,10 @@ function perAxis(layer: AuditLayer, of: (field: Exclude<AuditField, 'global'>) =
   return layer.receptiveField.map((f) => (f === 'global' ? f : of(f))).join('×');
 }
 
-/** Quoted where needed. Text that a spreadsheet would take for a formula gets an apostrophe: names are not trusted. */
+/** Quoted where needed, without control characters. Text that a spreadsheet would take for a formula gets an apostrophe: names are not trusted. */
 function cell(value: Cell): string {
   if (typeof value !== 'string') return value === null ? '' : String(value);
-  const safe = /^[=+\-@\t\r]/.test(value) && Number.isNaN(Number(value)) ? `'${value}` : value;
+  const text = plain(value);
+  const safe = /^[=+\-@]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

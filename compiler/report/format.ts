@@ -11,6 +11,9 @@ export const UNKNOWN = '–';
 export const grouped = (n: number | null): string =>
   n === null ? UNKNOWN : String(n).replace(/\B(?=(\d{3})+$)/g, ',');
 
+/** `1 call`, `3 calls`. */
+export const counted = (n: number, noun: string): string => `${grouped(n)} ${noun}${n === 1 ? '' : 's'}`;
+
 /** Three significant digits with an SI prefix: `301 M`, `3.49 M`, `864`. */
 export function short(n: number | null): string {
   if (n === null) return UNKNOWN;

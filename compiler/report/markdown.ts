@@ -14,8 +14,8 @@ export function renderMarkdown(report: AuditReport): string {
       ['', 'exact:', 'rounded:', ''],
       summary(report).map((l) => [l.label, l.value, l.rounded, l.note]),
     ),
-    '## By kind',
-    table(
+    ...section(
+      'By kind',
       ['kind', 'layers:', 'MACs:', 'share:', 'parameters:'],
       kinds.map((k) => [
         k.kind,
@@ -25,8 +25,8 @@ export function renderMarkdown(report: AuditReport): string {
         grouped(k.parameters),
       ]),
     ),
-    '## Layers',
-    table(
+    ...section(
+      'Layers',
       ['layer', 'kind', 'output:', 'MACs:', 'share:', 'parameters:', 'field:', 'FLOP/B:', 'live:'],
       layers.map((l) => [
         names.get(l) ?? '',
@@ -53,6 +53,9 @@ export function renderMarkdown(report: AuditReport): string {
     '',
   ].join('\n\n');
 }
+
+const section = (title: string, titles: readonly string[], rows: readonly (readonly string[])[]): string[] =>
+  rows.length === 0 ? [] : [`## ${title}`, table(titles, rows)];
 
 /** A title that ends in a colon is of a column of numbers. */
 function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -32,7 +32,8 @@ export function signature(report: AuditReport): string {
 export function summary(report: AuditReport): readonly SummaryLine[] {
   const { totals } = report;
   const batch = report.dims.find((d) => d.source === 'batch');
-  const expression = totals.macsExpr !== null && batch ? `= ${totals.macsExpr}` : '';
+  const varies = totals.macs === null || totals.macsExpr !== String(totals.macs);
+  const expression = totals.macsExpr !== null && batch && varies ? `= ${totals.macsExpr}` : '';
   const moved =
     totals.bytesRead === null || totals.bytesWritten === null ? null : totals.bytesRead + totals.bytesWritten;
   const peak =
@@ -44,7 +45,7 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
     note: plain(note),
   });
   const macsNote = [
-    batch ? `at ${batch.symbol} = ${batch.size}` : '',
+    batch && varies ? `at ${batch.symbol} = ${batch.size}` : '',
     expression,
     totals.macsReason ?? '',
     totals.macsExprReason ?? '',

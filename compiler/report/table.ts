@@ -3,6 +3,7 @@ import type { AuditLayer, AuditReport } from '../audit-schema.ts';
 import { type Column, renderColumns } from './columns.ts';
 import {
   bytes,
+  counted,
   displayNames,
   field,
   grouped,
@@ -75,6 +76,7 @@ function kindsBlock(report: AuditReport, c: Colours, width: number): string {
     { title: 'parameters', align: 'right' },
   ];
   const kinds = report.byKind.filter((k) => k.macs !== 0 || k.parameters > 0);
+  if (kinds.length === 0) return '';
   const lines = kinds.map((k) => [
     k.kind,
     String(k.layers),
@@ -126,9 +128,13 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
     0,
   );
   const part = rest === null ? '' : ` with ${percent(rest)} of the MACs`;
-  const more = hidden.length > 0 ? `\n… and ${hidden.length} lighter layers${part}` : '';
+  const more = hidden.length > 0 ? `\n… and ${counted(hidden.length, 'lighter layer')}${part}` : '';
   const free = report.layers.length - weighty.length;
-  const others = free > 0 ? `\n${free} more nodes have neither MACs nor parameters` : '';
+  if (lines.length === 0) return c.dim('no node has MACs or parameters');
+  const others =
+    free > 0
+      ? `\n${counted(free, 'more node')} ${free === 1 ? 'has' : 'have'} neither MACs nor parameters`
+      : '';
   return renderColumns(columns, lines, { width, paintHeader: c.dim }) + c.dim(more + others);
 }
 

@@ -66,7 +66,7 @@ describe('table', () => {
     expect(renderTable(sample(), { colour: true })).toContain('\u001b[1m');
   });
   test('only the heaviest layers where there are many; modules by depth', () => {
-    expect(renderTable(sample(), { rows: 1 })).toContain('… and 1 lighter layers with 27.3 % of the MACs');
+    expect(renderTable(sample(), { rows: 1 })).toContain('… and 1 lighter layer with 27.3 % of the MACs');
     expect(renderTable(sample(), { depth: 1 })).toMatch(/^a +1 +147 k/m);
   });
 });

@@ -4,7 +4,7 @@ import { type CompiledBundle, type CompileTarget, compileModel } from '../../com
 import { isBundle, writeBundle } from '../../files/bundle.ts';
 import { systemReason } from '../../files/read-file.ts';
 import { type Column, renderColumns } from '../../report/columns.ts';
-import { bytes, grouped, plain, shape, short } from '../../report/format.ts';
+import { bytes, counted, grouped, plain, shape, short } from '../../report/format.ts';
 import { printDiagnostics } from '../errors.ts';
 import { openSource, underPath } from '../load.ts';
 import { type DimensionTexts, dimensionOptions } from '../options.ts';
@@ -106,7 +106,7 @@ function summary(
       bytes(stats.memoryBytes),
       `fixed: weights ${bytes(stats.weightBytes)}, activations ${bytes(stats.arenaBytes)}`,
     ],
-    ['  kernels', grouped(stats.kernels), `in ${grouped(stats.calls)} calls`],
+    ['  kernels', grouped(stats.kernels), `in ${counted(stats.calls, 'call')}`],
     ['  MACs', short(stats.macs), `${short(stats.parameters)} parameters, as in the model`],
     [
       '  checked',

@@ -23,7 +23,7 @@ const rows = Array.from({ length: 10 }, (_, digit) => {
 });
 
 const model = await load();
-status.textContent = `${(model.info.memoryBytes / 1e6).toFixed(1)} MB of memory, fixed when the network was compiled.`;
+status.textContent = `${(model.info.memoryBytes / 2 ** 20).toFixed(1)} MiB of memory, fixed when the network was compiled.`;
 
 context.lineWidth = 26;
 context.lineCap = 'round';

@@ -72,6 +72,8 @@ const CASES: readonly Case[] = [
   ['run sound.onnx --random 1 --per-layer', 2, '--per-layer: it goes with --compare'],
   ['run sound.onnx --random 1 --compare reference,gpu', 2, 'two backends are expected'],
   ['run sound.onnx --random 1 --outputs q', 2, 'the network has no value of this name'],
+  ['run sound.onnx --random 1 -o y.txt', 2, 'no format goes with .txt', '.npy or .json'],
+  ['audit sound.onnx -o gone/report.json', 2, 'error[file-unreadable] gone/report.json: no such file'],
   ['run sound.onnx --random 1 -o z=out.npy', 2, 'there is no output "z"'],
   ['run sound.onnx --input x=sound.onnx', 2, 'neither .npy, nor .json, nor .pb'],
   ['ir sound.onnx --after fuseActivaton', 2, 'there is no such pass', 'did you mean fuseActivation'],

@@ -21,7 +21,10 @@ beforeEach(() => {
 });
 
 describe('files', () => {
-  test('are written, replaced, and their folder made', async () => {
+  test('are written and replaced in a folder that is there', async () => {
+    await expect(writeFileAtomic(at('a/b.txt'), 'one')).rejects.toThrow('file-unreadable');
+    expect(readdirSync(root)).toEqual([]);
+    mkdirSync(at('a'));
     await writeFileAtomic(at('a/b.txt'), 'one');
     await writeFileAtomic(at('a/b.txt'), new TextEncoder().encode('two'));
     expect(readFileSync(at('a/b.txt'), 'utf8')).toBe('two');

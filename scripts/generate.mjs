@@ -12,13 +12,21 @@ import { generateOnnxProto } from './generate/onnx-proto.mjs';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** Each entry of `runtime/` that is shipped as text, and the constant that holds it. */
-const runtimeTexts = [{ entry: 'runtime/index.ts', constant: 'RUNTIME_SOURCE', output: 'runtime-source.ts' }];
+const runtimeTexts = [
+  { entry: 'runtime/index.ts', constant: 'RUNTIME_SOURCE', output: 'runtime-source.ts', textOf: bundleText },
+  {
+    entry: 'runtime/model-types.ts',
+    constant: 'MODEL_TYPES',
+    output: 'model-types.ts',
+    textOf: declarations,
+  },
+];
 
-for (const { entry, constant, output } of runtimeTexts) {
-  const text = await bundleText(entry);
+for (const { entry, constant, output, textOf } of runtimeTexts) {
+  const text = await textOf(entry);
   write(
     `compiler/bundle/generated/${output}`,
-    `/** ${entry}, bundled. */\nexport const ${constant}: string = ${JSON.stringify(text)};\n`,
+    `/** ${entry}, as text. */\nexport const ${constant}: string = ${JSON.stringify(text)};\n`,
   );
 }
 
@@ -50,6 +58,13 @@ async function bundleText(entry) {
   const [output] = result.outputFiles;
   if (!output) throw new Error(`esbuild wrote nothing for ${entry}`);
   return output.text;
+}
+
+/** A module of nothing but types, without the comment about the file. */
+function declarations(entry) {
+  const text = readFileSync(join(root, entry), 'utf8');
+  if (/^import /m.test(text)) throw new Error(`${entry} must stand alone`);
+  return text.slice(text.indexOf('export '));
 }
 
 function notice(name) {

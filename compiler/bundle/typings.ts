@@ -1,5 +1,6 @@
 /** `index.d.ts`: the API of one bundle, with the names and types of its network. */
 import { ARRAYS, type ManifestTensor, type ProgramManifest, specialisationsOf } from '#runtime/abi.ts';
+import { MODEL_TYPES } from './generated/model-types.ts';
 
 export function typings(program: ProgramManifest): string {
   const all = specialisationsOf(program);
@@ -86,51 +87,7 @@ const asciiJson = (text: string): string =>
 const comment = (text: string): string =>
   text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').replaceAll('*/', '* /');
 
-const FIXED = `export interface LoadOptions {
-  /** \`auto\` takes the fastest that the bundle has and the engine runs. */
-  readonly backend?: 'auto' | 'wasm';
-  readonly threads?: 1;
-  /** Run a few times before the promise resolves, so that the engine has compiled its fast code; true unless said. */
-  readonly warmup?: boolean;
-  /** Check the SHA-256 of module and weights too, not only their sizes; false unless said. */
-  readonly verify?: boolean;
-  readonly signal?: AbortSignal;
-  /** Told what is under way, and how far it is, from 0 to 1. */
-  readonly onProgress?: (stage: 'weights' | 'warmup', fraction: number) => void;
-}
-
-export interface TensorInfo {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  /** Of an input that takes a picture as bytes: what a pixel is. */
-  readonly pixels?: 'rgba' | 'rgb' | 'gray';
-}
-
-/** The network at one set of input shapes. */
-export interface SpecialisationInfo {
-  readonly inputs: readonly TensorInfo[];
-  readonly outputs: readonly TensorInfo[];
-  readonly macs: number;
-}
-
-export interface ModelInfo {
-  readonly name: string;
-  readonly backend: 'wasm';
-  readonly threads: 1;
-  /** All memory that the model uses, weights included; fixed. */
-  readonly memoryBytes: number;
-  /** Of the first specialisation, as outputs and macs. */
-  readonly inputs: readonly TensorInfo[];
-  readonly outputs: readonly TensorInfo[];
-  readonly macs: number;
-  /** The sets of input shapes that the model runs at; \`run\` takes the one that the inputs fit. */
-  readonly specialisations: readonly SpecialisationInfo[];
-  readonly parameters: number;
-  /** The program that made the bundle, with its version. */
-  readonly generator: string;
-}
-
+const FIXED = `${MODEL_TYPES}
 export interface Model {
   readonly info: ModelInfo;
   /** Runs that overlap are done one after the other, in the order of the calls. */

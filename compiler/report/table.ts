@@ -15,6 +15,7 @@ import {
   short,
 } from './format.ts';
 import { type SummaryLine, signature, summary, title } from './summary.ts';
+import { wrap } from './wrap.ts';
 
 export interface TableOptions {
   /** Columns of the terminal; 100 unless said. */
@@ -60,7 +61,7 @@ function summaryBlock(report: AuditReport, c: Colours, width: number): string {
   const widest = (of: (l: SummaryLine) => string) => Math.max(0, ...facts.map((l) => [...of(l)].length));
   const left = widest((l) => l.label) + widest((l) => l.value) + widest((l) => l.rounded) + 6;
   const lines = facts.flatMap((l) => {
-    const [first = '', ...more] = wrapped(l.note, Math.max(20, width - left));
+    const [first = '', ...more] = wrap(l.note, Math.max(20, width - left)).split('\n');
     return [[l.label, l.value, l.rounded, first], ...more.map((part) => ['', '', '', part])];
   });
   return renderColumns(columns, lines, { width, header: false });
@@ -194,19 +195,6 @@ function notes(report: AuditReport, c: Colours): string {
     ),
   );
   return lines.join('\n');
-}
-
-/** Lines of at most `width` characters, broken at spaces. */
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }
 
 /** A bar of eighths of a cell. */

@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { checksum, randomIntegers, sampledIndices, seededInput } from '#runtime/abi.ts';
+import { allocate } from '#ir/tensor.ts';
+import { ARRAYS, checksum, randomIntegers, sampledIndices, seededInput } from '#runtime/abi.ts';
 import { Random } from '../support/graphs.ts';
+
+// the runtime imports nothing, so the compiler has a table of its own
+test('an element type has the same array at compile time and at run time', () => {
+  for (const [dtype, type] of Object.entries(ARRAYS) as [keyof typeof ARRAYS, unknown][]) {
+    expect(allocate(dtype, 1).constructor, dtype).toBe(type);
+  }
+});
 
 describe('seeded inputs', () => {
   test('are these numbers, in every version', () => {

@@ -2,10 +2,10 @@ import { CATALOGUE } from '#ir/diagnostic-catalogue.ts';
 import type { DiagnosticCode, DiagnosticKind } from '#ir/diagnostics.ts';
 import { fail } from '#ir/diagnostics.ts';
 import { renderColumns } from '../../report/columns.ts';
+import { wrap } from '../../report/wrap.ts';
 import { EXIT } from '../errors.ts';
 import type { CommandContext } from '../program.ts';
 import { didYouMean } from '../suggest.ts';
-import { wrap } from '../wrap.ts';
 
 const CODES = Object.keys(CATALOGUE) as DiagnosticCode[];
 

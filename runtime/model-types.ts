@@ -1,0 +1,48 @@
+/** What a loaded model says of itself, and how it is loaded: as it stands, this is in the types of every bundle too. */
+
+export interface LoadOptions {
+  /** `auto` takes the fastest that the bundle has and the engine runs. */
+  readonly backend?: 'auto' | 'wasm';
+  readonly threads?: 1;
+  /** Run a few times before the promise resolves, so that the engine has compiled its fast code; true unless said. */
+  readonly warmup?: boolean;
+  /** Check the SHA-256 of module and weights too, not only their sizes; false unless said. */
+  readonly verify?: boolean;
+  readonly signal?: AbortSignal;
+  /** Told what is under way, and how far it is, from 0 to 1. */
+  readonly onProgress?: (stage: LoadStage, fraction: number) => void;
+}
+
+export type LoadStage = 'weights' | 'warmup';
+
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Of an input that takes a picture as bytes: what a pixel is. */
+  readonly pixels?: 'rgba' | 'rgb' | 'gray';
+}
+
+/** The network at one set of input shapes. */
+export interface SpecialisationInfo {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly macs: number;
+}
+
+export interface ModelInfo {
+  readonly name: string;
+  readonly backend: 'wasm';
+  readonly threads: 1;
+  /** All memory that the model uses, weights included; fixed. */
+  readonly memoryBytes: number;
+  /** Of the first specialisation, as outputs and macs. */
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly macs: number;
+  /** The sets of input shapes that the model runs at; `run` takes the one that the inputs fit. */
+  readonly specialisations: readonly SpecialisationInfo[];
+  readonly parameters: number;
+  /** The program that made the bundle, with its version. */
+  readonly generator: string;
+}

@@ -185,6 +185,9 @@ async function writeUnnamed(
       'give a folder, or -o NAME=FILE for each',
     );
   }
+  if (!(await isFolder(file))) {
+    await mkdir(file).catch((error: unknown) => fail('file-unreadable', file, systemReason(error)));
+  }
   for (const [name, tensor] of outputs) {
     await writeTensor(
       tensor,
@@ -194,9 +197,6 @@ async function writeUnnamed(
       ),
       context,
     );
-  }
-  if (!(await isFolder(file))) {
-    await mkdir(file).catch((error: unknown) => fail('file-unreadable', file, systemReason(error)));
   }
 }
 

@@ -1,42 +1,72 @@
 /** A compiled bundle as a backend. */
 import { CompileError, fail } from '#ir/diagnostics.ts';
-import type { TensorData } from '#ir/tensor.ts';
-import { isDType } from '#ir/types.ts';
-import { loadBundle, readManifest } from '../files/bundle.ts';
+import type { Tensor } from '#ir/tensor.ts';
+import { formatType, isDType } from '#ir/types.ts';
+import { type BundleTensor, loadBundle, readManifest } from '../files/bundle.ts';
 import type { Backend } from './backends.ts';
 import type { RunArguments } from './commands/run.ts';
 import { isInterruption } from './errors.ts';
 import type { CommandContext } from './program.ts';
+import type { GivenInput } from './tensors.ts';
 
 /** @throws CompileError `usage-invalid` for options that need the model itself, `bundle-corrupt` */
 export async function openBundle(
   folder: string,
   options: RunArguments,
+  given: readonly GivenInput[],
   { signal }: CommandContext,
 ): Promise<Backend> {
   checkOptions(options);
-  const { name, outputs } = await readManifest(folder);
+  const manifest = await readManifest(folder);
   const model = await loadBundle(folder, { signal, verify: true, warmup: false }).catch((error: unknown) => {
     if (error instanceof CompileError || isInterruption(error)) throw error;
     return fail('bundle-corrupt', folder, error instanceof Error ? error.message : String(error));
   });
-  const tensor = (port: string, data: TensorData) => {
-    const { dtype = '', shape = [] } = outputs.find((o) => o.name === port) ?? {};
-    if (!isDType(dtype)) fail('bundle-corrupt', folder, `output "${port}" is not in its manifest`);
-    return { type: { dtype, shape }, data };
+  const typed = ({ name, dtype, shape }: BundleTensor) => {
+    if (!isDType(dtype)) fail('bundle-corrupt', folder, `"${name}" has type "${dtype}"`);
+    return { name, type: { dtype, shape } };
   };
+  const all = model.info.specialisations.map((one) => ({
+    inputs: one.inputs.map(typed),
+    outputs: new Map(one.outputs.map((output) => [output.name, typed(output).type])),
+  }));
+  const { inputs, outputs } = fitting(all, given);
   return {
-    name,
-    inputs: model.info.inputs.map(({ name: input, dtype, shape }) => {
-      if (!isDType(dtype)) fail('bundle-corrupt', folder, `input "${input}" has type "${dtype}"`);
-      return { name: input, type: { dtype, shape } };
-    }),
-    run: async (inputs) => {
-      const given = Object.fromEntries([...inputs].map(([input, { data }]) => [input, data]));
-      const results = await model.run(given);
-      return new Map(Object.entries(results).map(([port, data]) => [port, tensor(port, data)]));
+    name: manifest.name,
+    inputs,
+    run: async (tensors) => {
+      const values = [...tensors].map(([input, { type, data }]) => [input, { data, shape: type.shape }]);
+      const results = await model.run(Object.fromEntries(values), { shapes: true });
+      return new Map(
+        Object.entries(results).map(([port, { data, shape }]): [string, Tensor] => {
+          const type = outputs.get(port) ?? fail('bundle-corrupt', folder, `it lists no output "${port}"`);
+          return [port, { type: { ...type, shape }, data }];
+        }),
+      );
     },
   };
+}
+
+/** The specialisation that the given inputs fit, or the first. @throws CompileError `input-invalid` if they fit none */
+function fitting<T extends { readonly inputs: Backend['inputs'] }>(
+  all: readonly T[],
+  given: readonly GivenInput[],
+): T {
+  const typeOf = ({ inputs }: T, name: string) => inputs.find((input) => input.name === name)?.type;
+  const found = all.find((one) =>
+    given.every((input) => {
+      const type = typeOf(one, input.name);
+      return type === undefined || input.fits(type);
+    }),
+  );
+  const [first] = all;
+  // with one, what does not fit is told in detail where it is bound
+  const chosen = found ?? (all.length === 1 ? first : undefined);
+  if (chosen) return chosen;
+  const list = all.map(({ inputs }) =>
+    inputs.map(({ name, type }) => `${name} ${formatType(type)}`).join(', '),
+  );
+  return fail('input-invalid', given.map((g) => g.name).join(', '), `the bundle runs ${list.join(', or ')}`);
 }
 
 function checkOptions({ backend, compare, outputs, dim, shape }: RunArguments): void {

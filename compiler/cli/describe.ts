@@ -4,6 +4,7 @@ import { formatShape } from '#ir/types.ts';
 import { type Column, renderColumns } from '../report/columns.ts';
 import { plain } from '../report/format.ts';
 import type { Terminal } from './terminal.ts';
+import type { TopList } from './top.ts';
 
 /** Four significant digits, without trailing zeros. */
 export function number(x: number): string {
@@ -72,14 +73,14 @@ export function renderTensors(tensors: ReadonlyMap<string, Tensor>, { colours: c
 }
 
 /** The same for machines; null where nothing is finite. */
-export function tensorsAsJson(tensors: ReadonlyMap<string, Tensor>): string {
+export function tensorsAsJson(tensors: ReadonlyMap<string, Tensor>, top?: readonly TopList[]): string {
   const outputs = [...tensors].map(([name, tensor]) => ({
     name,
     dtype: tensor.type.dtype,
     shape: tensor.type.shape,
     ...statistics(tensor),
   }));
-  return JSON.stringify({ outputs }, null, 2);
+  return JSON.stringify({ outputs, ...(top && { top }) }, null, 2);
 }
 
 /** The five largest elements of a tensor with one axis, others of size 1 apart, of more elements than that. */

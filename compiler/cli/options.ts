@@ -18,21 +18,71 @@ export const collect = (value: string, before: readonly string[] = []): readonly
   value,
 ];
 
-/** @throws CompileError `usage-invalid` */
-export function dimensionOptions({ dim = [], shape = [] }: DimensionTexts): DimensionOptions {
-  const dims = dim.map((text): [string, number] => {
-    const [name, value] = assignment(text, '--dim', 'batch=1');
-    if (!/^\d+$/.test(value)) fail('usage-invalid', `--dim ${text}`, `"${value}" is not a size`);
-    return [name, Number(value)];
-  });
-  const shapes = shape.map((text): [string, readonly number[]] => {
-    const [name, value] = assignment(text, '--shape', 'image=1x3x224x224');
-    const sizes = value.split(/[x×,]/i);
-    if (!sizes.every((s) => /^\d+$/.test(s)))
-      fail('usage-invalid', `--shape ${text}`, `"${value}" is not a shape`, 'write it like 1x3x224x224');
-    return [name, sizes.map(Number)];
-  });
-  return { dims: Object.fromEntries(dims), shapes: Object.fromEntries(shapes) };
+/** One set of sizes. @throws CompileError `usage-invalid`, also where a name is given twice */
+export function dimensionOptions(texts: DimensionTexts): DimensionOptions {
+  const [first, ...more] = specialisationOptions(texts);
+  if (more.length === 0) return first;
+  const option = repeated(texts.shape ?? []) === undefined ? '--dim' : '--shape';
+  const name = repeated(texts.shape ?? []) ?? repeated(texts.dim ?? []);
+  return fail(
+    'usage-invalid',
+    `${option} ${name}`,
+    'this is given twice',
+    'only compile takes several sizes',
+  );
+}
+
+const repeated = (texts: readonly string[]): string | undefined => {
+  const names = texts.map((text) => text.slice(0, text.lastIndexOf('=')));
+  return names.find((name, i) => names.indexOf(name) < i);
+};
+
+/**
+ * The sets of sizes that repeated options give: the k-th time that a name is given is for the k-th set, and what is given
+ * once is for all. @throws CompileError `usage-invalid`, also where names are given more than once, but not equally often
+ */
+export function specialisationOptions({
+  dim = [],
+  shape = [],
+}: DimensionTexts): readonly [DimensionOptions, ...DimensionOptions[]] {
+  const dims = byName(dim.map(dimension));
+  const shapes = byName(shape.map(wholeShape));
+  const lists = [
+    ...[...dims].map(([name, list]) => [`--dim ${name}`, list.length] as const),
+    ...[...shapes].map(([name, list]) => [`--shape ${name}`, list.length] as const),
+  ];
+  const count = Math.max(1, ...lists.map(([, length]) => length));
+  for (const [option, length] of lists) {
+    if (length === 1 || length === count) continue;
+    const other = lists.find((list) => list[1] === count)?.[0];
+    fail('usage-invalid', option, `this is given ${length} times, and ${other} ${count} times`, REPEATED);
+  }
+  const nth = <T>(map: ReadonlyMap<string, readonly T[]>, k: number) =>
+    Object.fromEntries([...map].map(([name, list]) => [name, (list[k] ?? list[0]) as T]));
+  const set = (k: number): DimensionOptions => ({ dims: nth(dims, k), shapes: nth(shapes, k) });
+  return [set(0), ...Array.from({ length: count - 1 }, (_, k) => set(k + 1))];
+}
+
+const REPEATED = 'give each size once, for all specialisations, or once for each of them';
+
+function byName<T>(entries: readonly (readonly [string, T])[]): Map<string, T[]> {
+  const lists = new Map<string, T[]>();
+  for (const [name, value] of entries) lists.set(name, [...(lists.get(name) ?? []), value]);
+  return lists;
+}
+
+function dimension(text: string): [string, number] {
+  const [name, value] = assignment(text, '--dim', 'batch=1');
+  if (!/^\d+$/.test(value)) fail('usage-invalid', `--dim ${text}`, `"${value}" is not a size`);
+  return [name, Number(value)];
+}
+
+function wholeShape(text: string): [string, readonly number[]] {
+  const [name, value] = assignment(text, '--shape', 'image=1x3x224x224');
+  const sizes = value.split(/[x×,]/i);
+  if (!sizes.every((s) => /^\d+$/.test(s)))
+    fail('usage-invalid', `--shape ${text}`, `"${value}" is not a shape`, 'write it like 1x3x224x224');
+  return [name, sizes.map(Number)];
 }
 
 /** Splits `NAME=VALUE` at the last equals sign. @throws CompileError `usage-invalid` */

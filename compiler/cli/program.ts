@@ -132,18 +132,38 @@ function addCompile(program: Command, context: CommandContext): void {
         .choices(['sampled', 'full'])
         .default('sampled'),
     )
+    .option(
+      '--preprocess <how>',
+      'take a picture as bytes: imagenet, unit (0 … 1), signed (−1 … 1), JSON or a .json file',
+    )
     .option('--force', 'replace a folder that is not a bundle, and all that is in it');
-  dimensionOptions(command);
+  dimensionOptions(command, 'again for another specialisation over the same weights');
   formatOption(command);
   quietOption(command);
   examples(command, [
     'compile model.onnx -o bundle',
     'compile model.onnx -o bundle --shape image=1x3x640x640 --check full',
+    'compile model.onnx -o bundle --dim batch=1 --dim batch=8',
+    'compile model.onnx -o bundle --preprocess imagenet',
   ]);
+  command.addHelpText('after', `\n${PREPROCESSING}`);
   command.action(async (model: string, options: CompileArguments) =>
     (await import('./commands/compile.ts')).runCompile(model, options, context),
   );
 }
+
+const PREPROCESSING = `Preprocessing, as JSON; all but what is needed may be left out:
+  { "input": "image",                          the network's input
+    "pixels": "rgba",                          what is given: rgba (a canvas), rgb, gray
+    "source": { "width": 320, "height": 240 }, the size that is given; a list of them for
+                                               several specialisations
+    "resize": "cover",                         stretch, cover (cut off evenly) or contain
+    "pad": 0,                                  the byte around a contained picture
+    "channels": "bgr",                         what the network reads: rgb, bgr, gray, rgba
+    "layout": "nchw",                          where it has its channels
+    "scale": 0.00392, "mean": [0.5, 0.5, 0.5], "std": 0.5 }
+  Channel c becomes (byte · scale − mean[c]) / std[c]; scale is 1/255 unless said. Resizing is
+  linear, and over all pixels that become one where the picture shrinks. Alpha is left out.`;
 
 function addRun(program: Command, context: CommandContext): void {
   const command = program
@@ -151,7 +171,7 @@ function addRun(program: Command, context: CommandContext): void {
     .summary('run a model or a bundle; compare backends')
     .description('Runs a model or a bundle once and describes its outputs; compares backends.')
     .argument('<model|bundle>', 'a model (ONNX or JSON), - for stdin, or the folder of a bundle')
-    .option('-i, --input <name=file>', 'an input: .npy, .json or .pb (repeatable)', collect)
+    .option('-i, --input <name=file>', 'an input: .npy, .json, .pb, .png or .jpg (repeatable)', collect)
     .option('--random <seed>', 'random values for the inputs that are not given')
     .option('-o, --output <file>', 'write the output: FILE.npy, or DIR or NAME=FILE (repeatable)', collect)
     .addOption(
@@ -162,12 +182,44 @@ function addRun(program: Command, context: CommandContext): void {
     )
     .option('--outputs <value...>', 'these values of the network instead of its outputs')
     .option('--compare <a,b>', 'run two backends and compare: reference,wasm')
-    .option('--per-layer', 'compare every value that both have, not only the outputs');
+    .option('--per-layer', 'compare every value that both have, not only the outputs')
+    .option('--top <k>', 'print the k largest elements of each output')
+    .option('--labels <file>', 'their names: one per line, or a JSON list')
+    .option(
+      '--preprocess <how>',
+      'of pictures: imagenet, unit (0 … 1), signed (−1 … 1), JSON or a .json file',
+    )
+    .option('--scale <x>', 'of pictures: each channel becomes (byte · x − mean) / std; 1/255 unless said')
+    .option('--mean <list>', 'one number, or one per channel of the network (0 unless said)')
+    .option('--std <list>', 'likewise (1 unless said)')
+    .addOption(
+      new Option('--channels <order>', 'what the network reads; by its shape unless said').choices([
+        'rgb',
+        'bgr',
+        'gray',
+        'rgba',
+      ]),
+    )
+    .addOption(
+      new Option('--layout <layout>', 'where it has its channels; by its shape unless said').choices([
+        'nchw',
+        'nhwc',
+      ]),
+    )
+    .addOption(
+      new Option('--resize <how>', 'where sizes differ; stretch unless said').choices([
+        'stretch',
+        'cover',
+        'contain',
+      ]),
+    )
+    .option('--pad <byte>', 'around a picture that is contained (0 unless said)');
   dimensionOptions(command);
   formatOption(command);
   quietOption(command);
   examples(command, [
     'run model.onnx --input image=cat.npy -o logits.npy',
+    'run model.onnx --input image=cat.jpg --preprocess imagenet --resize cover --top 5',
     'run bundle --random 1',
     'run model.onnx --random 1 --outputs conv1 relu2',
     'run model.onnx --random 1 --compare reference,wasm --per-layer',
@@ -253,10 +305,15 @@ function modelCommand(program: Command, name: string, summary: string): Command 
     .argument('<model>', 'an ONNX file or a JSON network description; - for stdin');
 }
 
-function dimensionOptions(command: Command): void {
+function dimensionOptions(command: Command, again?: string): void {
+  const more = again ? `; ${again}` : '';
   command
-    .option('--dim <name=size>', 'the size of an open dimension (repeatable)', collect)
-    .option('--shape <input=shape>', 'the whole shape of an input, as 1x3x224x224 (repeatable)', collect);
+    .option('--dim <name=size>', `the size of an open dimension (repeatable)${more}`, collect)
+    .option(
+      '--shape <input=shape>',
+      `the whole shape of an input, as 1x3x224x224 (repeatable)${more}`,
+      collect,
+    );
 }
 
 const formatOption = (command: Command): Command =>

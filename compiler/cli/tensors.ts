@@ -3,13 +3,14 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '#ir/diagnostics.ts';
 import { type Tensor, tensor } from '#ir/tensor.ts';
-import { elementCount, formatType, type Shape, sameShape, type TensorType } from '#ir/types.ts';
+import { elementCount, formatType, type Shape, sameShape, sameType, type TensorType } from '#ir/types.ts';
 import { seededInput } from '#runtime/abi.ts';
 import { formatNpy, parseNpy } from '../files/npy.ts';
 import { systemReason } from '../files/read-file.ts';
 import type { Backend } from './backends.ts';
 import { assignment } from './options.ts';
 import { writeResult } from './output.ts';
+import { isImageFile, type PictureTexts, pictureInput, pictureOptions } from './pictures.ts';
 import type { CommandContext } from './program.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -18,20 +19,25 @@ export interface GivenInput {
   readonly name: string;
   /** Undefined for a flat list, which takes the network's shape. */
   readonly shape: Shape | undefined;
+  fits(type: TensorType): boolean;
+  /** @throws CompileError `input-invalid` where it does not fit */
   as(type: TensorType): Tensor;
 }
 
 /** Reads `NAME=FILE` options. @throws CompileError */
-export async function readInputs(options: readonly string[]): Promise<GivenInput[]> {
+export async function readInputs(
+  options: readonly string[],
+  pictures: PictureTexts = {},
+): Promise<GivenInput[]> {
   const inputs: GivenInput[] = [];
   for (const option of options) {
     const [name, file] = assignment(option, '--input', 'image=cat.npy');
-    inputs.push(await readInput(name, file));
+    inputs.push(await readInput(name, file, pictures));
   }
   return inputs;
 }
 
-async function readInput(name: string, file: string): Promise<GivenInput> {
+async function readInput(name: string, file: string, pictures: PictureTexts): Promise<GivenInput> {
   const bytes = await readFile(file).catch((error: unknown) =>
     fail('file-unreadable', file, systemReason(error)),
   );
@@ -39,15 +45,18 @@ async function readInput(name: string, file: string): Promise<GivenInput> {
   if (extension === 'json') return jsonInput(name, file, bytes.toString('utf8'));
   if (extension === 'npy') return typedInput(name, parseNpy(bytes, file));
   if (extension === 'pb') return typedInput(name, await parseTensorProto(bytes, file));
-  return fail('usage-invalid', `--input ${name}=${file}`, 'the file is neither .npy, nor .json, nor .pb');
+  if (isImageFile(file)) return pictureInput(name, file, bytes, await pictureOptions(pictures));
+  const kinds = '.npy, .json, .pb, .png, .jpg';
+  return fail('usage-invalid', `--input ${name}=${file}`, `the file is none of ${kinds}`);
 }
 
 function typedInput(name: string, given: Tensor): GivenInput {
   return {
     name,
     shape: given.type.shape,
+    fits: (type) => sameType(given.type, type),
     as(type) {
-      if (given.type.dtype !== type.dtype || !sameShape(given.type.shape, type.shape)) {
+      if (!sameType(given.type, type)) {
         const hint =
           given.type.dtype === type.dtype
             ? undefined
@@ -107,13 +116,14 @@ function jsonInput(name: string, file: string, text: string): GivenInput {
       fail('input-invalid', file, 'lists of numbers, nested as the axes are and equally long, are expected');
   };
   take(content, 0);
+  const fits = (type: TensorType) =>
+    shape.length === 1 ? values.length === elementCount(type.shape) : sameShape(shape, type.shape);
   return {
     name,
     shape: shape.length === 1 ? undefined : shape,
+    fits,
     as(type) {
-      const fits =
-        shape.length === 1 ? values.length === elementCount(type.shape) : sameShape(shape, type.shape);
-      if (!fits)
+      if (!fits(type))
         fail(
           'input-invalid',
           name,

@@ -103,6 +103,11 @@ export interface LoadedBundle {
     readonly inputs: readonly BundleTensor[];
     readonly outputs: readonly BundleTensor[];
     readonly macs: number;
+    readonly specialisations: readonly {
+      readonly inputs: readonly BundleTensor[];
+      readonly outputs: readonly BundleTensor[];
+      readonly macs: number;
+    }[];
     readonly parameters: number;
     readonly generator: string;
   };
@@ -118,6 +123,7 @@ export interface BundleTensor {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
+  readonly pixels?: 'rgba' | 'rgb' | 'gray';
 }
 
 export type BundleArray =

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { fail } from '#ir/diagnostics.ts';
+import { type ManifestTensor, specialisationsOf } from '#runtime/abi.ts';
 import { type CompiledBundle, type CompileTarget, compileModel } from '../../compile.ts';
 import { isBundle, writeBundle } from '../../files/bundle.ts';
 import { systemReason } from '../../files/read-file.ts';
@@ -7,13 +8,15 @@ import { type Column, renderColumns } from '../../report/columns.ts';
 import { bytes, counted, grouped, plain, shape, short } from '../../report/format.ts';
 import { printDiagnostics } from '../errors.ts';
 import { openSource, underPath } from '../load.ts';
-import { type DimensionTexts, dimensionOptions } from '../options.ts';
+import { type DimensionTexts, specialisationOptions } from '../options.ts';
+import { preprocessOption } from '../pictures.ts';
 import type { CommandContext } from '../program.ts';
 
 export interface CompileArguments extends DimensionTexts {
   readonly output: string;
   readonly target: CompileTarget;
   readonly check: 'sampled' | 'full';
+  readonly preprocess?: string;
   readonly force?: boolean;
   readonly format: 'table' | 'json';
 }
@@ -24,12 +27,15 @@ export async function runCompile(
   context: CommandContext,
 ): Promise<void> {
   const { terminal, signal } = context;
-  const dimensions = dimensionOptions(options);
+  const specialisations = specialisationOptions(options);
+  const preprocess =
+    options.preprocess === undefined ? undefined : await preprocessOption(options.preprocess);
   if (!options.force) await checkFolder(options.output);
   const source = await openSource(path);
   const progress = terminal.progress('compile');
   const bundle = await compileModel(source.bytes, {
-    ...dimensions,
+    specialisations,
+    ...(preprocess && { preprocess }),
     name: source.name,
     externalData: source.externalData,
     target: [options.target],
@@ -60,24 +66,30 @@ async function checkFolder(folder: string): Promise<void> {
 }
 
 function json({ files, manifest, stats, diagnostics }: CompiledBundle, { output }: CompileArguments): string {
-  const { name, inputs, outputs } = manifest;
-  const port = ({ name: label, dtype, shape: sizes }: (typeof inputs)[number]) => ({
-    name: label,
-    dtype,
-    shape: sizes,
-  });
-  const sizes = Object.fromEntries([...files].map(([file, content]) => [file, content.byteLength]));
-  const result = {
-    name,
-    folder: output,
+  const [first, ...further] = specialisationsOf(manifest).map(({ inputs, outputs, cost }) => ({
     inputs: inputs.map(port),
     outputs: outputs.map(port),
-    files: sizes,
+    macs: cost.macs,
+  }));
+  const result = {
+    name: manifest.name,
+    folder: output,
+    inputs: first?.inputs,
+    outputs: first?.outputs,
+    ...(further.length > 0 ? { specialisations: [first, ...further] } : {}),
+    files: Object.fromEntries([...files].map(([file, content]) => [file, content.byteLength])),
     stats,
     diagnostics,
   };
   return JSON.stringify(result, null, 2);
 }
+
+const port = ({ name, dtype, shape: sizes, picture }: ManifestTensor) => ({
+  name,
+  dtype,
+  shape: sizes,
+  ...(picture ? { picture } : {}),
+});
 
 function summary(
   { files, manifest, stats }: CompiledBundle,
@@ -86,7 +98,10 @@ function summary(
 ): string {
   const c = terminal.colours;
   const ports = (list: typeof manifest.inputs) =>
-    list.map((t) => `${t.name} ${t.dtype} ${shape(t.shape)}`).join(', ');
+    list.map((t) => `${t.name} ${t.picture?.pixels ?? t.dtype} ${shape(t.shape)}`).join(', ');
+  const signatures = specialisationsOf(manifest).map(
+    ({ inputs, outputs }) => `${ports(inputs)} → ${ports(outputs)}`,
+  );
   const total = [...files.values()].reduce((sum, content) => sum + content.byteLength, 0);
   const columns: Column[] = [
     { title: '', align: 'left', paint: c.cyan },
@@ -114,10 +129,14 @@ function summary(
       `output elements of kernels against the reference${options.check === 'full' ? ', and the whole network' : ''}`,
     ],
   ];
+  if (stats.specialisations > 1) {
+    const shared = stats.unsharedWeightBytes - stats.weightBytes;
+    facts.push(['  shared', bytes(shared), `of weights, by ${stats.specialisations} specialisations`]);
+  }
   const width = Math.max(...rows.map(([name = '']) => name.length));
   const even = facts.map(([name = '', ...rest]) => [name.padEnd(width), ...rest]);
   return [
-    `${c.bold(plain(manifest.name))}  ${c.dim(plain(`${ports(manifest.inputs)} → ${ports(manifest.outputs)}`))}`,
+    `${c.bold(plain(manifest.name))}  ${signatures.map((line) => c.dim(plain(line))).join(`\n${' '.repeat(manifest.name.length + 2)}`)}`,
     renderColumns(columns, [...rows, ['', '', ''], ...even], { width: terminal.width, header: false }),
     `wrote ${options.output}`,
   ].join('\n\n');

@@ -14,13 +14,17 @@ import { renderTensors, tensorsAsJson } from '../describe.ts';
 import { printDiagnostics } from '../errors.ts';
 import { importSource, openSource } from '../load.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
+import type { PictureTexts } from '../pictures.ts';
 import type { CommandContext } from '../program.ts';
 import { didYouMean } from '../suggest.ts';
 import { bindInputs, type GivenInput, readInputs, writeOutputs } from '../tensors.ts';
+import { readLabels, renderTop, topLists } from '../top.ts';
 
 type BackendName = 'reference' | 'wasm';
 
-export interface RunArguments extends DimensionTexts {
+export interface RunArguments extends DimensionTexts, PictureTexts {
+  readonly top?: string;
+  readonly labels?: string;
   readonly input?: readonly string[];
   readonly random?: string;
   readonly output?: readonly string[];
@@ -35,10 +39,10 @@ export async function runRun(path: string, options: RunArguments, context: Comma
   const seed = options.random === undefined ? undefined : wholeNumber(options.random, '--random');
   const pair = options.compare === undefined ? undefined : parsePair(options.compare);
   checkTogether(options);
-  const given = await readInputs(options.input ?? []);
+  const given = await readInputs(options.input ?? [], options);
   if (await isFolder(path)) {
     const { openBundle } = await import('../bundle.ts');
-    const backend = await openBundle(path, options, context);
+    const backend = await openBundle(path, options, given, context);
     await runOnce(backend, bindInputs(backend.inputs, given, seed), options, context);
     return;
   }
@@ -54,11 +58,13 @@ const isFolder = (path: string): Promise<boolean> =>
     () => false,
   );
 
-function checkTogether({ compare, backend, perLayer, output }: RunArguments): void {
+function checkTogether({ compare, backend, perLayer, output, top, labels }: RunArguments): void {
   const wrong = (option: string, message: string) => fail('usage-invalid', option, message);
   if (perLayer && compare === undefined) wrong('--per-layer', 'it goes with --compare');
   if (compare !== undefined && backend !== undefined) wrong('--backend', 'it does not go with --compare');
   if (compare !== undefined && output !== undefined) wrong('-o', 'it does not go with --compare');
+  if (compare !== undefined && top !== undefined) wrong('--top', 'it does not go with --compare');
+  if (labels !== undefined && top === undefined) wrong('--labels', 'it goes with --top');
 }
 
 function parsePair(text: string): readonly [BackendName, BackendName] {
@@ -116,6 +122,11 @@ async function runOnce(
   context: CommandContext,
 ): Promise<void> {
   const { terminal, signal } = context;
+  const top = options.top === undefined ? undefined : wholeNumber(options.top, '--top');
+  const labels =
+    options.labels === undefined
+      ? undefined
+      : { file: options.labels, list: await readLabels(options.labels) };
   const progress = terminal.progress(backend.name);
   const all = await backend
     .run(inputs, { signal, onProgress: (done, total) => progress.update(done, total) })
@@ -125,7 +136,9 @@ async function runOnce(
   const files = options.output ?? [];
   await writeOutputs(outputs, files, context);
   if (files.includes('-')) return;
-  terminal.print(options.format === 'json' ? tensorsAsJson(outputs) : renderTensors(outputs, terminal));
+  const lists = top === undefined ? undefined : topLists(outputs, top, labels);
+  if (options.format === 'json') terminal.print(tensorsAsJson(outputs, lists));
+  else terminal.print(lists ? renderTop(lists, terminal) : renderTensors(outputs, terminal));
 }
 
 /** @throws CompileError `comparison-failed` naming the first value beyond the tolerance */

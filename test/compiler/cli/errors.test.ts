@@ -75,7 +75,7 @@ const CASES: readonly Case[] = [
   ['run sound.onnx --random 1 -o y.txt', 2, 'no format goes with .txt', '.npy or .json'],
   ['audit sound.onnx -o gone/report.json', 2, 'error[file-unreadable] gone/report.json: no such file'],
   ['run sound.onnx --random 1 -o z=out.npy', 2, 'there is no output "z"'],
-  ['run sound.onnx --input x=sound.onnx', 2, 'neither .npy, nor .json, nor .pb'],
+  ['run sound.onnx --input x=sound.onnx', 2, 'the file is none of .npy, .json, .pb, .png, .jpg'],
   ['ir sound.onnx --after fuseActivaton', 2, 'there is no such pass', 'did you mean fuseActivation'],
   ['ir', 2, 'a model is missing'],
   ['explain onnx-truncate', 2, 'there is no diagnostic of this code', 'did you mean onnx-truncated'],

@@ -1,0 +1,120 @@
+/** Pictures as inputs, and the options that say how they become tensors. */
+import { readFile } from 'node:fs/promises';
+import { fail } from '#ir/diagnostics.ts';
+import type { Tensor } from '#ir/tensor.ts';
+import { formatType, type TensorType } from '#ir/types.ts';
+import { decodeImage } from '../files/image.ts';
+import { systemReason } from '../files/read-file.ts';
+import {
+  type PictureOptions,
+  type PreprocessOptions,
+  parsePreprocess,
+  pictureTarget,
+} from '../preprocess/options.ts';
+import { type Picture, pictureTensor } from '../preprocess/picture.ts';
+import type { GivenInput } from './tensors.ts';
+
+/** The options as they are typed. */
+export interface PictureTexts {
+  readonly preprocess?: string;
+  readonly mean?: string;
+  readonly std?: string;
+  readonly scale?: string;
+  readonly pad?: string;
+  readonly layout?: 'nchw' | 'nhwc';
+  readonly channels?: 'rgb' | 'bgr' | 'gray' | 'rgba';
+  readonly resize?: 'stretch' | 'cover' | 'contain';
+}
+
+/** What --preprocess says, be it JSON, the path of a file with it, or a name. @throws CompileError */
+export async function preprocessOption(text: string): Promise<PreprocessOptions> {
+  if (!text.trimStart().startsWith('{') && !/\.json$/i.test(text))
+    return parsePreprocess(text, '--preprocess');
+  const inline = text.trimStart().startsWith('{');
+  const json = inline
+    ? text
+    : await readFile(text, 'utf8').catch((error: unknown) =>
+        fail('file-unreadable', text, systemReason(error)),
+      );
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    fail('usage-invalid', inline ? '--preprocess' : text, `this is not JSON: ${reason}`);
+  }
+  return parsePreprocess(value, inline ? '--preprocess' : text);
+}
+
+/** The single options count more than --preprocess. @throws CompileError */
+export async function pictureOptions(texts: PictureTexts): Promise<PictureOptions> {
+  const { preprocess, mean, std, scale, pad, layout, channels, resize } = texts;
+  const own: PictureOptions = {
+    ...(mean === undefined ? {} : { mean: numbers(mean, '--mean') }),
+    ...(std === undefined ? {} : { std: numbers(std, '--std') }),
+    ...(scale === undefined ? {} : { scale: fraction(scale, '--scale') }),
+    ...(pad === undefined ? {} : { pad: fraction(pad, '--pad') }),
+    ...(layout && { layout }),
+    ...(channels && { channels }),
+    ...(resize && { resize }),
+  };
+  return preprocess === undefined ? own : { ...(await preprocessOption(preprocess)), ...own };
+}
+
+function numbers(text: string, option: string): number | readonly number[] {
+  const list = text.split(',').map((part) => fraction(part, option));
+  return list.length === 1 ? (list[0] ?? 0) : list;
+}
+
+/** `0.5` or `1/255`. */
+function fraction(text: string, option: string): number {
+  const [above = '', below = '1', ...more] = text.split('/').map((part) => part.trim());
+  const value = Number(above) / Number(below);
+  if (above !== '' && below !== '' && more.length === 0 && Number.isFinite(value)) return value;
+  return fail('usage-invalid', `${option} ${text}`, 'a number is expected, as 0.5 or 1/255');
+}
+
+export const isImageFile = (file: string): boolean => /\.(png|jpe?g)$/i.test(file);
+
+/** @throws CompileError `input-invalid` for what is no picture */
+export async function pictureInput(
+  name: string,
+  file: string,
+  bytes: Uint8Array,
+  options: PictureOptions,
+): Promise<GivenInput> {
+  const picture = await decodeImage(bytes, file);
+  return {
+    name,
+    shape: undefined,
+    // it is resized to whatever is asked for
+    fits: () => true,
+    as: (type) => tensorOfPicture(name, picture, type, options),
+  };
+}
+
+function tensorOfPicture(name: string, picture: Picture, type: TensorType, options: PictureOptions): Tensor {
+  const bytes = type.dtype === 'u8';
+  if (!bytes && type.dtype !== 'f32') {
+    fail('input-invalid', name, `the model asks for ${formatType(type)}, which no picture can be`);
+  }
+  if (bytes && [options.mean, options.std, options.scale].some((x) => x !== undefined)) {
+    const message = 'the model takes bytes, and normalises them itself';
+    fail('usage-invalid', '--mean, --std, --scale', message, 'leave these options out');
+  }
+  const target = pictureTarget(name, type, {
+    ...options,
+    ...(bytes ? { scale: 1 } : {}),
+    ...(bytes && !options.layout && [1, 3, 4].includes(type.shape[3] ?? 0)
+      ? { layout: 'nhwc' as const }
+      : {}),
+  });
+  if (target.batch !== 1) {
+    const message = `one picture was given; the model asks for ${target.batch} (${formatType(type)})`;
+    fail('input-invalid', name, message, 'give them all as .npy, or the shape of one with --shape');
+  }
+  const tensor = pictureTensor(picture, target);
+  if (!bytes) return tensor;
+  const data = Uint8Array.from(tensor.data as Float32Array, (x) => Math.max(0, Math.min(255, Math.round(x))));
+  return { type, data };
+}

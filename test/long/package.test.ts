@@ -50,6 +50,7 @@ test('what is installed is what users need, and no more', () => {
     'README.md',
     'dist',
     'package.json',
+    'schema',
   ]);
   expect(existsSync(join(installed, 'dist/THIRD-PARTY-NOTICES.txt'))).toBe(true);
 });

@@ -64,7 +64,10 @@ const heading = ({ name, dtype, shape }) =>
 const isPicture = ({ dtype, shape }) =>
   dtype === 'f32' && shape.length === 4 && shape[0] === 1 && (shape[1] === 1 || shape[1] === 3) && shape[2] > 1 && shape[3] > 1;
 
-const inputPanel = (tensor) => (isPicture(tensor) ? picturePanel(tensor) : plainPanel(tensor));
+/** The network may take the bytes of a picture, and normalise them itself. */
+const takesBytes = ({ pixels, shape }) => pixels !== undefined && shape[0] === 1;
+
+const inputPanel = (tensor) => (takesBytes(tensor) || isPicture(tensor) ? picturePanel(tensor) : plainPanel(tensor));
 
 function plainPanel(tensor) {
   const Type = arrays[tensor.dtype];
@@ -73,11 +76,11 @@ function plainPanel(tensor) {
   const element = make('div', { className: 'tensor' }, heading(tensor), make('div', { className: 'note', textContent: 'random values' }));
   return {
     element,
-    read: () => data,
+    read: () => ({ data, shape: tensor.shape }),
     randomise() {
       for (let i = 0; i < data.length; i++) {
         const bit = Math.random() < 0.5 ? 0 : 1;
-        data[i] = wide ? BigInt(bit) : tensor.dtype === 'f32' ? Math.random() * 2 - 1 : bit;
+        data[i] = wide ? BigInt(bit) : tensor.dtype === 'f32' ? Math.random() * 2 - 1 : tensor.pixels ? Math.random() * 256 : bit;
       }
     },
   };
@@ -85,7 +88,9 @@ function plainPanel(tensor) {
 
 /** A canvas to draw on, load a picture into, or fill at random. */
 function picturePanel(tensor) {
-  const [, channels, height, width] = tensor.shape;
+  const bytes = takesBytes(tensor);
+  const [, a, b, c] = tensor.shape;
+  const [channels, height, width] = bytes ? [c, a, b] : [a, b, c];
   const canvas = make('canvas', { width, height, className: 'pad' });
   canvas.setAttribute('aria-label', 'input picture; draw with the pointer');
   const context = canvas.getContext('2d', { willReadFrequently: true });
@@ -95,10 +100,12 @@ function picturePanel(tensor) {
   const clear = make('button', { textContent: 'Clear' });
   const panel = {
     element: make('div', { className: 'tensor' }, heading(tensor), canvas,
-      make('div', { className: 'row' }, make('label', { className: 'file' }, 'Open picture…', file), clear, range)),
+      make('div', { className: 'row' }, make('label', { className: 'file' }, 'Open picture…', file), clear, ...(bytes ? [] : [range]))),
     onChange() {},
     read() {
-      const pixels = context.getImageData(0, 0, width, height).data;
+      const image = context.getImageData(0, 0, width, height);
+      if (bytes) return { data: bytesOf(image, channels), shape: tensor.shape };
+      const pixels = image.data;
       const data = new Float32Array(size(tensor.shape));
       for (let c = 0; c < channels; c++) {
         const [scale, shift] = ranges[range.value](c);
@@ -108,7 +115,7 @@ function picturePanel(tensor) {
           data[c * width * height + i] = value * scale + shift;
         }
       }
-      return data;
+      return { data, shape: tensor.shape };
     },
     randomise() {
       const image = context.createImageData(width, height);
@@ -158,6 +165,18 @@ function picturePanel(tensor) {
     panel.onChange();
   };
   return panel;
+}
+
+/** The bytes of an ImageData with as many channels as the network takes. */
+function bytesOf({ data, width, height }, channels) {
+  if (channels === 4) return data;
+  const some = new Uint8Array(width * height * channels);
+  for (let i = 0; i < width * height; i++) {
+    const [red, green, blue] = [data[4 * i], data[4 * i + 1], data[4 * i + 2]];
+    const values = channels === 1 ? [Math.round(0.299 * red + 0.587 * green + 0.114 * blue)] : [red, green, blue];
+    values.forEach((value, c) => { some[i * channels + c] = value; });
+  }
+  return some;
 }
 
 function outputPanel(tensor, data) {

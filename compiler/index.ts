@@ -57,6 +57,7 @@ export {
   type CompileTarget,
   compileGraph,
   compileModel,
+  type Specialisation,
 } from './compile.ts';
 export { type ExportedJson, type ExportJsonOptions, exportJson } from './export/json/index.ts';
 export { type ExportedOnnx, type ExportOnnxOptions, exportOnnx } from './export/onnx/index.ts';
@@ -73,6 +74,7 @@ export {
   importOnnx,
   type SymbolicDimension,
 } from './import/onnx/index.ts';
+export type { PictureOptions, PictureSize, PreprocessOptions } from './preprocess/options.ts';
 export { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from './report/index.ts';
 export { VERSION } from './version.ts';
 export { formatSafetensors, parseSafetensors } from './weights/safetensors.ts';

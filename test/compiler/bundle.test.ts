@@ -79,12 +79,40 @@ model.run({ 'my image': new Uint8Array(1) });
 load({ warmUp: true });
 export { sum, n, c };
 `;
+  expect(typeErrors(folder, use)).toBe('');
+});
+
+test('pictures have their types, and several sizes theirs', async () => {
+  const source = [
+    { width: 7, height: 9 },
+    { width: 30, height: 20 },
+  ];
+  const folder = await write(await compileGraph(smallNet(), { preprocess: { source } }));
+  const use = `
+import { load } from './index.js';
+const model = await load();
+declare const image: ImageData;
+model.run({ image });
+model.run({ image: image.data });
+model.run({ image: { data: new Uint8Array(2400), shape: [1, 20, 30, 4] } });
+const { scores } = await model.run({ image }, { shapes: true });
+const shape: readonly [1, 5] = scores.shape;
+const pixels: 'rgba' | 'rgb' | 'gray' | undefined = model.info.specialisations[1]?.inputs[0]?.pixels;
+// @ts-expect-error the network's own type
+model.run({ image: new Float32Array(189) });
+export { shape, pixels };
+`;
+  expect(typeErrors(folder, use)).toBe('');
+});
+
+/** What the TypeScript compiler says of a module beside a bundle's. */
+function typeErrors(folder: string, use: string): string {
   writeFileSync(join(folder, 'use.ts'), use);
   const options = '--noEmit --strict --target es2022 --module nodenext --lib es2022,dom --types'.split(' ');
   const tsc = join(repositoryFolder, 'node_modules/.bin/tsc');
   const result = spawnSync(tsc, [...options, '', 'use.ts', 'index.d.ts'], { cwd: folder, encoding: 'utf8' });
-  expect(result.stdout + result.stderr).toBe('');
-});
+  return result.stdout + result.stderr;
+}
 
 describe('verify', () => {
   test('finds another byte anywhere', async () => {

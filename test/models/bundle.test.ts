@@ -205,6 +205,35 @@ canBrowse('bundles and compiler', () => {
     await demo.close();
   });
 
+  test('the demo page gives pictures as bytes to a network that takes them', async () => {
+    const preprocess = {
+      mean: 0.1307,
+      std: 0.3081,
+      source: { width: 60, height: 40 },
+      resize: 'cover',
+    } as const;
+    const compiled = await compileFile(mnist('mnist-vgg'), { name: 'pictures', preprocess });
+    await writeBundle(join(root, 'pictures'), compiled.files);
+    const demo = await browser.newPage();
+    await demo.goto(`${server.url}/pictures/demo.html`);
+    await demo.locator('body[data-runs]').waitFor({ state: 'attached' });
+    expect(await demo.locator('canvas.pad').evaluate((c: HTMLCanvasElement) => [c.width, c.height])).toEqual([
+      60, 40,
+    ]);
+    expect(await demo.locator('.bar').count()).toBe(10);
+    expect(await demo.locator('#problem').isVisible()).toBe(false);
+    await demo.close();
+    // an ImageData as it is, in the page; its bytes, here
+    const logits = await run(`
+      const { load } = await import('/pictures/index.js');
+      const image = new ImageData(60, 40);
+      image.data.forEach((_, i) => { image.data[i] = i % 251; });
+      return [...(await (await load()).run({ image })).logits];`);
+    const model = await loadBundle(join(root, 'pictures'));
+    const data = Uint8Array.from({ length: 9600 }, (_, i) => i % 251);
+    expect(logits).toEqual([...((await model.run({ image: data })).logits as Float32Array)]);
+  });
+
   test('the compiler in a tab writes the same bytes as in Node', async () => {
     await writeFileAt('mnist-vgg.onnx', new Uint8Array(readFileSync(mnist('mnist-vgg'))));
     const digests = await run(`

@@ -106,6 +106,10 @@ describe('options', () => {
     });
   });
 
+  test('a size that is given twice is for compile only', () => {
+    expect(() => dimensionOptions({ shape: ['x=1', 'x=2'] })).toThrow('this is given twice');
+  });
+
   test('a name may hold an equals sign', () => {
     expect(assignment('a=b=3', '--dim', '')).toEqual(['a=b', '3']);
   });

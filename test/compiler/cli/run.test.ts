@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { encode } from 'fast-png';
 import { describe, expect, test } from 'vitest';
 import { formatNpy, parseNpy } from '#compiler/files/npy.ts';
 import { f32 } from '#ir/tensor.ts';
@@ -91,6 +92,120 @@ describe('run', () => {
     const { code, stdout } = await cli.run(['run', '-', '--random', '1', '--quiet'], { stdin: small });
     expect(code).toBe(0);
     expect(stdout).toContain('1×8×1×1');
+  });
+});
+
+describe('pictures', () => {
+  const width = 6;
+  const height = 4;
+  const pixels = Uint8Array.from({ length: 4 * width * height }, (_, i) =>
+    i % 4 === 3 ? 255 : (i * 37) % 256,
+  );
+  const mirror = onnxModel({
+    inputs: [info('image', ['batch', 3, height, width])],
+    nodes: [node('Identity', ['image'], ['y']), node('GlobalAveragePool', ['image'], ['mean'])],
+    outputs: ['y', 'mean'],
+  });
+  const files = async () => {
+    await cli.write('mirror.onnx', mirror);
+    await cli.write('p.png', encode({ width, height, data: pixels, channels: 4, depth: 8 }));
+  };
+  const values = (file: string) => [...parseNpy(readFileSync(cli.at(file)), '').data].map(Number);
+
+  test('are scaled, normalised and reordered as the options say', async () => {
+    await files();
+    const run = async (...options: string[]) => {
+      await done('run', 'mirror.onnx', '-i', 'image=p.png', '-o', 'y=y.npy', ...options);
+      return values('y.npy');
+    };
+    const plane = (c: number) =>
+      Array.from({ length: width * height }, (_, i) => (pixels[4 * i + c] ?? 0) / 255);
+    const close = (got: number[], want: number[]) =>
+      expect(Math.max(...got.map((x, i) => Math.abs(x - (want[i] ?? Number.NaN))))).toBeLessThan(1e-5);
+    close(await run(), [0, 1, 2].flatMap(plane));
+    close(
+      await run('--channels', 'bgr', '--scale', '1', '--mean', '1,2,3', '--std', '2'),
+      [2, 1, 0].flatMap((c, k) => plane(c).map((x) => (255 * x - k - 1) / 2)),
+    );
+    const imagenet = await run('--preprocess', 'imagenet');
+    close(await run('--mean', '0.485,0.456,0.406', '--std', '0.229,0.224,0.225'), imagenet);
+    close(
+      await run('--preprocess', '{"mean":[0.485,0.456,0.406],"std":1}', '--std', '0.229,0.224,0.225'),
+      imagenet,
+    );
+  });
+
+  test('go to a bundle that takes their bytes, at the size that it takes', async () => {
+    await files();
+    await cli.write('how.json', JSON.stringify({ mean: 0.5, std: 0.5, resize: 'cover' }));
+    await done('compile', 'mirror.onnx', '-o', 'seen', '--preprocess', 'how.json');
+    await done('run', 'seen', '-i', 'image=p.png', '-o', 'y=inside.npy');
+    await done('run', 'mirror.onnx', '-i', 'image=p.png', '-o', 'y=outside.npy', '--preprocess', 'how.json');
+    const outside = values('outside.npy');
+    expect(Math.max(...values('inside.npy').map((x, i) => Math.abs(x - (outside[i] ?? 0))))).toBeLessThan(
+      1e-5,
+    );
+    const { code, stderr } = await cli.run(['run', 'seen', '-i', 'image=p.png', '--mean', '0.5']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('the model takes bytes, and normalises them itself');
+  });
+
+  test('the largest outputs, with their labels', async () => {
+    await files();
+    await cli.write('labels.txt', 'red\ngreen\nblue\n');
+    const args = ['run', 'mirror.onnx', '-i', 'image=p.png', '--outputs', 'mean', '--top', '2'];
+    const table = await done(...args, '--labels', 'labels.txt');
+    expect(table).toMatch(/^mean\nrank +index +value +label\n +1 +\d +[\d.]+ +(red|green|blue)\n +2 /);
+    const { top } = JSON.parse(await done(...args, '--format', 'json'));
+    expect(top).toMatchObject([{ output: 'mean', row: [], entries: [{}, {}] }]);
+    await cli.write('labels.json', '["one"]');
+    const { code, stderr } = await cli.run([...args, '--labels', 'labels.json']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('it has 1 labels');
+  });
+
+  test('what is wrong is told', async () => {
+    await files();
+    await cli.write(
+      'gray.onnx',
+      onnxModel({ inputs: [info('x', [1, 5])], nodes: [node('Relu', ['x'], ['y'])] }),
+    );
+    for (const [message, ...args] of [
+      ['which is no picture of 1, 3 or 4 channels', 'gray.onnx', '-i', 'x=p.png'],
+      ['one picture was given; the model asks for 2', 'mirror.onnx', '-i', 'image=p.png', '--dim', 'batch=2'],
+      ['"nope" is none of imagenet', 'mirror.onnx', '-i', 'image=p.png', '--preprocess', 'nope'],
+      ['a number is expected', 'mirror.onnx', '-i', 'image=p.png', '--mean', 'a,b'],
+      ['it goes with --top', 'mirror.onnx', '-i', 'image=p.png', '--labels', 'x'],
+    ]) {
+      const { code, stderr } = await cli.run(['run', ...args]);
+      expect(stderr).toContain(message);
+      expect(code).toBe(2);
+    }
+  });
+});
+
+describe('a bundle for several sizes', () => {
+  test('is picked from by the input', async () => {
+    await cli.write('small.onnx', small);
+    const table = await cli.run([
+      'compile',
+      'small.onnx',
+      '-o',
+      'sizes',
+      '--shape',
+      'x=1x1x4x4',
+      '--shape',
+      'x=3x1x4x4',
+    ]);
+    expect(table.stdout).toMatch(/x f32 1×1×4×4 → y f32 1×8×1×1\n +x f32 3×1×4×4 → y f32 3×8×1×1/);
+    expect(table.stdout).toContain('by 2 specialisations');
+    await cli.write('flat.json', JSON.stringify(Array.from({ length: 48 }, (_, i) => i)));
+    expect(await done('run', 'sizes', '-i', 'x=flat.json')).toMatch(/^y +f32 +3×8×1×1/m);
+    expect(await done('run', 'sizes', '--random', '1')).toMatch(/^y +f32 +1×8×1×1/m);
+    await cli.write('flat.json', '[1,2]');
+    const { stderr } = await cli.run(['run', 'sizes', '-i', 'x=flat.json']);
+    expect(stderr).toContain('the bundle runs x f32[1,1,4,4], or x f32[3,1,4,4]');
+    expect(await done('verify', 'sizes')).toContain('sound');
   });
 });
 

@@ -3,7 +3,9 @@ import { ACTIVATIONS } from './activation.ts';
 import { ARITHMETIC, FUNCTIONS } from './arithmetic.ts';
 import { AXIS_NORMALIZATIONS } from './axis-normalization.ts';
 import { CHANNEL_NORMALIZATIONS } from './channel-normalization.ts';
+import { Col2Im } from './col2im.ts';
 import { Conv, ConvTranspose } from './conv.ts';
+import { DeformConv } from './deform-conv.ts';
 import { Det } from './det.ts';
 import { Einsum } from './einsum.ts';
 import { INDEXING } from './indexing.ts';
@@ -58,6 +60,8 @@ export const OPS = {
   ...SELECTIONS,
   ...SCAN_OPS,
   ...SAMPLERS,
+  DeformConv,
+  Col2Im,
   ...UNPOOLS,
   ...RECURRENT,
 } as const satisfies Record<string, unknown>;

@@ -119,6 +119,11 @@ export class LowerContext {
     return copy;
   }
 
+  /** A dense row-major view of what stands in operand slot `slot`. */
+  rowMajor(node: Node, slot: number): View {
+    return this.view(operand(node, slot), 'rowMajor');
+  }
+
   /** Every view of a value that exists by now, its own first. */
   viewsOf(value: Value): readonly View[] {
     const known = this.#views.get(value);

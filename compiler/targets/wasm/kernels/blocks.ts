@@ -1,6 +1,6 @@
 /** Scalar kernels over windows of any rank: pooling of any type that tells positions, and columns added to an image. */
 import type { Loop } from '#compiler/schedule/loops.ts';
-import type { BlockAxis } from '#ir/ops/sampling.ts';
+import type { BlockAxis } from '#ir/ops/col2im.ts';
 import { bytesOf, type DType, product, rowMajorStrides } from '#ir/types.ts';
 import { type Ex, i32, type Local, load, op } from '../encoder/index.ts';
 import { advance, type Body, copyOf, type KernelFamily, nest, type Pointer } from './family.ts';

@@ -9,16 +9,12 @@ import { elementwiseParts, elementwisePlan, lowerCast, lowerElementwise } from '
 import { lowerConvInteger, lowerMatMulInteger } from './integer.ts';
 import {
   lowerArgReduction,
-  lowerCol2Im,
-  lowerDeformConv,
   lowerGatherElements,
   lowerGatherND,
-  lowerGridSample,
   lowerLargest,
   lowerMaxUnpool,
   lowerNonMaxSuppression,
   lowerNonZero,
-  lowerRoiAlign,
   lowerScan,
   lowerScatterElements,
   lowerScatterND,
@@ -41,6 +37,7 @@ import { lowerGemm, lowerMatMul } from './product.ts';
 import { lowerGru, lowerLstm, lowerRnn } from './recurrent.ts';
 import { lowerGlobalAveragePool, lowerReduction, lowerSoftmax, reductionRefusal } from './reduce.ts';
 import { lowerResize } from './resize.ts';
+import { lowerCol2Im, lowerDeformConv, lowerGridSample, lowerRoiAlign } from './sampled.ts';
 import { lowerAveragePool, lowerMaxPool } from './window.ts';
 
 interface Lowering {

@@ -1,19 +1,14 @@
 /** Ops of the irregular kernels: everything is read and written in row-major order. */
 import { type Loop, loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
-import { sliceView, type View } from '#compiler/schedule/view.ts';
+import type { View } from '#compiler/schedule/view.ts';
 import { isOp, type Node, operand, ownInput } from '#ir/graph.ts';
 import type { ScatterReduction } from '#ir/ops/indexing.ts';
-import { blockAxes } from '#ir/ops/sampling.ts';
 import { indexStrides } from '#ir/ops/unpool.ts';
 import { bytesOf, elementCount, product, rowMajorStrides } from '#ir/types.ts';
 import { windowAxes } from '#ir/window.ts';
 import type { LowerContext } from '../context.ts';
 import type { LargestParams } from '../kernels/blocks.ts';
 import type { SuppressParams } from '../kernels/find.ts';
-import { chooseTile } from '../tiles.ts';
-
-const rowMajor = (node: Node, slot: number, context: LowerContext): View =>
-  context.view(operand(node, slot), 'rowMajor');
 
 /** Loops over the axes of `shape` that are not `axis`, with the strides of some views. */
 const linesOf = (shape: readonly number[], axis: number, views: readonly View[]): Loop[] =>
@@ -25,15 +20,12 @@ const linesOf = (shape: readonly number[], axis: number, views: readonly View[])
     ),
   );
 
-const isEmpty = (node: Node): boolean => node.outputs.every((v) => elementCount(v.type.shape) === 0);
-
 export function lowerGatherElements(node: Node, context: LowerContext): void {
   if (!isOp(node, 'GatherElements')) return;
   const { axis } = node.attrs;
-  const input = rowMajor(node, 0, context);
-  const indices = rowMajor(node, 1, context);
+  const input = context.rowMajor(node, 0);
+  const indices = context.rowMajor(node, 1);
   const out = context.output(node);
-  if (isEmpty(node)) return;
   const others = input.strides.with(axis, 0);
   context.call(
     {
@@ -59,10 +51,9 @@ const tupleAxes = (view: View, first: number, width: number) =>
 export function lowerGatherND(node: Node, context: LowerContext): void {
   if (!isOp(node, 'GatherND')) return;
   const { batchDims } = node.attrs;
-  const input = rowMajor(node, 0, context);
-  const indices = rowMajor(node, 1, context);
+  const input = context.rowMajor(node, 0);
+  const indices = context.rowMajor(node, 1);
   const out = context.output(node);
-  if (isEmpty(node)) return;
   const width = indices.shape.at(-1) ?? 0;
   const tuples = indices.shape.slice(0, -1);
   const bytes = product(input.shape.slice(batchDims + width)) * bytesOf(input.dtype);
@@ -104,8 +95,8 @@ const combination = (reduction: ScatterReduction): { combine?: string } => {
 export function lowerScatterElements(node: Node, context: LowerContext): void {
   if (!isOp(node, 'ScatterElements')) return;
   const { axis, reduction } = node.attrs;
-  const indices = rowMajor(node, 1, context);
-  const updates = rowMajor(node, 2, context);
+  const indices = context.rowMajor(node, 1);
+  const updates = context.rowMajor(node, 2);
   const out = context.output(node);
   context.copy(context.anyView(operand(node, 0)), out);
   if (elementCount(indices.shape) === 0) return;
@@ -129,8 +120,8 @@ export function lowerScatterElements(node: Node, context: LowerContext): void {
 
 export function lowerScatterND(node: Node, context: LowerContext): void {
   if (!isOp(node, 'ScatterND')) return;
-  const indices = rowMajor(node, 1, context);
-  const updates = rowMajor(node, 2, context);
+  const indices = context.rowMajor(node, 1);
+  const updates = context.rowMajor(node, 2);
   const out = context.output(node);
   context.copy(context.anyView(operand(node, 0)), out);
   if (elementCount(updates.shape) === 0) return;
@@ -154,8 +145,8 @@ export function lowerScatterND(node: Node, context: LowerContext): void {
 }
 
 export function lowerMaxUnpool(node: Node, context: LowerContext): void {
-  const input = rowMajor(node, 0, context);
-  const indices = rowMajor(node, 1, context);
+  const input = context.rowMajor(node, 0);
+  const indices = context.rowMajor(node, 1);
   const out = context.output(node);
   context.fill(out, 0);
   const [count, size] = [elementCount(input.shape), elementCount(out.shape)];
@@ -175,9 +166,8 @@ const SCANS = {
 export function lowerScan(node: Node, context: LowerContext): void {
   if (!isOp(node, 'CumSum') && !isOp(node, 'CumProd')) return;
   const { axis, exclusive, reverse } = node.attrs;
-  const input = rowMajor(node, 0, context);
+  const input = context.rowMajor(node, 0);
   const out = context.output(node);
-  if (isEmpty(node)) return;
   context.call(
     {
       family: 'scan',
@@ -198,9 +188,8 @@ export function lowerScan(node: Node, context: LowerContext): void {
 export function lowerArgReduction(node: Node, context: LowerContext): void {
   if (!isOp(node, 'ArgMax') && !isOp(node, 'ArgMin')) return;
   const { axis, keepDims, selectLast } = node.attrs;
-  const input = rowMajor(node, 0, context);
+  const input = context.rowMajor(node, 0);
   const out = context.output(node);
-  if (isEmpty(node)) return;
   const kept: View = keepDims
     ? out
     : { ...out, shape: out.shape.toSpliced(axis, 0, 1), strides: out.strides.toSpliced(axis, 0, 0) };
@@ -223,10 +212,9 @@ export function lowerArgReduction(node: Node, context: LowerContext): void {
 export function lowerTopK(node: Node, context: LowerContext): void {
   if (!isOp(node, 'TopK')) return;
   const { axis, k, largest } = node.attrs;
-  const input = rowMajor(node, 0, context);
+  const input = context.rowMajor(node, 0);
   const values = context.output(node, 0);
   const indices = context.output(node, 1);
-  if (isEmpty(node)) return;
   context.call(
     {
       family: 'topK',
@@ -246,7 +234,7 @@ export function lowerTopK(node: Node, context: LowerContext): void {
 }
 
 export function lowerNonZero(node: Node, context: LowerContext): void {
-  const input = rowMajor(node, 0, context);
+  const input = context.rowMajor(node, 0);
   const out = context.output(node, 0);
   const count = context.output(node, 1);
   context.call({ family: 'nonZero', params: { dtype: input.dtype, shape: input.shape } }, [
@@ -258,8 +246,8 @@ export function lowerNonZero(node: Node, context: LowerContext): void {
 
 export function lowerNonMaxSuppression(node: Node, context: LowerContext): void {
   if (!isOp(node, 'NonMaxSuppression')) return;
-  const boxes = rowMajor(node, 0, context);
-  const scores = rowMajor(node, 1, context);
+  const boxes = context.rowMajor(node, 0);
+  const scores = context.rowMajor(node, 1);
   const limits = (['most', 'iou', 'score'] as const).flatMap((name, i) => {
     const value = ownInput(node, i + 2);
     return value ? [{ name, view: context.view(value, 'rowMajor') }] : [];
@@ -278,114 +266,6 @@ export function lowerNonMaxSuppression(node: Node, context: LowerContext): void 
   const candidates = context.scratch([Math.max(1, number)], 'i32');
   const views = limits.map((l) => l.view);
   context.call({ family: 'suppress', params }, [boxes, scores, ...views, candidates, out, count]);
-}
-
-export function lowerGridSample(node: Node, context: LowerContext): void {
-  if (!isOp(node, 'GridSample')) return;
-  const input = rowMajor(node, 0, context);
-  const grid = rowMajor(node, 1, context);
-  const out = context.output(node);
-  if (isEmpty(node)) return;
-  const [batch = 1, channels = 1, ...sizes] = input.shape;
-  const points = product(out.shape.slice(2));
-  context.call({ family: 'gridSample', params: { ...node.attrs, batch, channels, sizes, points } }, [
-    input,
-    grid,
-    out,
-  ]);
-}
-
-export function lowerRoiAlign(node: Node, context: LowerContext): void {
-  if (!isOp(node, 'RoiAlign')) return;
-  const { mode, size, samples, scale, halfPixel } = node.attrs;
-  const input = rowMajor(node, 0, context);
-  const rois = rowMajor(node, 1, context);
-  const batch = rowMajor(node, 2, context);
-  const out = context.output(node);
-  if (isEmpty(node)) return;
-  const [batches = 1, channels = 1, height = 1, width = 1] = input.shape;
-  const bins = [size[0] ?? 1, size[1] ?? 1] as const;
-  const index = batch.dtype === 'i32' ? 'i32' : 'i64';
-  const shared = { mode, samples, scale, halfPixel, batches, channels, height, width, index } as const;
-  context.call({ family: 'roiAlign', params: { ...shared, size: bins, rois: rois.shape[0] ?? 0 } }, [
-    input,
-    rois,
-    batch,
-    out,
-  ]);
-}
-
-type Pair = readonly [number, number];
-const pair = (list: readonly number[], from = 0): Pair => [list[from] ?? 1, list[from + 1] ?? 1];
-
-/** Per image: what the taps see, as a matrix, and a product with the weights of each group. */
-export function lowerDeformConv(node: Node, context: LowerContext): void {
-  if (!isOp(node, 'DeformConv')) return;
-  const { strides, dilations, pads, group, offsetGroups } = node.attrs;
-  const input = rowMajor(node, 0, context);
-  const weight = rowMajor(node, 1, context);
-  const offset = rowMajor(node, 2, context);
-  const bias = ownInput(node, 3) ? rowMajor(node, 3, context) : undefined;
-  const mask = ownInput(node, 4) ? rowMajor(node, 4, context) : undefined;
-  const out = context.output(node);
-  if (isEmpty(node)) return;
-  const [batch = 1, channels = 1] = input.shape;
-  const kernel = pair(weight.shape, 2);
-  const spatial = pair(out.shape, 2);
-  const points = spatial[0] * spatial[1];
-  const depth = (weight.shape[1] ?? 1) * kernel[0] * kernel[1];
-  const rows = (out.shape[1] ?? 1) / group;
-  const seen = context.scratch([channels * kernel[0] * kernel[1], points], 'f32');
-  const image = (view: View, n: number): View =>
-    sliceView(view, [n, ...view.shape.slice(1).map(() => 0)], [1, ...view.shape.slice(1)]);
-  for (let n = 0; n < batch; n++) {
-    context.call(
-      {
-        family: 'deform',
-        params: {
-          channels,
-          offsetGroups,
-          input: pair(input.shape, 2),
-          output: spatial,
-          kernel,
-          strides: pair(strides),
-          dilations: pair(dilations),
-          pads: pair(pads),
-          masked: mask !== undefined,
-        },
-      },
-      [image(input, n), image(offset, n), ...(mask ? [image(mask, n)] : []), seen],
-    );
-    const steps = [rows * depth * 4, rows * points * 4, depth * points * 4, ...(bias ? [rows * 4] : [])];
-    context.call(
-      {
-        family: 'gemm',
-        params: {
-          outer: mergeLoops([{ count: group, steps }]),
-          pixels: { count: rows, steps: [depth * 4, points * 4, ...(bias ? [4] : [])] },
-          groups: { count: 1, steps: [] },
-          taps: [],
-          run: depth,
-          channels: points,
-          weights: { kind: 'rows', bytes: points * 4 },
-          bias: false,
-          tile: chooseTile(rows, points),
-          epilogue: bias ? { expr: 'add(x0, x1)', operands: ['splat'] } : null,
-        },
-      },
-      [weight, seen, image(out, n), ...(bias ? [bias] : [])],
-    );
-  }
-}
-
-export function lowerCol2Im(node: Node, context: LowerContext): void {
-  if (!isOp(node, 'Col2Im')) return;
-  const input = rowMajor(node, 0, context);
-  const out = context.output(node);
-  context.fill(out, 0);
-  if (isEmpty(node)) return;
-  const planes = (out.shape[0] ?? 1) * (out.shape[1] ?? 1);
-  context.call({ family: 'columns', params: { planes, axes: blockAxes(node.attrs) } }, [input, out]);
 }
 
 /** Largest elements of any type, in any layout, and where they were if asked. */

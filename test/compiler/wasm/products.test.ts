@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, test } from 'vitest';
 import { check, RUNS, small } from '../../support/kernels.ts';
-import { noise } from '../../support/op.ts';
 
 describe('products', () => {
   test('Gemm: transposed operands, scales, every form of C', async () => {
@@ -18,13 +17,13 @@ describe('products', () => {
     });
     await fc.assert(
       fc.asyncProperty(shape, async ({ m, k, n, transA, transB, constantB, alpha, beta, c }) => {
-        await check((b, input) => {
+        await check((b, input, data) => {
           const a = input(transA ? [k, m] : [m, k]);
           const shapeB = transB ? [n, k] : [k, n];
-          const second = constantB ? b.constant('w', noise(shapeB, 7)) : input(shapeB);
+          const second = constantB ? b.constant('w', data(shapeB, 7)) : input(shapeB);
           const shapes = { none: [], row: [n], column: [m, 1], full: [m, n], scalar: [], computed: [m, n] };
           const third =
-            c === 'none' ? [] : [c === 'computed' ? input([m, n]) : b.constant('c', noise(shapes[c], 8))];
+            c === 'none' ? [] : [c === 'computed' ? input([m, n]) : b.constant('c', data(shapes[c], 8))];
           return b.op('Gemm', [a, second, ...third], { alpha, beta, transA, transB });
         });
       }),
@@ -61,8 +60,8 @@ describe('products', () => {
       ],
     ] as const) {
       for (const constant of [true, false]) {
-        await check((b, input) =>
-          b.op('MatMul', [input(a), constant ? b.constant('w', noise(w, 7)) : input(w)], {}),
+        await check((b, input, data) =>
+          b.op('MatMul', [input(a), constant ? b.constant('w', data(w, 7)) : input(w)], {}),
         );
       }
     }

@@ -25,10 +25,10 @@ describe('convolution', () => {
     });
     await fc.assert(
       fc.asyncProperty(shape, async ({ w, group, inPer, outPer, bias, constant, epilogue }) => {
-        await check((b, input) => {
+        await check((b, input, data) => {
           const x = input([w.batch, group * inPer, ...sizes(w)]);
-          const weight = parameter(b, input, [group * outPer, inPer, ...w.kernel], constant);
-          const extra = bias ? { bias: parameter(b, input, [group * outPer], constant) } : {};
+          const weight = parameter(b, input, [group * outPer, inPer, ...w.kernel], constant, data);
+          const extra = bias ? { bias: parameter(b, input, [group * outPer], constant, data) } : {};
           return withEpilogue(b, b.conv(x, weight, { ...w, group, ...extra }), epilogue, input);
         });
       }),
@@ -46,10 +46,10 @@ describe('convolution', () => {
     });
     await fc.assert(
       fc.asyncProperty(shape, async ({ w, channels, bias, constant, epilogue }) => {
-        await check((b, input) => {
+        await check((b, input, data) => {
           const x = input([w.batch, channels, ...sizes(w)]);
-          const weight = parameter(b, input, [channels, 1, ...w.kernel], constant);
-          const extra = bias ? { bias: parameter(b, input, [channels], constant) } : {};
+          const weight = parameter(b, input, [channels, 1, ...w.kernel], constant, data);
+          const extra = bias ? { bias: parameter(b, input, [channels], constant, data) } : {};
           return withEpilogue(b, b.conv(x, weight, { ...w, group: channels, ...extra }), epilogue, input);
         });
       }),
@@ -61,9 +61,9 @@ describe('convolution', () => {
     'pointwise over %i pixels meets every tile and remainder',
     async (pixels) => {
       for (const channels of [1, 3, 4, 7, 8, 12, 15, 16, 24, 25, 33]) {
-        await check((b, input) => {
-          const weight = b.constant('w', noise([channels, 5, 1, 1], 7));
-          return b.conv(input([1, 5, 1, pixels]), weight, { bias: b.constant('b', noise([channels], 8)) });
+        await check((b, input, data) => {
+          const weight = b.constant('w', data([channels, 5, 1, 1], 7));
+          return b.conv(input([1, 5, 1, pixels]), weight, { bias: b.constant('b', data([channels], 8)) });
         });
       }
     },
@@ -97,10 +97,12 @@ describe('convolution', () => {
         );
         fc.pre(size.every((s, i) => s > (w.pads[i] ?? 0) + (w.pads[w.rank + i] ?? 0)));
         const outputPadding = w.strides.map((s) => Math.min(more, s - 1));
-        await check((b, input) => {
+        await check((b, input, data) => {
           const x = input([w.batch, group * inPer, ...spatial]);
-          const weight = parameter(b, input, [group * inPer, outPer, ...w.kernel], constant);
-          const operands = bias ? [x, weight, parameter(b, input, [group * outPer], constant)] : [x, weight];
+          const weight = parameter(b, input, [group * inPer, outPer, ...w.kernel], constant, data);
+          const operands = bias
+            ? [x, weight, parameter(b, input, [group * outPer], constant, data)]
+            : [x, weight];
           const { strides, dilations, pads } = w;
           const y = b.op('ConvTranspose', operands, { strides, dilations, pads, group, outputPadding });
           return withEpilogue(b, y, epilogue, input);

@@ -45,7 +45,7 @@ export const CATALOGUE = {
     kind: 'invalid',
     title: 'A network description is wrong at one place',
     explanation:
-      'The place is given as a path from the top: layers[4].conv.groups is the option "groups" of the fifth layer, a conv. Everything wrong is listed at once; sizes after a layer that is wrong are not known, so a second look may find more. docs/json.md has the vocabulary.',
+      'The place is given as a path from the top: layers[4].conv.groups is the option "groups" of the fifth layer, a conv. Everything wrong is listed at once; sizes after a layer that is wrong are not known, so a second look may find more. docs/json.md in the package has the vocabulary.',
     hint: 'correct what stands at this path; schema/network.schema.json in the package lists the layers and their options',
   },
   'weights-invalid': {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import * as files from '#compiler/files/index.ts';
@@ -81,4 +81,20 @@ test('the public names of the file adapters are these', () => {
 test('the version is that of package.json', () => {
   const { version } = JSON.parse(readFileSync(join(repositoryFolder, 'package.json'), 'utf8'));
   expect(api.VERSION).toBe(version);
+});
+
+test('files that explanations, hints and the published schema name are in the package', () => {
+  const texts = JSON.stringify([
+    api.CATALOGUE,
+    (api.networkJsonSchema() as { description: string }).description,
+  ]);
+  const named = [...new Set(texts.match(/\b[\w-]+\/[\w./-]+\.(?:md|json)\b/g))].sort();
+  expect(named).toEqual(['docs/json.md', 'schema/network.schema.json']);
+  const manifest = JSON.parse(readFileSync(join(repositoryFolder, 'package.json'), 'utf8'));
+  const packed = (path: string) =>
+    manifest.files.some((entry: string) => path === entry || path.startsWith(`${entry}/`));
+  for (const path of named) {
+    expect(packed(path), path).toBe(true);
+    expect(existsSync(join(repositoryFolder, path)), path).toBe(true);
+  }
 });

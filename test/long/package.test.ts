@@ -49,9 +49,11 @@ test('what is installed is what users need, and no more', () => {
     'LICENSE',
     'README.md',
     'dist',
+    'docs',
     'package.json',
     'schema',
   ]);
+  expect(readdirSync(join(installed, 'docs'))).toEqual(['json.md']);
   expect(existsSync(join(installed, 'dist/THIRD-PARTY-NOTICES.txt'))).toBe(true);
 });
 

@@ -163,7 +163,10 @@ const PREPROCESSING = `Preprocessing, as JSON; all but what is needed may be lef
     "layout": "nchw",                          where it has its channels
     "scale": 0.00392, "mean": [0.5, 0.5, 0.5], "std": 0.5 }
   Channel c becomes (byte · scale − mean[c]) / std[c]; scale is 1/255 unless said. Resizing is
-  linear, and over all pixels that become one where the picture shrinks. Alpha is left out.`;
+  linear, and over all pixels that become one where the picture shrinks. Alpha is left out.
+  The bundle takes pictures of the network's size, or of source, and refuses all others.`;
+
+const ORIENTATION = `The orientation that a camera noted in a JPEG (EXIF) is not applied: turn such pictures upright first.`;
 
 function addRun(program: Command, context: CommandContext): void {
   const command = program
@@ -224,6 +227,7 @@ function addRun(program: Command, context: CommandContext): void {
     'run model.onnx --random 1 --outputs conv1 relu2',
     'run model.onnx --random 1 --compare reference,wasm --per-layer',
   ]);
+  command.addHelpText('after', `\n${ORIENTATION}`);
   command.action(async (path: string, options: RunArguments) =>
     (await import('./commands/run.ts')).runRun(path, options, context),
   );

@@ -38,6 +38,15 @@ test('JPEG', async () => {
   expect(data[3]).toBe(255);
 });
 
+test('the orientation that a camera noted is not applied', async () => {
+  const plain = jpeg.encode({ width: 16, height: 8, data: new Uint8Array(4 * 128).fill(100) }, 95).data;
+  // an EXIF segment with one entry, Orientation 6: turn by a quarter
+  const exif = Buffer.from('ffe1002245786966000049492a0008000000010012010300010000000600000000000000', 'hex');
+  const file = Buffer.concat([plain.subarray(0, 2), exif, plain.subarray(2)]);
+  const { width, height } = await decodeImage(file, 'a.jpg');
+  expect([width, height]).toEqual([16, 8]);
+});
+
 test('what is damaged, or something else, is told', async () => {
   const file = png(4, 8, new Uint8Array(4 * 4096).fill(7), 64, 64);
   const flipped = file.slice();

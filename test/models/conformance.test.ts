@@ -1,9 +1,11 @@
 /** The ONNX project's operator cases, on the reference and compiled. What does not pass is listed with its reason. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { collectionFile, hasCollection, withModels } from '../support/collection.ts';
+import { collectionFile, hasCollection, repositoryFolder, withModels } from '../support/collection.ts';
 import { type ConformanceCase, DEBIAN_CASES, runConformance } from '../support/conformance.ts';
 import { BEYOND, GAPS } from '../support/conformance-gaps.ts';
+import { withConformance } from '../support/conformance-report.ts';
 
 const failing = (cases: readonly ConformanceCase[]) =>
   cases.filter((c) => c.reference !== 'passed' || c.wasm !== 'passed');
@@ -16,6 +18,8 @@ withModels.test('1,032 official cases: all but the listed gaps pass', async () =
   expect(unlisted).toEqual([]);
   const found = failing(cases).map((c) => c.name);
   expect(found.sort(), 'a gap that is closed leaves the list').toEqual(Object.keys(GAPS).sort());
+  const readme = readFileSync(join(repositoryFolder, 'README.md'), 'utf8');
+  expect(readme, 'to write it anew: npm run conformance -- --readme').toBe(withConformance(readme, cases));
 });
 
 if (!hasCollection && existsSync(DEBIAN_CASES)) {

@@ -1,4 +1,5 @@
 import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
+import { REFUSED } from './refused.ts';
 import { listed, printable } from './text.ts';
 
 export interface UnknownOp {
@@ -8,27 +9,14 @@ export interface UnknownOp {
   readonly node: string;
 }
 
-const LOOPS =
-  'export the model with fixed sizes and control flow unrolled (torch.onnx.export traces loops away)';
-
 /** Advice by operator. */
-const ADVICE: Readonly<Record<string, string>> = {
-  Loop: LOOPS,
-  Scan: LOOPS,
-  SequenceAt: LOOPS,
-  SequenceConstruct: LOOPS,
-  SequenceEmpty: LOOPS,
-  SequenceInsert: LOOPS,
-  SplitToSequence: LOOPS,
-  ConcatFromSequence: LOOPS,
-  NonMaxSuppression: 'export the network without its post-processing',
-};
+const ADVICE = new Map(REFUSED.flatMap(({ ops, instead }) => ops.map((op) => [op, instead] as const)));
 
 function advice({ op, domain }: UnknownOp): string | undefined {
   if (domain.startsWith('com.microsoft')) {
     return 'this is an operator of onnxruntime: give the model as exported, before optimising it with onnxruntime';
   }
-  return domain === '' ? ADVICE[op] : undefined;
+  return domain === '' ? ADVICE.get(op) : undefined;
 }
 
 /** One diagnostic per operator, naming the nodes. */

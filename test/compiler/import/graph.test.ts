@@ -1,9 +1,15 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ModelProto } from '#compiler/import/onnx/generated/onnx-proto.js';
 import { importOnnx } from '#compiler/import/onnx/index.ts';
+import { RULES } from '#compiler/import/onnx/ops/index.ts';
 import { bodyOf, orderNodes } from '#compiler/import/onnx/order.ts';
+import { REFUSED } from '#compiler/import/onnx/refused.ts';
 import { constantOf, tensorOf } from '#ir/graph.ts';
 import { numbers } from '#ir/tensor.ts';
+import { repositoryFolder } from '../../support/collection.ts';
+import { refusedPart, withPart } from '../../support/conformance-report.ts';
 import {
   attribute,
   info,
@@ -248,6 +254,29 @@ describe('operators that are not read', () => {
     expect(found[0]?.message).toContain('Loop (ai.onnx 17)');
     expect(found[1]?.message).toContain('FusedConv (com.microsoft 1) is not known; 2 nodes: b_node, d_node');
     expect(found[1]?.hint).toContain('before optimising it with onnxruntime');
+  });
+
+  test('every operator of the standard is read, or refused with advice', () => {
+    const refused = REFUSED.flatMap((group) => group.ops);
+    // all that ONNX 1.23 defines in its default domain, in any version
+    expect(new Set([...Object.keys(RULES), ...refused]).size).toBe(203);
+    expect(Object.keys(RULES).length + refused.length).toBe(203);
+    const found = diagnosticsOf(() =>
+      run({
+        inputs: [info('x', [2])],
+        nodes: refused.map((op, i) => node(op, ['x'], [`y${i}`])),
+        outputs: ['y0'],
+      }),
+    );
+    expect(found.map((d) => d.code)).toEqual(refused.map(() => 'op-unknown'));
+    expect(found.map((d) => d.hint)).toEqual(REFUSED.flatMap(({ ops, instead }) => ops.map(() => instead)));
+  });
+
+  test('README.md lists the operators that are refused', () => {
+    const readme = readFileSync(join(repositoryFolder, 'README.md'), 'utf8');
+    expect(readme, 'to write it anew: npm run conformance -- --readme').toBe(
+      withPart(readme, 'refused', refusedPart()),
+    );
   });
 
   test('shapes that do not fit name the node and the shapes', () => {

@@ -1,0 +1,108 @@
+/** What a conformance run is told as: a table, and the parts of README.md that are made from it. Pure text. */
+import { RULES } from '#compiler/import/onnx/ops/index.ts';
+import { REFUSED } from '#compiler/import/onnx/refused.ts';
+import { byOperator, type ConformanceCase, type OpRow, type Outcome } from './conformance.ts';
+
+export { DEBIAN_CASES, hasCases, runConformance } from './conformance.ts';
+
+const OUTCOMES: readonly Outcome[] = ['passed', 'failed', 'unsupported'];
+
+const passed = (cases: readonly ConformanceCase[], where: 'reference' | 'wasm'): number =>
+  cases.filter((c) => c[where] === 'passed').length;
+
+export function summary(cases: readonly ConformanceCase[]): string {
+  const share = (where: 'reference' | 'wasm') => {
+    const n = passed(cases, where);
+    return `${n} of ${cases.length} (${((100 * n) / cases.length).toFixed(1)} %)`;
+  };
+  return `reference ${share('reference')}, compiled to WebAssembly ${share('wasm')}`;
+}
+
+/** op, then passed, failed, unsupported on the reference, then the same on WebAssembly; `·` is none. */
+const cellsOf = ({ op, reference, wasm }: OpRow): readonly string[] => [
+  op,
+  ...[reference, wasm].flatMap((counts) => OUTCOMES.map((outcome) => String(counts[outcome] || '·'))),
+];
+
+export function textTable(cases: readonly ConformanceCase[]): string {
+  const cells = byOperator(cases).map(cellsOf);
+  const head = ['op', ...OUTCOMES, ...OUTCOMES];
+  const widths = head.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ');
+  const [first = 0, ...rest] = widths;
+  const reference = rest.slice(0, OUTCOMES.length).reduce((a, b) => a + b, 2 * (OUTCOMES.length - 1));
+  return [
+    `${' '.repeat(first)}  ${'reference'.padEnd(reference)}  WebAssembly`,
+    line(head),
+    ...cells.map(line),
+  ].join('\n');
+}
+
+export function markdownTable(cases: readonly ConformanceCase[]): string {
+  return [
+    '| op | reference: passed | failed | unsupported | WebAssembly: passed | failed | unsupported |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
+    ...byOperator(cases).map((row) => `| ${cellsOf(row).join(' | ')} |`),
+  ].join('\n');
+}
+
+const thousands = (n: number): string => n.toLocaleString('en');
+
+/** The part of README.md about the official cases. */
+export function conformancePart(cases: readonly ConformanceCase[]): string {
+  const tested = new Set(byOperator(cases).map(({ op }) => op));
+  const untested = Object.keys(RULES).filter((op) => !tested.has(op));
+  const all = thousands(cases.length);
+  const [reference, wasm] = (['reference', 'wasm'] as const).map((where) => thousands(passed(cases, where)));
+  return `Of ${all} operator cases of the ONNX project, ${reference} pass on the reference evaluator and ${wasm} compiled to WebAssembly
+(\`npm run conformance\`; what does not pass is listed with its reason in \`test/support/conformance-gaps.ts\`).
+
+<details>
+<summary>Each operator</summary>
+
+A case counts for the operator that it is named after, else for each operator in it.
+Read too, but in none of these cases: ${listed(untested)}.
+
+${markdownTable(cases)}
+
+</details>`;
+}
+
+/** The part of README.md about what is not read. */
+export function refusedPart(): string {
+  const groups = REFUSED.filter(({ what }) => what !== 'others').map(({ what }) => what);
+  const count = REFUSED.reduce((sum, { ops }) => sum + ops.length, 0);
+  return `The ${count} other operators of the standard are refused by name, with advice. They are for
+${groups.slice(0, -1).join(', ')} or ${groups.at(-1)}.
+Operators of other domains are refused too, unless the model itself defines them as functions.
+
+<details>
+<summary>Each of them</summary>
+
+| for | refused |
+| --- | --- |
+${REFUSED.map(({ what, ops }) => `| ${what} | ${ops.map((op) => `\`${op}\``).join(', ')} |`).join('\n')}
+
+</details>`;
+}
+
+const listed = (ops: readonly string[]): string => {
+  const names = ops.map((op) => `\`${op}\``).sort();
+  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+};
+
+/** A page with one of its parts written anew; what is between the marks of the part is replaced. */
+export function withPart(page: string, name: string, text: string): string {
+  const begin = `<!-- generated: ${name} -->`;
+  const end = '<!-- /generated -->';
+  const from = page.indexOf(begin);
+  const to = page.indexOf(end, from);
+  if (from < 0 || to < 0) throw new Error(`the page has no part between ${begin} and ${end}`);
+  return `${page.slice(0, from + begin.length)}\n${text}\n${page.slice(to)}`;
+}
+
+/** The parts of README.md that `npm run conformance -- --readme` writes. */
+export function withConformance(page: string, cases: readonly ConformanceCase[]): string {
+  return withPart(withPart(page, 'conformance', conformancePart(cases)), 'refused', refusedPart());
+}

@@ -5,8 +5,8 @@ import { OpError } from '#ir/op.ts';
 import { formatShape, type Shape } from '#ir/types.ts';
 import { extent, outputSize, samePadding, type Window, windowAxes } from '#ir/window.ts';
 import { shapeProblem } from '../onnx/element-types.ts';
+import type { InitName, PaddingList, PaddingValue, Values } from './kinds.ts';
 import { at, type Path, type Problems } from './problems.ts';
-import type { InitName, PaddingList, PaddingValue, Values } from './schema.ts';
 import type { Weights } from './weights.ts';
 
 /** A value, or nothing where a problem that is reported keeps it from being. */

@@ -1,8 +1,8 @@
 /** Where the weights of a described network come from: written down, from a file, or made from a seed. */
 import type { Constant, Tensor } from '#ir/tensor.ts';
 import { elementCount, formatShape, type Shape, sameShape } from '#ir/types.ts';
+import type { InitName, Values } from './kinds.ts';
 import type { Problems } from './problems.ts';
-import type { InitName, Values } from './schema.ts';
 
 export interface WeightRequest {
   /** Its name in a file of weights: `stage1.0.conv1.weight`. */

@@ -3,8 +3,8 @@ import type { Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { product } from '#ir/types.ts';
 import { extent, type Window, windowAxes } from '#ir/window.ts';
+import type { ActivationName, InitName, NormName, NormOptions, OptionsOf, Values } from '../kinds.ts';
 import type { Flow, Layer, WindowOptions } from '../layer.ts';
-import type { ActivationName, InitName, NormName, NormOptions, OptionsOf, Values } from '../schema.ts';
 import { activate, normalise } from './pointwise.ts';
 
 interface After {

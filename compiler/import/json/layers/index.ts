@@ -1,6 +1,6 @@
 import type { Value } from '#ir/graph.ts';
+import type { KindName, OptionsOf } from '../kinds.ts';
 import type { Flow, Layer } from '../layer.ts';
-import type { KindName, OptionsOf } from '../schema.ts';
 import { CONVOLUTIONS } from './conv.ts';
 import { POINTWISE } from './pointwise.ts';
 import { SPATIAL } from './spatial.ts';

@@ -1,8 +1,8 @@
 /** Normalisation, activations, and what is made of them. */
 import type { Value } from '#ir/graph.ts';
 import { formatShape } from '#ir/types.ts';
+import type { ActivationName, OptionsOf } from '../kinds.ts';
 import type { Flow, Layer } from '../layer.ts';
-import type { ActivationName, OptionsOf } from '../schema.ts';
 
 /**
  * Batch norm is a node with its statistics, as in training; its keys are PyTorch's. Group norm has 32 groups unless said,

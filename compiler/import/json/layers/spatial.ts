@@ -1,7 +1,7 @@
 /** Pooling, resizing, padding, and moves between channels and space. */
 import type { Value } from '#ir/graph.ts';
+import type { OptionsOf } from '../kinds.ts';
 import type { Flow, Layer } from '../layer.ts';
-import type { OptionsOf } from '../schema.ts';
 
 function poolWindow(layer: Layer, x: Value, o: OptionsOf<'maxPool'>) {
   const fallback = { kernel: o.kernel, stride: o.stride ?? o.kernel, padding: 'valid' as const };

@@ -3,13 +3,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { importJson } from '#compiler/import/json/index.ts';
-import {
-  ACTIVATIONS,
-  JOINS,
-  KIND_NAMES,
-  networkJsonSchema,
-  networkSchema,
-} from '#compiler/import/json/schema.ts';
+import { ACTIVATIONS, KIND_NAMES } from '#compiler/import/json/kinds.ts';
+import { JOINS, networkJsonSchema, networkSchema } from '#compiler/import/json/schema.ts';
 import { evaluateGraph } from '#ir/evaluate.ts';
 import { verifyGraph } from '#ir/verify.ts';
 import { repositoryFolder } from '../../../support/collection.ts';

@@ -3,8 +3,8 @@ import { arg, formatExpr } from '#ir/expr.ts';
 import { type Node, type OpName, operand, result } from '#ir/graph.ts';
 import { RECURRENT_ACTIVATIONS } from '#ir/ops/recurrent.ts';
 import { tensor } from '#ir/tensor.ts';
-import { isWide, product, type Shape, sameShape } from '#ir/types.ts';
-import { outputSize, windowAxes } from '#ir/window.ts';
+import { isWide, product, type Shape } from '#ir/types.ts';
+import { extent, outputSize, windowAxes } from '#ir/window.ts';
 import {
   DATA_TYPES,
   ExportRefusal,
@@ -28,19 +28,75 @@ interface PoolAttrs {
 
 const inputShape = (node: Node): Shape => operand(node, 0).type.shape;
 
-/** Rounding up is said only where it makes a difference: readers disagree about windows that start in the padding. */
-const poolAttributes = (node: Node, { kernel, strides, dilations, pads, ceil }: PoolAttrs) => {
-  const axes = windowAxes({ kernel, strides, dilations, pads });
-  const down = axes.map((axis, i) => outputSize(axis, inputShape(node)[i + 2] ?? 0));
-  const same = sameShape(down, result(node).type.shape.slice(2));
-  return {
-    kernel_shape: ints(kernel),
-    strides: ints(strides),
-    dilations: ints(dilations),
-    pads: ints(pads),
-    ceil_mode: int(ceil && !same),
+const poolAttributes = ({ kernel, strides, dilations, pads, ceil }: PoolAttrs) => ({
+  kernel_shape: ints(kernel),
+  strides: ints(strides),
+  dilations: ints(dilations),
+  pads: ints(pads),
+  ceil_mode: int(ceil),
+});
+
+/**
+ * On which axes rounding up makes a difference. Readers disagree about a window that starts in the end padding, so `ceil`
+ * is said only where no axis would have one; `mixed` where some axis does and another needs it.
+ */
+function roundingUp(
+  node: Node,
+  attrs: PoolAttrs,
+): { readonly rises: readonly boolean[]; readonly mixed: boolean } {
+  const shape = inputShape(node);
+  const axes = windowAxes(attrs);
+  const down = axes.map((axis, i) => outputSize(axis, shape[i + 2] ?? 0));
+  const rises = down.map((size, i) => size !== result(node).type.shape[i + 2]);
+  const uneven = axes.map(
+    (axis, i) => ((shape[i + 2] ?? 0) + axis.padBegin + axis.padEnd - extent(axis)) % axis.stride !== 0,
+  );
+  return { rises, mixed: rises.includes(true) && uneven.some((is, i) => is && !rises[i]) };
+}
+
+/** Where rounding up is mixed, the pool over the axes that it adds to and then over the others, which comes to the same. */
+function pool(
+  op: 'MaxPool' | 'AveragePool' | 'LpPool',
+  node: Node,
+  attrs: PoolAttrs,
+  out: NodeExport,
+  more: Parameters<NodeExport['emit']>[1] = {},
+): void {
+  const { rises, mixed } = roundingUp(node, attrs);
+  const over = (axes: readonly boolean[], ceil: boolean) => {
+    const on = (list: readonly number[], off: number) =>
+      list.map((n, i) => (axes[i % axes.length] ? n : off));
+    const { kernel, strides, dilations, pads } = attrs;
+    const part = {
+      kernel: on(kernel, 1),
+      strides: on(strides, 1),
+      dilations: on(dilations, 1),
+      pads: on(pads, 0),
+    };
+    return { ...poolAttributes({ ...part, ceil }), ...more };
   };
-};
+  if (!mixed) out.emit(op, { ...poolAttributes({ ...attrs, ceil: rises.includes(true) }), ...more });
+  else {
+    const risen = out.step(op, out.inputs, over(rises, true));
+    const rest = rises.map((is) => !is);
+    out.emit(op, over(rest, false), { inputs: [risen] });
+  }
+}
+
+/** Positions are of the input, so all axes are pooled at once; end padding, which is never largest, stands for `ceil`. */
+function maxPoolWithIndices(node: Node<'MaxPoolWithIndices'>, out: NodeExport): void {
+  const { attrs } = node;
+  const { rises, mixed } = roundingUp(node as Node, attrs);
+  const { shape } = result(node as Node).type;
+  const ends = windowAxes(attrs).map((axis, i) => {
+    const reach = ((shape[i + 2] ?? 1) - 1) * axis.stride + extent(axis);
+    return rises[i] ? reach - axis.padBegin - (inputShape(node as Node)[i + 2] ?? 0) : axis.padEnd;
+  });
+  const window = mixed
+    ? { ...attrs, pads: [...attrs.pads.slice(0, ends.length), ...ends], ceil: false }
+    : { ...attrs, ceil: rises.includes(true) };
+  out.emit('MaxPool', { ...poolAttributes(window), storage_order: int(attrs.columnMajor) });
+}
 
 type Reduction = Extract<OpName, `Reduce${string}`>;
 const reduction = (node: Node<Reduction>, out: NodeExport): void => {
@@ -243,14 +299,12 @@ export const RULES: { readonly [K in OpName]?: ExportRule<K> } = {
       transA: int(attrs.transA),
       transB: int(attrs.transB),
     }),
-  MaxPool: (node, out) => out.emit('MaxPool', poolAttributes(node as Node, node.attrs)),
+  MaxPool: (node, out) => pool('MaxPool', node as Node, node.attrs, out),
   AveragePool: (node, out) =>
-    out.emit('AveragePool', {
-      ...poolAttributes(node as Node, node.attrs),
+    pool('AveragePool', node as Node, node.attrs, out, {
       count_include_pad: int(node.attrs.countIncludePad),
     }),
-  LpPool: (node, out) =>
-    out.emit('LpPool', { ...poolAttributes(node as Node, node.attrs), p: int(node.attrs.p) }),
+  LpPool: (node, out) => pool('LpPool', node as Node, node.attrs, out, { p: int(node.attrs.p) }),
   BatchNormalization: ({ attrs }, out) => out.emit('BatchNormalization', { epsilon: float(attrs.epsilon) }),
   InstanceNormalization: ({ attrs }, out) =>
     out.emit('InstanceNormalization', { epsilon: float(attrs.epsilon) }),
@@ -369,11 +423,7 @@ export const RULES: { readonly [K in OpName]?: ExportRule<K> } = {
       { strides: ints(attrs.strides), dilations: ints(attrs.dilations), pads: ints(attrs.pads) },
       { inputs: [...out.inputs, out.list(attrs.image, 'image_shape'), out.list(attrs.block, 'block_shape')] },
     ),
-  MaxPoolWithIndices: (node, out) =>
-    out.emit('MaxPool', {
-      ...poolAttributes(node as Node, node.attrs),
-      storage_order: int(node.attrs.columnMajor),
-    }),
+  MaxPoolWithIndices: maxPoolWithIndices,
   DepthToSpace: ({ attrs }, out) =>
     out.emit('DepthToSpace', { blocksize: int(attrs.blocksize), mode: word(attrs.mode) }),
   ChannelShuffle: channelShuffle,

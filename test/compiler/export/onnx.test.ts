@@ -138,6 +138,37 @@ test.each(networks)('onnxruntime takes it and agrees: %s', async (_, graph) => {
   }
 });
 
+test.each(['MaxPool', 'AveragePool', 'LpPool', 'MaxPoolWithIndices'] as const)(
+  '%s: onnxruntime reads alike a pool that rounds up on one axis and has no window in the padding of another',
+  async (op) => {
+    const b = new Builder('pools');
+    const x = b.input('x', [2, 3, 6, 5]);
+    // three windows of 6 for rounding up; two of 5, as a third would start in the padding
+    const window = { kernel: [3, 2], strides: [2, 3], dilations: [1, 1], pads: [0, 1, 0, 1], ceil: true };
+    for (const more of op === 'AveragePool'
+      ? [{ countIncludePad: false }, { countIncludePad: true }]
+      : [{}]) {
+      const node = b.node(op, [x], { ...window, ...more });
+      node.outputs.forEach((value, i) => {
+        expect(value.type.shape).toEqual([2, 3, 3, 2]);
+        b.output(`y${b.graph.nodes.length}_${i}`, value);
+      });
+    }
+    const [[, { data = new Float32Array(), type } = {}] = []] = randomInputs(b.graph, 7);
+    const feeds = { x: { data: data as Float32Array, shape: type?.shape ?? [] } };
+    const theirs = await runOnnxruntime(exportOnnx(b.graph).model, feeds);
+    const ours = evaluateGraph(b.graph, randomInputs(b.graph, 7));
+    for (const { name, value } of b.graph.outputs) {
+      const [want, got] = [ours.get(value)?.data, theirs[name]];
+      expect(got?.shape, name).toEqual([2, 3, 3, 2]);
+      Array.from((want ?? []) as ArrayLike<number>, Number).forEach((v, i) => {
+        expect(Number(got?.data[i]), `${name} ${i}`).toBeCloseTo(v, 6);
+      });
+    }
+    expect(compareGraphs(b.graph, roundTrip(b.graph))).toBeLessThan(1e-6);
+  },
+);
+
 test('weights go to a file beside the model where one is named', () => {
   const graph = randomGraph(5);
   const { model, data } = exportOnnx(graph, { dataFile: 'net.data', inlineLimit: 16 });

@@ -18,6 +18,8 @@ export interface OrtOptions {
   /** Where the external data of a model given as bytes lies. */
   readonly folder?: string;
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
+  /** It writes nothing about what it refuses. */
+  readonly quiet?: boolean;
 }
 
 /**
@@ -34,14 +36,20 @@ export async function runOnnxruntime(
   ort.env.logLevel = 'error';
   const bytes = typeof model === 'string' ? await readFile(model) : model;
   const folder = typeof model === 'string' ? dirname(model) : options.folder;
+  const severity = options.quiet ? ({ logSeverityLevel: 4 } as const) : {};
   const session = await ort.InferenceSession.create(bytes, {
     executionProviders: ['wasm'],
     graphOptimizationLevel: options.optimization ?? 'all',
+    ...severity,
     externalData: folder === undefined ? [] : await externalData(bytes, folder),
   });
   try {
     const inputs = Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)] as const);
-    const results = await session.run(Object.fromEntries(inputs), options.outputs ?? session.outputNames);
+    const results = await session.run(
+      Object.fromEntries(inputs),
+      options.outputs ?? session.outputNames,
+      severity,
+    );
     const tensors: Record<string, Required<OrtTensor>> = {};
     for (const [name, { data, dims, type }] of Object.entries(results)) {
       tensors[name] = { data, shape: dims, type };

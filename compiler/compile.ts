@@ -28,7 +28,7 @@ import {
   emitLinked,
   lowerGraph,
   runExport,
-  SharedTiles,
+  SharedChoices,
   type WasmCode,
   type WasmKernel,
   wasmTarget,
@@ -169,7 +169,7 @@ async function compileGraphs(
 ): Promise<CompiledBundle> {
   const preprocess = options.preprocess === undefined ? undefined : parsePreprocess(options.preprocess);
   const variants = variantsOf(sources, options.outputs ?? [], preprocess);
-  const tiles = variants.length > 1 ? await sharedTiles(variants, options) : undefined;
+  const choices = variants.length > 1 ? await sharedChoices(variants, options) : undefined;
   const part = options.check === 'full' ? SAMPLED_PART : 1;
   const pool = new ConstantPool();
   const checked: CheckedVariant[] = [];
@@ -177,7 +177,7 @@ async function compileGraphs(
   for (const variant of variants) {
     const graph = await optimised(variant, options);
     let progress = await stage('generate', options);
-    const program = lowerGraph(graph, tiles);
+    const program = lowerGraph(graph, choices);
     progress(1);
     progress = await stage('check', options);
     const check = await checkProgram(program, SELF_TEST_SEED, {
@@ -198,11 +198,14 @@ async function compileGraphs(
 }
 
 /** What every specialisation wants its layers' tiles to be, settled. */
-async function sharedTiles(variants: readonly Variant[], options: CompileGraphOptions): Promise<SharedTiles> {
-  const tiles = new SharedTiles();
-  for (const variant of variants) lowerGraph(await optimised(variant, options), tiles);
-  tiles.settle();
-  return tiles;
+async function sharedChoices(
+  variants: readonly Variant[],
+  options: CompileGraphOptions,
+): Promise<SharedChoices> {
+  const choices = new SharedChoices();
+  for (const variant of variants) lowerGraph(await optimised(variant, options), choices);
+  choices.settle();
+  return choices;
 }
 
 /** The graph after all passes. @throws CompileError for weights that are missing and nodes that the target lacks */

@@ -3,7 +3,8 @@ import { verifyBundle } from '#compiler/bundle/verify.ts';
 import { specialisationOptions } from '#compiler/cli/options.ts';
 import { compileModel } from '#compiler/compile.ts';
 import { loadBundle } from '#compiler/files/index.ts';
-import { chooseTile, SharedTiles } from '#compiler/targets/wasm/tiles.ts';
+import { SharedChoices } from '#compiler/targets/wasm/choices.ts';
+import { chooseTile } from '#compiler/targets/wasm/tiles.ts';
 import { write } from '../support/bundles.ts';
 import { Random } from '../support/graphs.ts';
 import { info, node, onnxModel, stored } from '../support/onnx.ts';
@@ -122,7 +123,7 @@ describe('repeated options', () => {
 });
 
 test('layers of several specialisations agree on the width of their tiles', () => {
-  const tiles = new SharedTiles();
+  const tiles = new SharedChoices();
   // alone, one row of pixels takes another width than eight
   expect(chooseTile(1, 96)[1]).not.toBe(chooseTile(64, 96)[1]);
   for (const pixels of [1, 64]) tiles.tile('layer', pixels, 96);

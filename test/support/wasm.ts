@@ -1,7 +1,7 @@
 /** Runs graphs through the WebAssembly target, node by node, against the reference evaluator. */
 import { Stepper } from '#compiler/check/stepper.ts';
 import type { CompiledBundle } from '#compiler/compile.ts';
-import { wasmTarget } from '#compiler/targets/wasm/index.ts';
+import { type Choices, lowerGraph, wasmTarget } from '#compiler/targets/wasm/index.ts';
 import { constantTensor, evaluateNode } from '#ir/evaluate.ts';
 import type { Graph, Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
@@ -16,10 +16,14 @@ export interface Difference {
 }
 
 /** Every node of a graph on the values that the module itself computed for its operands, against the reference. */
-export async function differences(graph: Graph, inputs: ReadonlyMap<string, Tensor>): Promise<Difference[]> {
+export async function differences(
+  graph: Graph,
+  inputs: ReadonlyMap<string, Tensor>,
+  choices?: Choices,
+): Promise<Difference[]> {
   const refused = wasmTarget.unsupported(graph);
   if (refused.length > 0) throw new Error(refused.map((d) => d.message).join('\n'));
-  const stepper = await Stepper.load(wasmTarget.lower(graph));
+  const stepper = await Stepper.load(lowerGraph(graph, choices));
   stepper.setInputs(inputs);
   const found: Difference[] = [];
   let operands = new Map<Value, Tensor>();

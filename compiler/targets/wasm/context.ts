@@ -15,9 +15,10 @@ import { type Expr, formatExpr } from '#ir/expr.ts';
 import { epilogueOperands, type Node, operand, result, tensorOf, type Value } from '#ir/graph.ts';
 import { bytesOfData, type Tensor } from '#ir/tensor.ts';
 import { byteSize, bytesOf, type DType, elementCount, type Layout, type Shape } from '#ir/types.ts';
+import { type Choices, FREE_CHOICES } from './choices.ts';
 import type { KernelEpilogue } from './kernels/family.ts';
 import type { WasmKernel } from './kernels/index.ts';
-import { FREE_TILES, type TilePlan } from './tiles.ts';
+import type { WinogradLayer, WinogradPlan } from './lower/winograd-plan.ts';
 
 /** An epilogue with the views that its operands are read from. */
 export interface Epilogue {
@@ -30,7 +31,7 @@ export interface Epilogue {
 export class LowerContext {
   readonly builder: ProgramBuilder<WasmKernel>;
   readonly #layouts: ReadonlyMap<Value, Layout>;
-  readonly #tiles: TilePlan;
+  readonly #choices: Choices;
   #products = 0;
   readonly #views = new Map<Value, View[]>();
   #reads: Map<Value, View> = new Map();
@@ -39,11 +40,11 @@ export class LowerContext {
   constructor(
     builder: ProgramBuilder<WasmKernel>,
     layouts: ReadonlyMap<Value, Layout>,
-    tiles: TilePlan = FREE_TILES,
+    choices: Choices = FREE_CHOICES,
   ) {
     this.builder = builder;
     this.#layouts = layouts;
-    this.#tiles = tiles;
+    this.#choices = choices;
   }
 
   /** What follows lowers `node`; undefined for copies that belong to none. */
@@ -56,7 +57,12 @@ export class LowerContext {
 
   /** The tile of a product of `pixels` rows with weights that are packed for it. */
   packedTile(pixels: number, channels: number): readonly [number, number] {
-    return this.#tiles.tile(`${this.#node?.name}/${this.#products++}`, pixels, channels);
+    return this.#choices.tile(`${this.#node?.name}/${this.#products++}`, pixels, channels);
+  }
+
+  /** How the current node, a convolution, is computed by minimal filtering, if it is. */
+  winograd(layer: WinogradLayer): WinogradPlan | undefined {
+    return this.#choices.winograd(`${this.#node?.name}`, layer);
   }
 
   call(kernel: WasmKernel, args: readonly View[]): void {

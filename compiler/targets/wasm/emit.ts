@@ -4,6 +4,7 @@ import type { LinkedProgram } from '#compiler/schedule/link.ts';
 import type { Address, KernelCall, KernelProgram } from '#compiler/schedule/program.ts';
 import { fail } from '#ir/diagnostics.ts';
 import {
+  type Ex,
   type Func,
   type FunctionBody,
   i32,
@@ -14,7 +15,14 @@ import {
   type Params,
 } from './encoder/index.ts';
 import { addressParams, pointers } from './kernels/family.ts';
-import { emitKernel, kernelArguments, kernelKey, kernelLabel, type WasmKernel } from './kernels/index.ts';
+import {
+  emitKernel,
+  kernelArguments,
+  kernelKey,
+  kernelLabel,
+  kernelParts,
+  type WasmKernel,
+} from './kernels/index.ts';
 
 const PAGE = 65536;
 const MOST_PAGES = 65536;
@@ -77,29 +85,16 @@ export function emitLinked(
   const memory = layOut(name, constantBytes, Math.max(0, ...programs.map((p) => p.arenaBytes)));
   const module = new ModuleBuilder({ names: options.names ?? false });
   module.memory({ export: 'memory', initial: memory.pages, maximum: memory.pages });
-  const functions = new Map<string, Func<Params, readonly []>>();
-  const labels: string[] = [];
-  for (const { kernel } of programs.flatMap((p) => p.calls)) {
-    const key = kernelKey(kernel);
-    if (functions.has(key)) continue;
-    const names = kernelArguments(kernel);
-    const label = kernelLabel(kernel);
-    const func = module.func({ name: label, params: addressParams(names), results: [] }, (body, params) => {
-      emitKernel(body, kernel, pointers(names, params));
-    });
-    functions.set(key, func);
-    labels.push(label);
-  }
+  const functions = new KernelFunctions(module);
+  for (const { kernel } of programs.flatMap((p) => p.calls)) functions.of(kernel);
   const absolute = ({ region, offset }: Address): number =>
     offset + (region === 'arena' ? memory.arena : memory.constants);
   const emitCall = (body: FunctionBody<readonly []>, call: KernelCall<WasmKernel> | undefined): void => {
     if (!call) return;
-    const func = functions.get(kernelKey(call.kernel));
-    if (!func) return;
-    const names = kernelArguments(call.kernel);
-    body.call(
-      func,
-      Object.fromEntries(names.map((name, i) => [name, absolute(call.arguments[i] as Address)])),
+    functions.call(
+      body,
+      call.kernel,
+      call.arguments.map((address) => i32(absolute(address))),
     );
   };
   programs.forEach(({ calls }, i) => {
@@ -111,7 +106,41 @@ export function emitLinked(
   if (options.steps && first) {
     emitStep(module, first.calls.length, (body, index) => emitCall(body, first.calls[index]));
   }
-  return { bytes: module.build(), memory, kernels: labels };
+  return { bytes: module.build(), memory, kernels: functions.labels };
+}
+
+/** A function for each distinct kernel, made when it is first asked for. */
+class KernelFunctions {
+  readonly labels: string[] = [];
+  readonly #module: ModuleBuilder;
+  readonly #functions = new Map<string, Func<Params, readonly []>>();
+
+  constructor(module: ModuleBuilder) {
+    this.#module = module;
+  }
+
+  of(kernel: WasmKernel): Func<Params, readonly []> {
+    const key = kernelKey(kernel);
+    const known = this.#functions.get(key);
+    if (known) return known;
+    for (const part of kernelParts(kernel)) this.of(part);
+    const names = kernelArguments(kernel);
+    const label = kernelLabel(kernel);
+    const func = this.#module.func(
+      { name: label, params: addressParams(names), results: [] },
+      (body, params) => {
+        emitKernel(body, kernel, pointers(names, params), (part, args) => this.call(body, part, args));
+      },
+    );
+    this.#functions.set(key, func);
+    this.labels.push(label);
+    return func;
+  }
+
+  call(body: FunctionBody<readonly []>, kernel: WasmKernel, args: readonly Ex<'i32'>[]): void {
+    const names = kernelArguments(kernel);
+    body.call(this.of(kernel), Object.fromEntries(names.map((name, i) => [name, args[i] as Ex<'i32'>])));
+  }
 }
 
 /** Calls that one dispatching function chooses among: each nests a block. */

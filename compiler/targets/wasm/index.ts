@@ -6,12 +6,13 @@ import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import { assignLayouts } from '#passes/layout/assign-layouts.ts';
 import type { Target } from '../target.ts';
+import type { Choices } from './choices.ts';
 import { LowerContext } from './context.ts';
 import { emitModule, memoryMap, type WasmCode } from './emit.ts';
 import type { WasmKernel } from './kernels/index.ts';
 import { lowerNode, refusal } from './lower/index.ts';
-import type { TilePlan } from './tiles.ts';
 
+export { type Choices, SharedChoices } from './choices.ts';
 export {
   type EmitOptions,
   emitLinked,
@@ -22,7 +23,6 @@ export {
   type WasmCode,
 } from './emit.ts';
 export { kernelLabel, type WasmKernel } from './kernels/index.ts';
-export { SharedTiles, type TilePlan } from './tiles.ts';
 
 export type WasmProgram = KernelProgram<WasmKernel>;
 
@@ -34,9 +34,9 @@ function unsupported(graph: Graph): Diagnostic[] {
 }
 
 /** Lowers a graph whose weights are present and whose nodes are all supported. */
-export function lowerGraph(graph: Graph, tiles?: TilePlan): WasmProgram {
+export function lowerGraph(graph: Graph, choices?: Choices): WasmProgram {
   const builder = new ProgramBuilder<WasmKernel>();
-  const context = new LowerContext(builder, assignLayouts(graph), tiles);
+  const context = new LowerContext(builder, assignLayouts(graph), choices);
   const inputs = graph.inputs.map((value) => {
     const view = context.scratch(value.type.shape, value.type.dtype);
     builder.liveFromStart(view.storage);

@@ -1,5 +1,4 @@
 /** Register tiles of the gemm family, and which of them suits a layer. */
-import { InternalError } from '#ir/diagnostics.ts';
 
 export interface Tile {
   readonly pixels: number;
@@ -43,7 +42,12 @@ export function chooseTile(pixels: number, channels: number): readonly [number, 
   return cheapest(TILES, pixels, channels);
 }
 
-function cheapest(tiles: readonly Tile[], pixels: number, channels: number): readonly [number, number] {
+/** The cheapest of some tiles, no wider than the channels. */
+export function cheapest(
+  tiles: readonly Tile[],
+  pixels: number,
+  channels: number,
+): readonly [number, number] {
   let best = tiles[0] as Tile;
   for (const tile of tiles) {
     if (tileCost(tile, pixels, channels) < tileCost(best, pixels, channels)) best = tile;
@@ -51,60 +55,8 @@ function cheapest(tiles: readonly Tile[], pixels: number, channels: number): rea
   return [best.pixels, widthOf(best, channels)];
 }
 
-const widthOf = (tile: Tile, channels: number): number =>
+export const widthOf = (tile: Tile, channels: number): number =>
   Math.min(tile.channels, Math.ceil(channels / 4) * 4);
-
-/** Chooses the tiles of products whose weights are packed: the tile's width decides the order of the weights. */
-export interface TilePlan {
-  /** @param layer the product, by a name that it has in every specialisation of a network */
-  tile(layer: string, pixels: number, channels: number): readonly [number, number];
-}
-
-/** Each product by itself. */
-export const FREE_TILES: TilePlan = { tile: (_, pixels, channels) => chooseTile(pixels, channels) };
-
-/**
- * One width per layer in all specialisations of a network, so that they share its packed weights. First every
- * specialisation is lowered to learn what its layers want; after `settle`, the width is the one with the smallest sum of
- * times, each relative to the best that its specialisation could have.
- */
-export class SharedTiles implements TilePlan {
-  readonly #wanted = new Map<string, { readonly channels: number; readonly pixels: Set<number> }>();
-  #widths: Map<string, number> | undefined;
-
-  tile(layer: string, pixels: number, channels: number): readonly [number, number] {
-    const key = `${layer}:${channels}`;
-    if (!this.#widths) {
-      const wanted = this.#wanted.get(key) ?? { channels, pixels: new Set() };
-      this.#wanted.set(key, wanted);
-      wanted.pixels.add(pixels);
-      return chooseTile(pixels, channels);
-    }
-    const width = this.#widths.get(key);
-    if (width === undefined) throw new InternalError(`the product ${layer} was not there before`);
-    return cheapest(
-      TILES.filter((tile) => widthOf(tile, channels) === width),
-      pixels,
-      channels,
-    );
-  }
-
-  settle(): void {
-    const widths = [...this.#wanted].map(([key, { channels, pixels }]) => {
-      const loss = (width: number): number => {
-        const tiles = TILES.filter((tile) => widthOf(tile, channels) === width);
-        const cost = (among: readonly Tile[], p: number) =>
-          Math.min(...among.map((t) => tileCost(t, p, channels)));
-        return [...pixels].reduce((sum, p) => sum + cost(tiles, p) / cost(TILES, p), 0);
-      };
-      const [best = 4] = [...new Set(TILES.map((tile) => widthOf(tile, channels)))].sort(
-        (a, b) => loss(a) - loss(b),
-      );
-      return [key, best] as const;
-    });
-    this.#widths = new Map(widths);
-  }
-}
 
 const split = (count: number, size: number): (readonly [number, number])[] =>
   [

@@ -13,6 +13,7 @@ import {
   type Params,
 } from '../encoder/index.ts';
 import { SimdExpr } from '../simd-expr.ts';
+import type { WasmKernel } from './index.ts';
 
 export type Body = FunctionBody<readonly []>;
 export type Pointer = Local<'i32'>;
@@ -28,8 +29,13 @@ export interface KernelFamily<P extends KernelParams> {
   arguments(params: P): readonly string[];
   /** A short name derived from the parameters, for the name section and the profiler. */
   label(params: P): string;
-  emit(body: Body, params: P, args: readonly Pointer[]): void;
+  /** Kernels that this one calls; each is a function of its own. */
+  parts?(params: P): readonly WasmKernel[];
+  emit(body: Body, params: P, args: readonly Pointer[], call: KernelCaller): void;
 }
+
+/** Calls one of a kernel's parts with its arguments in order: addresses, or other numbers that it takes. */
+export type KernelCaller = (part: WasmKernel, args: readonly Ex<'i32'>[]) => void;
 
 export const addressParams = (names: readonly string[]): Params =>
   Object.fromEntries(names.map((name) => [name, 'i32' as const]));

@@ -1,5 +1,5 @@
 import type { FunctionBody } from '../encoder/index.ts';
-import type { KernelFamily, Pointer } from './family.ts';
+import type { KernelCaller, KernelFamily, Pointer } from './family.ts';
 import { type GemmParams, gemm } from './gemm.ts';
 import { IRREGULAR, type IrregularKernel } from './irregular.ts';
 import { type MapParams, map } from './map.ts';
@@ -24,11 +24,21 @@ import {
   scalarReduce,
 } from './scalar-map.ts';
 import { type WindowParams, window } from './window.ts';
+import {
+  type WinogradInputParams,
+  type WinogradOutputParams,
+  winogradInput,
+  winogradOutput,
+} from './winograd/tiles.ts';
+import { type WinogradParams, winograd } from './winograd/winograd.ts';
 
 /** The parameters of every kernel family: what the lowerings produce and `FAMILIES` turns into code. */
 export type WasmKernel =
   | IrregularKernel
   | { readonly family: 'gemm'; readonly params: GemmParams }
+  | { readonly family: 'winograd'; readonly params: WinogradParams }
+  | { readonly family: 'winogradInput'; readonly params: WinogradInputParams }
+  | { readonly family: 'winogradOutput'; readonly params: WinogradOutputParams }
   | { readonly family: 'window'; readonly params: WindowParams }
   | { readonly family: 'map'; readonly params: MapParams }
   | { readonly family: 'scalarMap'; readonly params: ScalarMapParams }
@@ -48,6 +58,9 @@ type ParamsOf<F extends FamilyName> = Extract<WasmKernel, { family: F }>['params
 /** The one list of kernel families. */
 export const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> } = {
   gemm,
+  winograd,
+  winogradInput,
+  winogradOutput,
   window,
   map,
   scalarMap,
@@ -74,8 +87,12 @@ export const kernelKey = (kernel: WasmKernel): string =>
 export const kernelLabel = (kernel: WasmKernel): string => familyOf(kernel).label(kernel.params as never);
 export const kernelArguments = (kernel: WasmKernel): readonly string[] =>
   familyOf(kernel).arguments(kernel.params as never);
+/** The kernels that a kernel calls. */
+export const kernelParts = (kernel: WasmKernel): readonly WasmKernel[] =>
+  familyOf(kernel).parts?.(kernel.params as never) ?? [];
 export const emitKernel = (
   body: FunctionBody<readonly []>,
   kernel: WasmKernel,
   args: readonly Pointer[],
-): void => familyOf(kernel).emit(body, kernel.params as never, args);
+  call: KernelCaller,
+): void => familyOf(kernel).emit(body, kernel.params as never, args, call);

@@ -1,13 +1,14 @@
 /** Convolution as a call of the gemm or the window family. */
 
 import { permuteView, splitAxis } from '#compiler/schedule/view.ts';
-import { isOp, type Node, operand } from '#ir/graph.ts';
+import { isOp, type Node, operand, result } from '#ir/graph.ts';
 import { convWindow } from '#ir/ops/conv.ts';
 import { product } from '#ir/types.ts';
 import { windowAxes } from '#ir/window.ts';
 import type { LowerContext } from '../context.ts';
 import { biasOf, computedWeights, gemmOverPixels, knownWeight, type PixelWeights } from './pixel-product.ts';
 import { lowerDepthwise } from './window.ts';
+import { lowerWinograd } from './winograd.ts';
 
 export function lowerConv(node: Node, context: LowerContext): void {
   if (!isOp(node, 'Conv')) return;
@@ -23,8 +24,23 @@ export function lowerConv(node: Node, context: LowerContext): void {
   }
   const perGroup = cin / attrs.group;
   const channels = cout / attrs.group;
-  const weights = convWeights(node, context, attrs.group, perGroup, channels);
+  const source = knownWeight(node);
   const bias = biasOf(node, context);
+  if (source) {
+    const [height = 1, width = 1] = result(node).type.shape.slice(2);
+    const layer = {
+      axes,
+      filters: { data: source, groups: attrs.group, inputChannels: perGroup, channels },
+      batch: x[0] ?? 1,
+      outSize: [height, width] as const,
+    };
+    const plan = context.winograd(layer);
+    if (plan) {
+      lowerWinograd(node, context, layer, plan, bias);
+      return;
+    }
+  }
+  const weights = convWeights(node, context, attrs.group, perGroup, channels);
   const input = context.padded(
     operand(node, 0),
     axes.map((a) => a.padBegin),

@@ -86,7 +86,7 @@ export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
       ? context.packedTile(pixels.count, channels)
       : chooseTile(pixels.count, channels);
   const weights = weightArguments(context, p.weights, tile[1], depth * channels * 4, channels);
-  const bias = biasArguments(context, p);
+  const bias = biasArguments(context, p.bias, groups, channels);
   context.call(
     {
       family: 'gemm',
@@ -132,7 +132,8 @@ function weightArguments(
   return { view: context.packed(data), groupBytes, layout: { kind: 'packed' } as const };
 }
 
-function biasArguments(context: LowerContext, { bias, groups, channels }: PixelProduct) {
+/** The bias as the kernels take it: each group padded to whole vectors. */
+export function biasArguments(context: LowerContext, bias: PixelBias, groups: number, channels: number) {
   switch (bias.kind) {
     case 'none':
       return { views: [], groupBytes: 0 };

@@ -1,0 +1,276 @@
+/**
+ * Convolution 3×3 of stride 1 by minimal filtering: block by block of tiles, the inputs are transformed, one matrix product
+ * is made for each of the (m + 2)² elements of a tile, and the products are transformed back.
+ */
+import type { Loop } from '#compiler/schedule/loops.ts';
+import { type Ex, i32, type Local, op, select } from '../../encoder/index.ts';
+import {
+  advance,
+  type Body,
+  copyOf,
+  type KernelCaller,
+  type KernelEpilogue,
+  type KernelFamily,
+  nest,
+  type Pointer,
+  plus,
+} from '../family.ts';
+import type { WasmKernel } from '../index.ts';
+import { edgeBytes, halfBytes, type Plane, vectorsOf } from './tiles.ts';
+import { type TileSize, winogradTransform } from './transforms.ts';
+
+export interface WinogradParams {
+  readonly outputs: TileSize;
+  /** Batch; steps of [input, output, …epilogue operands]. */
+  readonly outer: readonly Loop[];
+  /** Groups; steps of [input, output, weight, bias, …epilogue operands]. */
+  readonly groups: Loop;
+  /** Channels of a group. */
+  readonly inputChannels: number;
+  readonly channels: number;
+  readonly input: Plane;
+  readonly output: Plane;
+  /** Padding before the first row and column. */
+  readonly pads: readonly [number, number];
+  /** Bytes of the weights of one group and element of a tile: [panels][input channels][panel]. */
+  readonly weightBytes: number;
+  /** Rows and columns of tiles in one block. */
+  readonly block: readonly [number, number];
+  /** Register tile of the products. */
+  readonly tile: readonly [number, number];
+  readonly bias: boolean;
+  readonly epilogue: KernelEpilogue | null;
+  /** Bytes from one row and one column of each epilogue operand to the next. */
+  readonly extraSteps: readonly (readonly [number, number])[];
+}
+
+/** Bytes between the elements of a tile that keep powers of two apart, which would share the lines of a cache. */
+const PLANE_GAP = 64;
+
+/** Bytes of one element of all tiles of a block. */
+const planeBytes = (tiles: number, channels: number): number => tiles * vectorsOf(channels) * 16 + PLANE_GAP;
+
+interface ScratchMap {
+  readonly half: number;
+  readonly edge: number;
+  readonly inputs: number;
+  readonly products: number;
+  readonly bytes: number;
+}
+
+/** Where a kernel's intermediate values lie in its scratch memory, in bytes. */
+export function winogradScratch(
+  p: Pick<WinogradParams, 'outputs' | 'input' | 'block' | 'inputChannels' | 'channels'>,
+): ScratchMap {
+  const elements = winogradTransform(p.outputs).size ** 2;
+  const tiles = p.block[0] * p.block[1];
+  const edge = halfBytes(p.outputs);
+  const inputs = edge + edgeBytes(p);
+  const products = inputs + elements * planeBytes(tiles, p.inputChannels);
+  return {
+    half: 0,
+    edge,
+    inputs,
+    products,
+    bytes: products + elements * planeBytes(tiles, p.channels),
+  };
+}
+
+const inputKernel = (p: WinogradParams): WasmKernel => ({
+  family: 'winogradInput',
+  params: {
+    outputs: p.outputs,
+    channels: p.inputChannels,
+    input: p.input,
+    planeBytes: planeBytes(p.block[0] * p.block[1], p.inputChannels),
+  },
+});
+
+const outputKernel = (p: WinogradParams): WasmKernel => ({
+  family: 'winogradOutput',
+  params: {
+    outputs: p.outputs,
+    channels: p.channels,
+    planeBytes: planeBytes(p.block[0] * p.block[1], p.channels),
+    steps: p.output.steps,
+    bias: p.bias,
+    epilogue: p.epilogue,
+    extraSteps: p.extraSteps,
+  },
+});
+
+/** The products of `tiles` tiles, one for each element. */
+function productKernel(p: WinogradParams, tiles: number): WasmKernel {
+  const all = p.block[0] * p.block[1];
+  const elements = winogradTransform(p.outputs).size ** 2;
+  return {
+    family: 'gemm',
+    params: {
+      outer: [
+        {
+          count: elements,
+          steps: [planeBytes(all, p.inputChannels), planeBytes(all, p.channels), p.weightBytes],
+        },
+      ],
+      pixels: { count: tiles, steps: [vectorsOf(p.inputChannels) * 16, vectorsOf(p.channels) * 16] },
+      groups: { count: 1, steps: [0, 0, 0, 0] },
+      taps: [],
+      run: p.inputChannels,
+      // whole vectors: the weights are padded with zeros
+      channels: vectorsOf(p.channels) * 4,
+      weights: { kind: 'packed' },
+      bias: false,
+      tile: p.tile,
+      epilogue: null,
+    },
+  };
+}
+
+export const winograd: KernelFamily<WinogradParams> = {
+  name: 'winograd',
+  arguments: (p) => [
+    'input',
+    'weight',
+    ...(p.bias ? ['bias'] : []),
+    'scratch',
+    'output',
+    ...(p.epilogue?.operands ?? []).map((_, k) => `extra${k}`),
+  ],
+  label: (p) =>
+    `f32_winograd${p.outputs}_${p.output.size.join('x')}x${p.inputChannels}x${p.channels}_${p.block.join('x')}_${p.tile.join('x')}`,
+  parts: (p) => [
+    inputKernel(p),
+    outputKernel(p),
+    ...[...new Set(blockShapes(p).map(([rows, columns]) => rows * columns))].map((tiles) =>
+      productKernel(p, tiles),
+    ),
+  ],
+  emit(body, p, args, call) {
+    const at = p.bias ? 3 : 2;
+    const [input, weight] = args as [Pointer, Pointer];
+    const bias = p.bias ? args[2] : undefined;
+    const scratch = args[at] as Pointer;
+    const output = args[at + 1] as Pointer;
+    const extras = args.slice(at + 2);
+    nest(body, p.outer, [input, output, ...extras], () => {
+      const grouped = [input, output, weight, bias ?? input, ...extras];
+      const steps = bias ? p.groups.steps : p.groups.steps.map((s, k) => (k === 3 ? 0 : s));
+      nest(body, [{ count: p.groups.count, steps }], grouped, () => {
+        overBlocks(body, p, { input, weight, bias, scratch, output, extras }, call);
+      });
+    });
+  },
+};
+
+interface Pointers {
+  readonly input: Pointer;
+  readonly weight: Pointer;
+  readonly bias: Pointer | undefined;
+  readonly scratch: Pointer;
+  readonly output: Pointer;
+  readonly extras: readonly Pointer[];
+}
+
+/** Tiles along an axis. */
+const tilesOf = (p: WinogradParams, axis: 0 | 1): number => Math.ceil(p.output.size[axis] / p.outputs);
+
+/** Whole blocks and the rest along an axis, as [tiles of a block, how many such blocks]. */
+function blocksOf(p: WinogradParams, axis: 0 | 1): (readonly [number, number])[] {
+  const tiles = tilesOf(p, axis);
+  const size = p.block[axis];
+  return (
+    [
+      [size, Math.floor(tiles / size)],
+      [tiles % size, 1],
+    ] as const
+  ).filter(([count, times]) => count > 0 && times > 0);
+}
+
+const blockShapes = (p: WinogradParams): (readonly [number, number])[] =>
+  blocksOf(p, 0).flatMap(([rows]) => blocksOf(p, 1).map(([columns]) => [rows, columns] as const));
+
+/** All blocks of one picture and group; `row` and `column` are the first output of a block. */
+function overBlocks(body: Body, p: WinogradParams, pointers: Pointers, call: KernelCaller): void {
+  const [row, column] = [body.local('i32'), body.local('i32')];
+  body.set(row, i32(0));
+  for (const [rows, downwards] of blocksOf(p, 0)) {
+    body.count(0, downwards, 1, () => {
+      body.set(column, i32(0));
+      for (const [columns, across] of blocksOf(p, 1)) {
+        body.count(0, across, 1, () => {
+          emitBlock(body, p, pointers, { row, column, rows, columns }, call);
+          advance(body, column, columns * p.outputs);
+        });
+      }
+      advance(body, row, rows * p.outputs);
+    });
+  }
+}
+
+interface Block {
+  readonly row: Local<'i32'>;
+  readonly column: Local<'i32'>;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+function emitBlock(
+  body: Body,
+  p: WinogradParams,
+  pointers: Pointers,
+  block: Block,
+  call: KernelCaller,
+): void {
+  const { input, weight, bias, scratch, output, extras } = pointers;
+  const map = winogradScratch(p);
+  const half = plus(scratch, map.half);
+  const source = copyOf(body, scratch, map.inputs);
+  overTiles(body, p, block, (y, x) => {
+    const row = op('i32.sub', y, i32(p.pads[0]));
+    const column = op('i32.sub', x, i32(p.pads[1]));
+    call(inputKernel(p), [input, row, column, plus(scratch, map.edge), half, source]);
+    advance(body, source, vectorsOf(p.inputChannels) * 16);
+  });
+  const products = productKernel(p, block.rows * block.columns);
+  call(products, [plus(scratch, map.inputs), weight, plus(scratch, map.products)]);
+  const result = copyOf(body, scratch, map.products);
+  overTiles(body, p, block, (y, x) => {
+    const at = (base: Pointer, [rowStep, columnStep]: readonly [number, number]) =>
+      op('i32.add', op('i32.add', base, op('i32.mul', y, i32(rowStep))), op('i32.mul', x, i32(columnStep)));
+    call(outputKernel(p), [
+      result,
+      ...(bias ? [bias] : []),
+      half,
+      op('i32.sub', i32(p.output.size[0]), y),
+      left(p, x),
+      at(output, p.output.steps),
+      ...extras.map((e, k) => at(e, p.extraSteps[k] ?? [0, 0])),
+    ]);
+    advance(body, result, vectorsOf(p.channels) * 16);
+  });
+}
+
+/** Columns of the tile at `x` that are in the output. */
+function left(p: WinogradParams, x: Ex<'i32'>): Ex<'i32'> {
+  const rest = op('i32.sub', i32(p.output.size[1]), x);
+  return select(rest, i32(p.outputs), op('i32.lt_s', rest, i32(p.outputs)));
+}
+
+/** The tiles of a block, row by row; `y` and `x` are the first output of each. */
+function overTiles(
+  body: Body,
+  p: WinogradParams,
+  { row, column, rows, columns }: Block,
+  tile: (y: Local<'i32'>, x: Local<'i32'>) => void,
+): void {
+  const [y, x] = [body.local('i32'), body.local('i32')];
+  body.set(y, row);
+  body.count(0, rows, 1, () => {
+    body.set(x, column);
+    body.count(0, columns, 1, () => {
+      tile(y, x);
+      advance(body, x, p.outputs);
+    });
+    advance(body, y, p.outputs);
+  });
+}

@@ -15,7 +15,7 @@ import {
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
 import { makeBundle } from './bundle/writer.ts';
 import { checkWhole } from './check/full-check.ts';
-import { runSeeded } from './check/run-module.ts';
+import { RunnableModule } from './check/run-module.ts';
 import { checkProgram, checkSameOutputs } from './check/self-check.ts';
 import { importModel } from './import/index.ts';
 import type { ImportOptions } from './import/onnx/index.ts';
@@ -23,7 +23,7 @@ import { rejectUnknownOptions } from './options.ts';
 import { pause } from './pause.ts';
 import { type PreprocessOptions, parsePreprocess } from './preprocess/options.ts';
 import { ConstantPool, type LinkedProgram } from './schedule/link.ts';
-import type { Port } from './schedule/program.ts';
+import { type Port, writeConstants } from './schedule/program.ts';
 import {
   emitLinked,
   lowerGraph,
@@ -91,7 +91,7 @@ export interface CompileStats {
 }
 
 export interface CompiledBundle {
-  /** The files of the bundle, by name. */
+  /** The files of the bundle, by name. The weights are a view of the memory that the module was checked in. */
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly manifest: Manifest;
   /** Warnings and notes; errors are thrown. */
@@ -171,30 +171,57 @@ async function compileGraphs(
   const variants = variantsOf(sources, options.outputs ?? [], preprocess);
   const choices = variants.length > 1 ? await sharedChoices(variants, options) : undefined;
   const part = options.check === 'full' ? SAMPLED_PART : 1;
+  const name = options.name ?? variants[0]?.graph.name ?? '';
   const pool = new ConstantPool();
   const checked: CheckedVariant[] = [];
-  let weights: Uint8Array | undefined;
+  let module: EmittedModule | undefined;
   for (const variant of variants) {
     const graph = await optimised(variant, options);
     let progress = await stage('generate', options);
     const program = lowerGraph(graph, choices);
+    if (variants.length === 1) {
+      // the weights are packed into the memory of the module, which the check of the layers shares: they are large
+      module = await emitted(name, [program], program.constantBytes, (target) =>
+        writeConstants(program.constantParts, target),
+      );
+    }
     progress(1);
     progress = await stage('check', options);
     const check = await checkProgram(program, SELF_TEST_SEED, {
       ...(options.signal && { signal: options.signal }),
       onProgress: (fraction) => progress(fraction * part),
+      ...(module && { memory: module.runnable.memory }),
     });
-    if (variants.length === 1) weights = program.constants;
     checked.push({
       variant,
       // of several, only one at a time has its own weights in memory
       program: variants.length === 1 ? program : pool.add(program),
-      constantBytes: program.constants.byteLength,
+      constantBytes: program.constantBytes,
       arenaLowerBound: program.arenaLowerBound,
       check,
     });
   }
-  return bundleOf(checked, weights ?? pool.toBytes(), options);
+  const programs = checked.map(({ program }) => program);
+  module ??= await emitted(name, programs, pool.size, (target) => pool.write(target));
+  return bundleOf(name, checked, module, options);
+}
+
+/** The module of a bundle, in memory that holds the weights. */
+interface EmittedModule {
+  readonly code: WasmCode;
+  readonly runnable: RunnableModule;
+}
+
+async function emitted(
+  name: string,
+  programs: readonly LinkedProgram<WasmKernel>[],
+  constantBytes: number,
+  write: (target: Uint8Array) => void,
+): Promise<EmittedModule> {
+  const code = emitLinked(name, programs, constantBytes);
+  const runnable = await RunnableModule.load(code.bytes, code.memory.constants, constantBytes);
+  write(runnable.weights);
+  return { code, runnable };
 }
 
 /** What every specialisation wants its layers' tiles to be, settled. */
@@ -222,18 +249,13 @@ async function optimised(variant: Variant, options: CompileGraphOptions): Promis
   return graph;
 }
 
-/** Emits the module, runs all of it once more as a whole, and writes the files. */
+/** Runs the module once more as a whole, and writes the files. */
 async function bundleOf(
+  name: string,
   checked: readonly CheckedVariant[],
-  weights: Uint8Array,
+  { code, runnable }: EmittedModule,
   options: CompileGraphOptions,
 ): Promise<CompiledBundle> {
-  const name = options.name ?? checked[0]?.variant.graph.name ?? '';
-  const code = emitLinked(
-    name,
-    checked.map(({ program }) => program),
-    weights.byteLength,
-  );
   const specialisations = checked.map(({ variant, program }, i): ManifestSpecialisation => {
     const { macs, parameters, pictures } = variant;
     return {
@@ -249,8 +271,7 @@ async function bundleOf(
   const seededOutputs: TensorArray[] = [];
   for (const [i, specialisation] of specialisations.entries()) {
     const { variant, program, check } = checked[i] as CheckedVariant;
-    const module = { module: code.bytes, weights, weightsAddress: code.memory.constants };
-    const got = await runSeeded({ ...specialisation, ...module }, SELF_TEST_SEED);
+    const got = runnable.runSeeded(specialisation, SELF_TEST_SEED);
     checkSameOutputs(program, check.outputs, got);
     if (options.check === 'full') {
       checkWhole(variant.graph, got, SELF_TEST_SEED, {
@@ -278,7 +299,7 @@ async function bundleOf(
       ...(further.length > 0 ? { further } : {}),
     },
     module: code.bytes,
-    weights,
+    weights: runnable.weights,
     seededOutputs,
   });
   progress(1);

@@ -1,7 +1,7 @@
 /** Is a bundle whole, and does its module give on this engine what it gave when it was compiled? */
 import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
 import { type Manifest, specialisationsOf, type TensorArray } from '#runtime/abi.ts';
-import { runSeeded } from '../check/run-module.ts';
+import { RunnableModule } from '../check/run-module.ts';
 import { sha256 } from './digest.ts';
 import { MANIFEST_FILE, openManifest } from './manifest.ts';
 import { compareSelfTest } from './self-test.ts';
@@ -50,11 +50,16 @@ async function selfTest(manifest: Manifest, files: ReadonlyMap<string, Uint8Arra
   );
   if (!module || !weights || !expected)
     return [corrupt(MANIFEST_FILE, 'it does not list all files of a bundle')];
-  const code = { module: module as Uint8Array<ArrayBuffer>, weights, weightsAddress };
   try {
+    const runnable = await RunnableModule.load(
+      module as Uint8Array<ArrayBuffer>,
+      weightsAddress,
+      weights.byteLength,
+    );
+    runnable.weights.set(weights);
     const got: TensorArray[] = [];
     for (const specialisation of specialisationsOf(manifest)) {
-      got.push(...(await runSeeded({ ...specialisation, ...code }, manifest.selfTest.seed)));
+      got.push(...runnable.runSeeded(specialisation, manifest.selfTest.seed));
     }
     return compareSelfTest(manifest.selfTest, expected, got).map(({ name, difference }) =>
       corrupt('model.wasm', `the self-test’s output "${name}" differs: ${difference}`),

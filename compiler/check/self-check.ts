@@ -23,6 +23,8 @@ import { Stepper } from './stepper.ts';
 export interface CheckContext {
   readonly signal?: AbortSignal;
   readonly onProgress?: (fraction: number) => void;
+  /** Memory that is laid out for the program and has its constants; the check takes its own where not given. */
+  readonly memory?: WebAssembly.Memory;
 }
 
 export interface CheckResult {
@@ -40,9 +42,9 @@ const PAUSE_MS = 50;
 export async function checkProgram(
   program: WasmProgram,
   seed: number,
-  { signal, onProgress }: CheckContext = {},
+  { signal, onProgress, memory }: CheckContext = {},
 ): Promise<CheckResult> {
-  const stepper = await Stepper.load(program);
+  const stepper = await Stepper.load(program, memory);
   const inputs = program.inputs.map((port, i) => [port.name, seededTensor(port, seed, i)] as const);
   stepper.setInputs(new Map(inputs));
   const values = new LiveValues(

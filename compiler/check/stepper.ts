@@ -7,8 +7,20 @@ import { trim } from '#ir/evaluate.ts';
 import type { Value } from '#ir/graph.ts';
 import { allocate, bytesOfData, type Tensor, viewBytes } from '#ir/tensor.ts';
 import { bytesOf, elementCount, formatType, sameType } from '#ir/types.ts';
-import type { NodeStep, Placement, Port } from '../schedule/program.ts';
-import { emitModule, type MemoryMap, STEP_CHUNK, type WasmProgram } from '../targets/wasm/index.ts';
+import { type NodeStep, type Placement, type Port, writeConstants } from '../schedule/program.ts';
+import {
+  emitModule,
+  MEMORY_IMPORT,
+  type MemoryMap,
+  STEP_CHUNK,
+  type WasmProgram,
+} from '../targets/wasm/index.ts';
+
+function memoryFor({ constantParts }: WasmProgram, { constants, pages }: MemoryMap): WebAssembly.Memory {
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  writeConstants(constantParts, new Uint8Array(memory.buffer, constants));
+  return memory;
+}
 
 /** A program loaded into an instance of its own. */
 export class Stepper {
@@ -17,23 +29,28 @@ export class Stepper {
   readonly #map: MemoryMap;
   readonly #step: (index: number) => void;
 
-  private constructor(program: WasmProgram, map: MemoryMap, instance: WebAssembly.Instance) {
-    const { memory, step } = instance.exports;
-    if (!(memory instanceof WebAssembly.Memory) || typeof step !== 'function') {
-      throw new InternalError('the checking module lacks its exports');
-    }
+  private constructor(
+    program: WasmProgram,
+    map: MemoryMap,
+    memory: WebAssembly.Memory,
+    instance: WebAssembly.Instance,
+  ) {
+    const { step } = instance.exports;
+    if (typeof step !== 'function') throw new InternalError('the checking module lacks its export');
     this.program = program;
     this.#map = map;
     this.#memory = new Uint8Array(memory.buffer);
     const call = step as (chunk: number, index: number) => void;
     this.#step = (index) => call(Math.floor(index / STEP_CHUNK), index % STEP_CHUNK);
-    this.#memory.set(program.constants, map.constants);
   }
 
-  static async load(program: WasmProgram): Promise<Stepper> {
-    const { bytes, memory } = emitModule(program, { steps: true });
-    const { instance } = await WebAssembly.instantiate(bytes, {});
-    return new Stepper(program, memory, instance);
+  /** @param shared memory that is laid out for this program and has its constants; memory of its own where not given */
+  static async load(program: WasmProgram, shared?: WebAssembly.Memory): Promise<Stepper> {
+    const { bytes, memory: map } = emitModule(program, { steps: true });
+    const memory = shared ?? memoryFor(program, map);
+    const imports = { [MEMORY_IMPORT.module]: { [MEMORY_IMPORT.name]: memory } };
+    const { instance } = await WebAssembly.instantiate(bytes, imports);
+    return new Stepper(program, map, memory, instance);
   }
 
   /** Writes the inputs, by name. @throws CompileError for one that is missing or ill-typed. */

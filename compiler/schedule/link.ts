@@ -29,10 +29,12 @@ export class ConstantPool {
 
   /** Keeps of the program only its calls and, of its constants, those that are not there yet. */
   add<P>(program: KernelProgram<P>): LinkedProgram<P> {
-    const { constants, constantParts, inputs, outputs, arenaBytes } = program;
-    const placed = constantParts.map(({ offset, bytes }) =>
-      this.#place(constants.subarray(offset, offset + bytes)),
-    );
+    const { constantParts, inputs, outputs, arenaBytes } = program;
+    const placed = constantParts.map((part) => {
+      const bytes = new Uint8Array(part.bytes);
+      part.write(bytes);
+      return this.#place(bytes);
+    });
     const moved = ({ region, offset }: Address): Address => {
       if (region === 'arena') return { region, offset };
       const index = partAt(constantParts, offset);
@@ -47,11 +49,9 @@ export class ConstantPool {
     return { calls, inputs, outputs, arenaBytes };
   }
 
-  /** All of them, as the linked programs address them. */
-  toBytes(): Uint8Array {
-    const all = new Uint8Array(this.#size);
-    for (const { bytes, offset } of this.#entries) all.set(bytes, offset);
-    return all;
+  /** Writes all of them, as the linked programs address them, into `target` of `size` bytes. */
+  write(target: Uint8Array): void {
+    for (const { bytes, offset } of this.#entries) target.set(bytes, offset);
   }
 
   #place(bytes: Uint8Array): number {
@@ -59,8 +59,7 @@ export class ConstantPool {
     const alike = this.#byHash.get(key) ?? [];
     const known = alike.find((entry) => entry.bytes.every((byte, i) => byte === bytes[i]));
     if (known) return known.offset;
-    // a copy: the program's own constants are not kept
-    const entry = { bytes: bytes.slice(), offset: this.#size };
+    const entry = { bytes, offset: this.#size };
     this.#entries.push(entry);
     this.#byHash.set(key, [...alike, entry]);
     this.#size = Math.ceil((this.#size + bytes.length) / ALIGNMENT) * ALIGNMENT;

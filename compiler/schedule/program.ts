@@ -54,10 +54,21 @@ interface OutputView {
   readonly count: { readonly axis: number; readonly view: View } | undefined;
 }
 
-/** A constant among the others. */
-export interface ConstantPart {
-  readonly offset: number;
+/** Data that is made where it is to lie, as the largest part of a network should be in memory once. */
+export interface PackedConstant {
   readonly bytes: number;
+  /** Fills `target`, which has `bytes` bytes, is zero, and begins at a multiple of 16. */
+  write(target: Uint8Array): void;
+}
+
+/** A constant among the others. */
+export interface ConstantPart extends PackedConstant {
+  readonly offset: number;
+}
+
+/** Writes all constants, at their offsets. */
+export function writeConstants(parts: readonly ConstantPart[], target: Uint8Array): void {
+  for (const part of parts) part.write(target.subarray(part.offset, part.offset + part.bytes));
 }
 
 export interface KernelProgram<P> {
@@ -65,7 +76,7 @@ export interface KernelProgram<P> {
   readonly calls: readonly KernelCall<P>[];
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
-  readonly constants: Uint8Array;
+  readonly constantBytes: number;
   /** The constants one by one, ascending. */
   readonly constantParts: readonly ConstantPart[];
   readonly arenaBytes: number;
@@ -88,7 +99,7 @@ export class ProgramBuilder<P> {
   #calls: PendingCall<P>[] = [];
   #nextId = 0;
   #lifetimes = new Map<number, { storage: Storage; start: number; end: number }>();
-  #constants: { storage: Storage; bytes: Uint8Array; offset: number }[] = [];
+  #constants: { storage: Storage; part: ConstantPart }[] = [];
   #constantBytes = 0;
   #constantCache = new Map<string, Storage>();
   #node: Node | undefined;
@@ -104,12 +115,12 @@ export class ProgramBuilder<P> {
   }
 
   /** Packed constant data. A `key` lets equal data be stored once. */
-  constant(bytes: Uint8Array, key?: string): Storage {
+  constant({ bytes, write }: PackedConstant, key?: string): Storage {
     const known = key === undefined ? undefined : this.#constantCache.get(key);
     if (known) return known;
-    const storage: Storage = { id: this.#nextId++, kind: 'constant', bytes: bytes.byteLength };
-    this.#constants.push({ storage, bytes, offset: this.#constantBytes });
-    this.#constantBytes = align(this.#constantBytes + bytes.byteLength);
+    const storage: Storage = { id: this.#nextId++, kind: 'constant', bytes };
+    this.#constants.push({ storage, part: { bytes, write, offset: this.#constantBytes } });
+    this.#constantBytes = align(this.#constantBytes + bytes);
     if (key !== undefined) this.#constantCache.set(key, storage);
     return storage;
   }
@@ -164,15 +175,13 @@ export class ProgramBuilder<P> {
       end: Math.min(end, last) + 1,
     }));
     const plan = planArena(requests);
-    const constantOffsets = new Map(this.#constants.map((c) => [c.storage.id, c.offset]));
+    const constantOffsets = new Map(this.#constants.map((c) => [c.storage.id, c.part.offset]));
     const addressOf = ({ storage, offset }: { storage: Storage; offset: number }): Address => ({
       region: storage.kind,
       offset:
         offset +
         ((storage.kind === 'arena' ? plan.offsets.get(storage.id) : constantOffsets.get(storage.id)) ?? 0),
     });
-    const constants = new Uint8Array(this.#constantBytes);
-    for (const { bytes, offset } of this.#constants) constants.set(bytes, offset);
     const calls = this.#calls.map((call) => ({
       kernel: call.kernel,
       arguments: call.arguments.map(addressOf),
@@ -208,8 +217,8 @@ export class ProgramBuilder<P> {
         offset: addressOf(view).offset,
         ...(count ? { count: { axis: count.axis, offset: addressOf(count.view).offset } } : {}),
       })),
-      constants,
-      constantParts: this.#constants.map(({ offset, bytes }) => ({ offset, bytes: bytes.byteLength })),
+      constantBytes: this.#constantBytes,
+      constantParts: this.#constants.map(({ part }) => part),
       arenaBytes: plan.size,
       arenaLowerBound: plan.lowerBound,
       steps,

@@ -1,7 +1,7 @@
 /** What the lowerings of single ops work with: views of operands and results, copies between layouts, constants. */
 
 import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
-import type { ProgramBuilder } from '#compiler/schedule/program.ts';
+import type { PackedConstant, ProgramBuilder } from '#compiler/schedule/program.ts';
 import {
   axesByStride,
   broadcastViewStrides,
@@ -144,14 +144,18 @@ export class LowerContext {
   /** A constant tensor in row-major order. */
   constant(tensor: Tensor): View {
     const { shape, dtype } = tensor.type;
-    const storage = this.builder.constant(bytesOfData(tensor.data));
+    const bytes = bytesOfData(tensor.data);
+    const storage = this.builder.constant({
+      bytes: bytes.byteLength,
+      write: (target) => target.set(bytes),
+    });
     return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, 'rowMajor') };
   }
 
-  /** Packed floats, as a flat view. */
-  packed(values: Float32Array | Int32Array, key?: string): View {
-    const storage = this.builder.constant(bytesOfData(values), key);
-    return { storage, offset: 0, dtype: 'f32', shape: [values.length], strides: [4] };
+  /** Packed words, as a flat view. */
+  packed(constant: PackedConstant, key?: string): View {
+    const storage = this.builder.constant(constant, key);
+    return { storage, offset: 0, dtype: 'f32', shape: [constant.bytes / 4], strides: [4] };
   }
 
   /** Copies a view to another of the same shape. */

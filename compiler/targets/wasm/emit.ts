@@ -48,14 +48,17 @@ export interface WasmCode {
 }
 
 export interface EmitOptions {
-  /** Also export, of the first program, `step(i / STEP_CHUNK, i % STEP_CHUNK)`, which runs call i alone: for checks and intermediate values. */
+  /**
+   * Also export, of the first program, `step(i / STEP_CHUNK, i % STEP_CHUNK)`, which runs call i alone, and take the
+   * memory from outside, as `MEMORY_IMPORT`: for checks and intermediate values.
+   */
   readonly steps?: boolean;
   /** Write function names into the module. */
   readonly names?: boolean;
 }
 
-export const memoryMap = ({ graph, constants, arenaBytes }: KernelProgram<WasmKernel>): MemoryMap =>
-  layOut(graph.name, constants.byteLength, arenaBytes);
+export const memoryMap = ({ graph, constantBytes, arenaBytes }: KernelProgram<WasmKernel>): MemoryMap =>
+  layOut(graph.name, constantBytes, arenaBytes);
 
 function layOut(name: string, constantBytes: number, arenaBytes: number): MemoryMap {
   const arena = Math.ceil((GUARD + constantBytes) / 64) * 64;
@@ -68,12 +71,15 @@ function layOut(name: string, constantBytes: number, arenaBytes: number): Memory
   return { constants: GUARD, constantBytes, arena, arenaBytes, pages };
 }
 
+/** The name of the memory that a module takes from outside. */
+export const MEMORY_IMPORT = { module: 'convolith', name: 'memory' } as const;
+
 /** The export that runs specialisation `index`. */
 export const runExport = (index: number): string => (index === 0 ? 'run' : `run${index}`);
 
 /** One function per distinct kernel; `run` calls them in order with constant addresses. */
 export const emitModule = (program: KernelProgram<WasmKernel>, options: EmitOptions = {}): WasmCode =>
-  emitLinked(program.graph.name, [program], program.constants.byteLength, options);
+  emitLinked(program.graph.name, [program], program.constantBytes, options);
 
 /** Programs over one set of constants, in one memory that is large enough for each; kernels that are equal are shared. */
 export function emitLinked(
@@ -84,7 +90,8 @@ export function emitLinked(
 ): WasmCode {
   const memory = layOut(name, constantBytes, Math.max(0, ...programs.map((p) => p.arenaBytes)));
   const module = new ModuleBuilder({ names: options.names ?? false });
-  module.memory({ export: 'memory', initial: memory.pages, maximum: memory.pages });
+  const limits = { initial: memory.pages, maximum: memory.pages };
+  module.memory(options.steps ? { import: MEMORY_IMPORT, ...limits } : { export: 'memory', ...limits });
   const functions = new KernelFunctions(module);
   for (const { kernel } of programs.flatMap((p) => p.calls)) functions.of(kernel);
   const absolute = ({ region, offset }: Address): number =>

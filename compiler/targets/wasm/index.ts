@@ -17,6 +17,7 @@ export {
   type EmitOptions,
   emitLinked,
   emitModule,
+  MEMORY_IMPORT,
   type MemoryMap,
   runExport,
   STEP_CHUNK,

@@ -1,4 +1,11 @@
 /** Weights in the order in which kernels read them. */
+import type { PackedConstant } from '#compiler/schedule/program.ts';
+
+/** `count` floats, zero but for what `fill` writes. */
+export const packed = (count: number, fill: (target: Float32Array) => void): PackedConstant => ({
+  bytes: count * 4,
+  write: ({ buffer, byteOffset }) => fill(new Float32Array(buffer, byteOffset, count)),
+});
 
 /** Where B[k][n] of each group lies in an array of weights: group·groupStride + rows[k] + n·columnStride. */
 export interface WeightMatrix {
@@ -14,49 +21,53 @@ export interface WeightMatrix {
 }
 
 /** Packed B of a gemm: for each group, panels of `nr` columns, each [K][columns padded to whole vectors]. */
-export function packGemm(
-  matrix: WeightMatrix,
-  nr: number,
-): { readonly data: Float32Array; readonly groupBytes: number } {
+export function packGemm(matrix: WeightMatrix, nr: number): PackedConstant & { readonly groupBytes: number } {
   const { source, groups, rows, columns, columnStride, scale = 1 } = matrix;
+  const widths = panelWidths(columns, nr);
+  const groupFloats = rows.length * widths.reduce((n, width) => n + width, 0);
+  const fill = (data: Float32Array): void => {
+    let to = 0;
+    for (let g = 0; g < groups; g++) {
+      widths.forEach((width, panel) => {
+        const start = panel * nr;
+        const used = Math.min(nr, columns - start);
+        const first = g * matrix.groupStride + start * columnStride;
+        for (let k = 0; k < rows.length; k++) {
+          let from = first + (rows[k] as number);
+          for (let n = 0; n < used; n++) {
+            data[to + n] = scale * (source[from] as number);
+            from += columnStride;
+          }
+          to += width;
+        }
+      });
+    }
+  };
+  return { ...packed(Math.max(groups * groupFloats, 4), fill), groupBytes: groupFloats * 4 };
+}
+
+/** Widths of the panels of `nr` columns: whole vectors. */
+export function panelWidths(columns: number, nr: number): number[] {
   const widths: number[] = [];
   for (let start = 0; start < columns; start += nr)
     widths.push(Math.ceil(Math.min(nr, columns - start) / 4) * 4);
-  const groupFloats = widths.reduce((n, width) => n + rows.length * width, 0);
-  const data = new Float32Array(Math.max(groups * groupFloats, 4));
-  let to = 0;
-  for (let g = 0; g < groups; g++) {
-    widths.forEach((width, panel) => {
-      const start = panel * nr;
-      const used = Math.min(nr, columns - start);
-      const first = g * matrix.groupStride + start * columnStride;
-      for (let k = 0; k < rows.length; k++) {
-        let from = first + (rows[k] as number);
-        for (let n = 0; n < used; n++) {
-          data[to + n] = scale * (source[from] as number);
-          from += columnStride;
-        }
-        to += width;
-      }
-    });
-  }
-  return { data, groupBytes: groupFloats * 4 };
+  return widths;
 }
 
 /** A bias per channel, each group padded to whole vectors. */
-export function packBias(bias: Float32Array, groups: number, channels: number): Float32Array {
+export function packBias(bias: Float32Array, groups: number, channels: number): PackedConstant {
   const width = Math.ceil(channels / 4) * 4;
-  const data = new Float32Array(groups * width);
-  for (let g = 0; g < groups; g++) data.set(bias.subarray(g * channels, (g + 1) * channels), g * width);
-  return data;
+  return packed(groups * width, (data) => {
+    for (let g = 0; g < groups; g++) data.set(bias.subarray(g * channels, (g + 1) * channels), g * width);
+  });
 }
 
 /** Depthwise weights [C, 1, taps] as [taps][C padded to whole vectors]. */
-export function packDepthwise(weight: Float32Array, channels: number, taps: number): Float32Array {
+export function packDepthwise(weight: Float32Array, channels: number, taps: number): PackedConstant {
   const width = Math.ceil(channels / 4) * 4;
-  const data = new Float32Array(taps * width);
-  for (let c = 0; c < channels; c++) {
-    for (let t = 0; t < taps; t++) data[t * width + c] = weight[c * taps + t] ?? 0;
-  }
-  return data;
+  return packed(taps * width, (data) => {
+    for (let c = 0; c < channels; c++) {
+      for (let t = 0; t < taps; t++) data[t * width + c] = weight[c * taps + t] ?? 0;
+    }
+  });
 }

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FREE_CHOICES } from '#compiler/targets/wasm/choices.ts';
-import { transformFilters, winogradError } from '#compiler/targets/wasm/kernels/winograd/filter.ts';
-import { sandwich, winogradTransform } from '#compiler/targets/wasm/kernels/winograd/transforms.ts';
+import { packFilters, winogradError } from '#compiler/targets/wasm/kernels/winograd/filter.ts';
+import { type Matrix, winogradTransform } from '#compiler/targets/wasm/kernels/winograd/transforms.ts';
 import {
   planWinograd,
   WINOGRAD_ERROR,
@@ -16,6 +16,15 @@ import { Random } from '../../support/random.ts';
 import { differences } from '../../support/wasm.ts';
 
 const SIZES = [2, 4] as const;
+
+/** M X Mᵀ of a square X, row-major. */
+function sandwich(matrix: Matrix, x: ArrayLike<number>): number[] {
+  const inner = matrix[0]?.length ?? 0;
+  const half = matrix.map((row) =>
+    Array.from({ length: inner }, (_, j) => row.reduce((sum, c, k) => sum + c * (x[k * inner + j] ?? 0), 0)),
+  );
+  return half.flatMap((line) => matrix.map((row) => row.reduce((sum, c, k) => sum + c * (line[k] ?? 0), 0)));
+}
 
 const axis = { kernel: 3, stride: 1, dilation: 1, padBegin: 1, padEnd: 1 };
 
@@ -89,14 +98,19 @@ test('filters are transformed as the matrices say', () => {
   const filters = { data: floats(2 * 3 * 5 * 9), groups: 2, inputChannels: 3, channels: 5 };
   for (const outputs of SIZES) {
     const { filter, size } = winogradTransform(outputs);
-    const got = transformFilters(filters, outputs);
+    const { bytes, write } = packFilters(filters, outputs, 4);
+    const got = new Float32Array(bytes / 4);
+    write(new Uint8Array(got.buffer));
+    // panels of four and of one output channel, which is padded to a vector
+    const element = 3 * (4 + 4);
     for (let g = 0; g < 2; g++) {
       for (let i = 0; i < 3; i++) {
         for (let o = 0; o < 5; o++) {
           const from = ((g * 5 + o) * 3 + i) * 9;
           const expected = sandwich(filter, filters.data.subarray(from, from + 9));
           expected.forEach((x, e) => {
-            expect(got[((g * size * size + e) * 3 + i) * 5 + o]).toBeCloseTo(x, 6);
+            const at = (g * size * size + e) * element + (o < 4 ? i * 4 + o : 12 + i * 4);
+            expect(got[at]).toBeCloseTo(x, 6);
           });
         }
       }

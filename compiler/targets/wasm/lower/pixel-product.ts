@@ -128,8 +128,8 @@ function weightArguments(
     const layout = { kind: 'rows', bytes: channels * 4 } as const;
     return { view: weights.view, groupBytes: computedBytes, layout };
   }
-  const { data, groupBytes } = packGemm(weights.matrix, nr);
-  return { view: context.packed(data), groupBytes, layout: { kind: 'packed' } as const };
+  const weight = packGemm(weights.matrix, nr);
+  return { view: context.packed(weight), groupBytes: weight.groupBytes, layout: { kind: 'packed' } as const };
 }
 
 /** The bias as the kernels take it: each group padded to whole vectors. */

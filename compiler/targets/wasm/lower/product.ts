@@ -29,7 +29,7 @@ function emitProduct(context: LowerContext, p: Product): void {
   const pixels = shared ? inner : { count: 1, steps: inner.steps.map(() => 0) };
   const tile =
     p.b.kind === 'packed' ? context.packedTile(pixels.count, p.columns) : chooseTile(pixels.count, p.columns);
-  const weight = p.b.kind === 'packed' ? context.packed(packGemm(p.b.matrix, tile[1]).data) : p.b.view;
+  const weight = p.b.kind === 'packed' ? context.packed(packGemm(p.b.matrix, tile[1])) : p.b.view;
   const bias = p.bias ? [context.packed(packBias(p.bias, 1, p.columns))] : [];
   context.call(
     {

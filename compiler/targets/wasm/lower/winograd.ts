@@ -4,10 +4,9 @@ import { layoutStrides, type View } from '#compiler/schedule/view.ts';
 import type { Node } from '#ir/graph.ts';
 import { operand } from '#ir/graph.ts';
 import type { LowerContext } from '../context.ts';
-import { transformFilters } from '../kernels/winograd/filter.ts';
+import { packFilters } from '../kernels/winograd/filter.ts';
 import { winogradTransform } from '../kernels/winograd/transforms.ts';
 import { type WinogradParams, winogradScratch } from '../kernels/winograd/winograd.ts';
-import { packGemm } from '../pack.ts';
 import { biasArguments, type PixelBias } from './pixel-product.ts';
 import type { WinogradLayer, WinogradPlan } from './winograd-plan.ts';
 
@@ -31,17 +30,7 @@ export function lowerWinograd(
   };
   const elements = winogradTransform(plan.outputs).size ** 2;
   const tile = context.packedTile(plan.block[0] * plan.block[1], channels);
-  const packed = packGemm(
-    {
-      source: transformFilters(filters, plan.outputs),
-      groups: groups * elements,
-      groupStride: inputChannels * channels,
-      rows: Int32Array.from({ length: inputChannels }, (_, k) => k * channels),
-      columns: channels,
-      columnStride: 1,
-    },
-    tile[1],
-  );
+  const weight = packFilters(filters, plan.outputs, tile[1]);
   const biases = biasArguments(context, bias, groups, channels);
   const shape = {
     outputs: plan.outputs,
@@ -59,14 +48,14 @@ export function lowerWinograd(
       steps: [
         inputChannels * 4,
         channels * 4,
-        elements * packed.groupBytes,
+        elements * weight.elementBytes,
         biases.groupBytes,
         ...epilogue.strides.map((s) => (s[1] ?? 0) * channels),
       ],
     },
     output: plane(out),
     pads: [axes[0]?.padBegin ?? 0, axes[1]?.padBegin ?? 0],
-    weightBytes: packed.groupBytes,
+    weightBytes: weight.elementBytes,
     tile,
     bias: biases.views.length > 0,
     epilogue: epilogue.kernel,
@@ -74,7 +63,7 @@ export function lowerWinograd(
   };
   context.call({ family: 'winograd', params }, [
     input,
-    context.packed(packed.data),
+    context.packed(weight),
     ...biases.views,
     scratch,
     out,

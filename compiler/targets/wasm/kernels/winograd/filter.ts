@@ -1,12 +1,8 @@
 /** The filters of a Winograd convolution, transformed while compiling, and how exact the result is. */
+import type { PackedConstant } from '#compiler/schedule/program.ts';
 import { randomIntegers } from '#runtime/abi.ts';
-import {
-  type Matrix,
-  sandwich,
-  type TileSize,
-  type WinogradTransform,
-  winogradTransform,
-} from './transforms.ts';
+import { packed, panelWidths } from '../../pack.ts';
+import { type Matrix, type TileSize, type WinogradTransform, winogradTransform } from './transforms.ts';
 
 /** Filters 3×3, [groups · output channels, input channels of a group, 3, 3]. */
 export interface Filters {
@@ -19,47 +15,67 @@ export interface Filters {
 
 const TAPS = 9;
 
-/** G g Gᵀ of every filter: [groups, elements of a tile, input channels, output channels], in double rounded once. */
-export function transformFilters(
+/**
+ * G g Gᵀ of every filter, in double rounded once, as the products read them: [groups, elements of a tile, panels of `nr`
+ * output channels, input channels, output channels of the panel padded to whole vectors].
+ */
+export function packFilters(
   { data, groups, inputChannels, channels }: Filters,
   m: TileSize,
-): Float32Array {
+  nr: number,
+): PackedConstant & { readonly elementBytes: number } {
   const { size, filter } = winogradTransform(m);
   const elements = size * size;
-  const plane = inputChannels * channels;
-  const result = new Float32Array(groups * elements * plane);
-  const flat = filter.flat();
-  const half = new Float64Array(size * 3);
-  for (let g = 0; g < groups; g++) {
-    for (let i = 0; i < inputChannels; i++) {
-      for (let o = 0; o < channels; o++) {
-        const from = ((g * channels + o) * inputChannels + i) * TAPS;
-        for (let a = 0; a < size; a++) {
-          const [p, q, r] = [flat[a * 3] as number, flat[a * 3 + 1] as number, flat[a * 3 + 2] as number];
-          for (let k = 0; k < 3; k++) {
-            half[a * 3 + k] =
-              p * (data[from + k] as number) +
-              q * (data[from + 3 + k] as number) +
-              r * (data[from + 6 + k] as number);
+  const widths = panelWidths(channels, nr);
+  const elementFloats = inputChannels * widths.reduce((n, width) => n + width, 0);
+  const transformed = new Float64Array(elements);
+  const transform = filterTransform(filter);
+  const fill = (target: Float32Array): void => {
+    for (let g = 0; g < groups; g++) {
+      let to = g * elements * elementFloats;
+      widths.forEach((width, panel) => {
+        const used = Math.min(nr, channels - panel * nr);
+        for (let i = 0; i < inputChannels; i++) {
+          for (let n = 0; n < used; n++) {
+            const o = g * channels + panel * nr + n;
+            transform(data, (o * inputChannels + i) * TAPS, transformed);
+            for (let e = 0, at = to + n; e < elements; e++, at += elementFloats) {
+              target[at] = transformed[e] as number;
+            }
           }
+          to += width;
         }
-        let to = g * elements * plane + i * channels + o;
-        for (let a = 0; a < size; a++) {
-          for (let b = 0; b < size; b++) {
-            result[to] =
-              (half[a * 3] as number) * (flat[b * 3] as number) +
-              (half[a * 3 + 1] as number) * (flat[b * 3 + 1] as number) +
-              (half[a * 3 + 2] as number) * (flat[b * 3 + 2] as number);
-            to += plane;
-          }
-        }
-      }
+      });
     }
-  }
-  return result;
+  };
+  return { ...packed(groups * elements * elementFloats, fill), elementBytes: elementFloats * 4 };
 }
 
-/** Output channels and tiles that the error is measured on, for each kind of input. */
+/** Computes G g Gᵀ of the nine taps at `from`. */
+function filterTransform(filter: Matrix): (data: Float32Array, from: number, result: Float64Array) => void {
+  const size = filter.length;
+  const rows = Float64Array.from(filter.flat());
+  const half = new Float64Array(size * 3);
+  return (data, from, result) => {
+    for (let a = 0; a < size; a++) {
+      const [p, q, r] = [rows[a * 3] as number, rows[a * 3 + 1] as number, rows[a * 3 + 2] as number];
+      for (let k = 0; k < 3; k++) {
+        const at = from + k;
+        half[a * 3 + k] =
+          p * (data[at] as number) + q * (data[at + 3] as number) + r * (data[at + 6] as number);
+      }
+    }
+    for (let a = 0, to = 0; a < size; a++) {
+      const [x, y, z] = [half[a * 3] as number, half[a * 3 + 1] as number, half[a * 3 + 2] as number];
+      for (let b = 0; b < size; b++, to++) {
+        result[to] =
+          x * (rows[b * 3] as number) + y * (rows[b * 3 + 1] as number) + z * (rows[b * 3 + 2] as number);
+      }
+    }
+  };
+}
+
+/** Output channels that the error is measured on, and tiles for each kind of input. */
 const SAMPLED_CHANNELS = 32;
 const SAMPLED_TILES = 2;
 
@@ -71,61 +87,94 @@ const INPUTS = [
     Math.abs(Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform())),
 ] as const;
 
+/** Some tiles of one kind of input, and what is known of their outputs. */
+interface Sample {
+  readonly tiles: readonly SampleTile[];
+  error: number;
+  largest: number;
+}
+
+interface SampleTile {
+  /** Of each input channel. */
+  readonly pixels: readonly Float32Array[];
+  readonly transformed: readonly Float32Array[];
+  readonly sums: Float32Array;
+  readonly exact: Float64Array;
+}
+
 /**
  * The largest error of F(m×m, 3×3) in f32 with these filters, relative to the largest output: measured on sampled tiles of
  * random inputs, uniform in [−1, 1) and half-normal, against direct convolution in double.
  */
 export function winogradError(filters: Filters, m: TileSize): number {
+  const { data, groups, inputChannels, channels } = filters;
   const transform = winogradTransform(m);
-  const random = randomIntegers(filters.inputChannels * 31 + filters.channels);
+  const elements = transform.size ** 2;
+  const random = randomIntegers(inputChannels * 31 + channels);
   const uniform = () => random() / 2 ** 32;
-  return Math.max(
-    ...INPUTS.map((input) => {
-      let [error, largest] = [0, 0];
-      for (let tile = 0; tile < SAMPLED_TILES; tile++) {
-        const found = tileError(filters, transform, () => Math.fround(input(uniform)));
-        error = Math.max(error, found.error);
-        largest = Math.max(largest, found.largest);
-      }
-      return largest === 0 ? 0 : error / largest;
-    }),
-  );
-}
-
-function tileError(
-  { data, groups, inputChannels, channels }: Filters,
-  { outputs, size, input, filter, output }: WinogradTransform,
-  value: () => number,
-): { readonly error: number; readonly largest: number } {
-  const elements = size * size;
+  const samples = INPUTS.map((input): Sample => {
+    const tiles = Array.from({ length: SAMPLED_TILES }, () =>
+      sampleTile(transform, inputChannels, () => input(uniform)),
+    );
+    return { tiles, error: 0, largest: 0 };
+  });
+  const filter = filterTransform(transform.filter);
+  const u = new Float64Array(elements);
   const total = groups * channels;
-  const step = Math.max(1, Math.floor(total / SAMPLED_CHANNELS));
-  const pixels = Float32Array.from({ length: inputChannels * elements }, value);
-  const transformed = Array.from({ length: inputChannels }, (_, i) =>
-    singleSandwich(input, pixels.subarray(i * elements, (i + 1) * elements)),
-  );
-  let [error, largest] = [0, 0];
-  for (let o = 0; o < total; o += step) {
-    const sums = new Float32Array(elements);
-    const exact = new Float64Array(outputs * outputs);
+  for (let o = 0; o < total; o += Math.max(1, Math.floor(total / SAMPLED_CHANNELS))) {
+    for (const { sums, exact } of samples.flatMap(({ tiles }) => tiles)) {
+      sums.fill(0);
+      exact.fill(0);
+    }
     for (let i = 0; i < inputChannels; i++) {
       const from = (o * inputChannels + i) * TAPS;
+      filter(data, from, u);
       const taps = data.subarray(from, from + TAPS);
-      const u = sandwich(filter, taps);
-      const v = transformed[i] as Float32Array;
-      for (let e = 0; e < elements; e++) {
-        const product = Math.fround(Math.fround(u[e] as number) * (v[e] as number));
-        sums[e] = (sums[e] as number) + product;
-      }
-      addDirect(exact, pixels.subarray(i * elements, (i + 1) * elements), taps, outputs, size);
+      for (const { tiles } of samples) for (const tile of tiles) addChannel(tile, i, u, taps, transform);
     }
-    const got = singleSandwich(output, sums);
-    exact.forEach((y, k) => {
-      error = Math.max(error, Math.abs(y - (got[k] as number)));
-      largest = Math.max(largest, Math.abs(y));
-    });
+    for (const sample of samples) for (const tile of sample.tiles) compareTile(sample, tile, transform);
   }
-  return { error, largest };
+  return Math.max(...samples.map(({ error, largest }) => (largest === 0 ? 0 : error / largest)));
+}
+
+function sampleTile(
+  { outputs, size, input }: WinogradTransform,
+  inputChannels: number,
+  value: () => number,
+): SampleTile {
+  const pixels = Array.from({ length: inputChannels }, () =>
+    Float32Array.from({ length: size * size }, value),
+  );
+  return {
+    pixels,
+    transformed: pixels.map((d) => singleSandwich(input, d)),
+    sums: new Float32Array(size * size),
+    exact: new Float64Array(outputs * outputs),
+  };
+}
+
+/** What one input channel adds to a tile of an output channel, both ways. */
+function addChannel(
+  { pixels, transformed, sums, exact }: SampleTile,
+  channel: number,
+  u: Float64Array,
+  taps: Float32Array,
+  { outputs, size }: WinogradTransform,
+): void {
+  const v = transformed[channel] as Float32Array;
+  for (let e = 0; e < sums.length; e++) {
+    const product = Math.fround(Math.fround(u[e] as number) * (v[e] as number));
+    sums[e] = (sums[e] as number) + product;
+  }
+  addDirect(exact, pixels[channel] as Float32Array, taps, outputs, size);
+}
+
+function compareTile(sample: Sample, { sums, exact }: SampleTile, { output }: WinogradTransform): void {
+  const got = singleSandwich(output, sums);
+  exact.forEach((y, k) => {
+    sample.error = Math.max(sample.error, Math.abs(y - (got[k] as number)));
+    sample.largest = Math.max(sample.largest, Math.abs(y));
+  });
 }
 
 function addDirect(
@@ -138,8 +187,11 @@ function addDirect(
   for (let y = 0; y < outputs; y++) {
     for (let x = 0; x < outputs; x++) {
       let sum = 0;
-      for (let k = 0; k < TAPS; k++) {
-        sum += (taps[k] as number) * (pixels[(y + Math.floor(k / 3)) * size + x + (k % 3)] as number);
+      for (let k = 0, at = y * size + x; k < TAPS; k += 3, at += size) {
+        sum +=
+          (taps[k] as number) * (pixels[at] as number) +
+          (taps[k + 1] as number) * (pixels[at + 1] as number) +
+          (taps[k + 2] as number) * (pixels[at + 2] as number);
       }
       sums[y * outputs + x] = (sums[y * outputs + x] as number) + sum;
     }

@@ -3,8 +3,6 @@
  * y = Aᵀ[(G g) ⊙ (Bᵀ d)] (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", section 4). The matrices come
  * from the interpolation points by Cook and Toom's construction; the last point is always infinity.
  */
-import { InternalError } from '#ir/diagnostics.ts';
-
 export type Matrix = readonly (readonly number[])[];
 
 /** Outputs per tile and axis. */
@@ -69,28 +67,4 @@ function rootsToPolynomial(roots: readonly number[]): number[] {
     (p, root) => Array.from({ length: p.length + 1 }, (_, k) => (p[k - 1] ?? 0) - root * (p[k] ?? 0)),
     [1],
   );
-}
-
-/** M X Mᵀ of a square X, both row-major. */
-export function sandwich(matrix: Matrix, x: ArrayLike<number>): Float64Array {
-  const rows = matrix.length;
-  const inner = matrix[0]?.length ?? 0;
-  if (x.length !== inner * inner) throw new InternalError(`a matrix of ${x.length} elements, not ${inner}²`);
-  const half = new Float64Array(rows * inner);
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < inner; j++) {
-      let sum = 0;
-      for (let k = 0; k < inner; k++) sum += (matrix[i]?.[k] ?? 0) * (x[k * inner + j] ?? 0);
-      half[i * inner + j] = sum;
-    }
-  }
-  const result = new Float64Array(rows * rows);
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < rows; j++) {
-      let sum = 0;
-      for (let k = 0; k < inner; k++) sum += (half[i * inner + k] ?? 0) * (matrix[j]?.[k] ?? 0);
-      result[i * rows + j] = sum;
-    }
-  }
-  return result;
 }

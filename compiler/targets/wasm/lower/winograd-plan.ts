@@ -2,7 +2,7 @@
 import type { WindowAxis } from '#ir/window.ts';
 import { type Filters, winogradError } from '../kernels/winograd/filter.ts';
 import { type TileSize, winogradTransform } from '../kernels/winograd/transforms.ts';
-import { TILES, tileCost } from '../tiles.ts';
+import { TILES, type Tile, tileCost, widthOf } from '../tiles.ts';
 
 /** Largest error of a layer, relative to its largest output, that Winograd may have. */
 export const WINOGRAD_ERROR = 1e-5;
@@ -24,12 +24,12 @@ export interface WinogradPlan {
  * Time in multiply-adds at peak that transforming one vector of one tile takes, and reading one byte of weights that do
  * not stay in the second-level cache; measured on V8 11.
  */
-const INPUT_COST: Readonly<Record<TileSize, number>> = { 2: 260, 4: 1200 };
-const OUTPUT_COST: Readonly<Record<TileSize, number>> = { 2: 140, 4: 750 };
+const INPUT_COST: Readonly<Record<TileSize, number>> = { 2: 200, 4: 670 };
+const OUTPUT_COST: Readonly<Record<TileSize, number>> = { 2: 240, 4: 570 };
 const WEIGHT_BYTE_COST = 0.12;
 const CACHED_WEIGHTS = 1 << 19;
 /** Bytes of transformed inputs and products of a block that stay in the second-level cache. */
-const BLOCK_BYTES = 400 * 1024;
+const BLOCK_BYTES = 320 * 1024;
 
 /**
  * The fastest way that is exact enough; undefined where that is the direct one.
@@ -80,7 +80,7 @@ function cheapestBlock(layer: WinogradLayer, outputs: TileSize): WinogradPlan & 
       );
       const products = blocks.reduce(
         (sum, { tiles, times }) =>
-          sum + times * (elements * inputChannels * bestTile(tiles, channels) + perBlock),
+          sum + times * (elements * inputChannels * tileCost(TILE, tiles, channels) + perBlock),
         0,
       );
       const cost = batch * groups * (products + transforms);
@@ -97,6 +97,17 @@ const blockCounts = (tiles: number, size: number): (readonly [number, number])[]
       [tiles % size, 1],
     ] as const
   ).filter(([count, times]) => count > 0 && times > 0);
+
+/**
+ * The register tile of the products. Few pixels go by for each panel of weights, which come from beyond the second-level
+ * cache, so a tile of many pixels is better than its efficiency in long products says.
+ */
+const TILE: Tile = { pixels: 4, channels: 8, efficiency: 0.95 };
+
+export const winogradTile = (channels: number): readonly [number, number] => [
+  TILE.pixels,
+  widthOf(TILE, channels),
+];
 
 /** Of weights that were measured: the same layer is lowered more than once. */
 const ERRORS = new WeakMap<Float32Array, Map<TileSize, number>>();

@@ -8,7 +8,7 @@ import { packFilters } from '../kernels/winograd/filter.ts';
 import { winogradTransform } from '../kernels/winograd/transforms.ts';
 import { type WinogradParams, winogradScratch } from '../kernels/winograd/winograd.ts';
 import { biasArguments, type PixelBias } from './pixel-product.ts';
-import type { WinogradLayer, WinogradPlan } from './winograd-plan.ts';
+import { type WinogradLayer, type WinogradPlan, winogradTile } from './winograd-plan.ts';
 
 export function lowerWinograd(
   node: Node,
@@ -29,7 +29,7 @@ export function lowerWinograd(
     return { size: spatial(shape), steps: spatial(steps) };
   };
   const elements = winogradTransform(plan.outputs).size ** 2;
-  const tile = context.packedTile(plan.block[0] * plan.block[1], channels);
+  const tile = winogradTile(channels);
   const weight = packFilters(filters, plan.outputs, tile[1]);
   const biases = biasArguments(context, bias, groups, channels);
   const shape = {

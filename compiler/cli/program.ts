@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { diagnostic } from '#ir/diagnostics.ts';
 import { VERSION } from '../version.ts';
 import type { AuditArguments } from './commands/audit.ts';
+import type { BenchArguments } from './commands/bench.ts';
 import type { CompileArguments } from './commands/compile.ts';
 import type { ConvertArguments } from './commands/convert.ts';
 import type { IrArguments } from './commands/ir.ts';
@@ -78,6 +79,7 @@ function makeProgram(context: CommandContext): Command {
   addAudit(program, context);
   addCompile(program, context);
   addRun(program, context);
+  addBench(program, context);
   addConvert(program, context);
   addVerify(program, context);
   addIr(program, context);
@@ -230,6 +232,31 @@ function addRun(program: Command, context: CommandContext): void {
   command.addHelpText('after', `\n${ORIENTATION}`);
   command.action(async (path: string, options: RunArguments) =>
     (await import('./commands/run.ts')).runRun(path, options, context),
+  );
+}
+
+function addBench(program: Command, context: CommandContext): void {
+  const command = modelCommand(
+    program,
+    'bench',
+    'time of each layer and of the whole, beside onnxruntime-web where it is installed',
+  )
+    .option('--rounds <n>', 'how often each side is timed, in turn (15 unless said)')
+    .addOption(
+      new Option('--against <other>', 'what to compare with')
+        .choices(['onnxruntime-web', 'none'])
+        .default('onnxruntime-web'),
+    )
+    .option('--json', 'print the result as JSON');
+  dimensionOptions(command);
+  quietOption(command);
+  examples(command, [
+    'bench model.onnx',
+    'bench model.onnx --shape image=1x3x640x640 --against none',
+    'bench model.onnx --json | jq .other.ratio.median',
+  ]);
+  command.action(async (model: string, options: BenchArguments) =>
+    (await import('./commands/bench.ts')).runBench(model, options, context),
   );
 }
 

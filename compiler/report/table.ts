@@ -198,7 +198,7 @@ function notes(report: AuditReport, c: Colours): string {
 }
 
 /** A bar of eighths of a cell. */
-function bar(part: number, cells: number): string {
+export function bar(part: number, cells: number): string {
   const eighths = Math.round(Math.min(1, Math.max(0, part)) * cells * 8);
   return '█'.repeat(Math.floor(eighths / 8)) + ' ▏▎▍▌▋▊▉'.charAt(eighths % 8).trim();
 }

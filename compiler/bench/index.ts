@@ -1,0 +1,164 @@
+/** Times a compiled network layer by layer and as a whole, in turn with another way to run it. */
+import type { Tensor } from '#ir/tensor.ts';
+import type { WasmProgram } from '../targets/wasm/index.ts';
+import { type LayerPass, LayerTimer } from './layers.ts';
+import { alternate, type Clock, median, type Run, settle, spread } from './measure.ts';
+import { BENCH_VERSION, type BenchReport, type BenchSide } from './report-schema.ts';
+
+export {
+  BENCH_VERSION,
+  type BenchLayer,
+  type BenchReport,
+  type BenchSide,
+  benchSchema,
+} from './report-schema.ts';
+
+/** A way to run the network on the inputs of the benchmark. */
+export interface Contender {
+  readonly name: string;
+  readonly version: string;
+  /** Before each load, outside of the time: what it takes that nothing compiled before is used again. */
+  prepare?(): Promise<void>;
+  load(): Promise<LoadedContender>;
+}
+
+export interface LoadedContender {
+  readonly run: Run;
+  dispose(): unknown;
+}
+
+export interface BenchOptions {
+  readonly name: string;
+  readonly rounds: number;
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  readonly ours: Contender;
+  /** Or why there is none. */
+  readonly other: Contender | string;
+  /** `performance.now` unless given. */
+  readonly clock?: Clock;
+  /** Time limit of each warm-up, in milliseconds. */
+  readonly settleMs?: number;
+  readonly between?: () => Promise<void>;
+  readonly onProgress?: (stage: 'load' | 'warm up' | 'measure', fraction: number) => void;
+}
+
+const BATCH_MS = 30;
+const SETTLE_MS = 10_000;
+const WITHIN = 0.08;
+/** Fresh loads of ours; another runtime is started but once in a process. */
+const LOADS = 3;
+
+export async function bench(program: WasmProgram, options: BenchOptions): Promise<BenchReport> {
+  const {
+    rounds,
+    inputs,
+    clock = () => performance.now(),
+    settleMs = SETTLE_MS,
+    between,
+    onProgress,
+  } = options;
+  const timing = { clock, batchMs: BATCH_MS, ...(between && { between }) };
+  onProgress?.('load', 0);
+  const ours = await loaded(options.ours, LOADS, clock);
+  const other = typeof options.other === 'string' ? undefined : await loaded(options.other, 1, clock);
+  try {
+    const timer = await LayerTimer.load(program, inputs, clock);
+    const passes: LayerPass[] = [];
+    const sides: Run[] = [() => passes.push(timer.pass()), ours.run, ...(other ? [other.run] : [])];
+    const settled: boolean[] = [];
+    for (const [i, side] of sides.entries()) {
+      onProgress?.('warm up', i / sides.length);
+      settled.push(await settle(side, { ...timing, within: WITHIN, limitMs: settleMs }));
+    }
+    passes.length = 0;
+    const onRound = (done: number) => onProgress?.('measure', done / rounds);
+    const [, ourTimes = [], otherTimes = []] = await alternate(sides, rounds, { ...timing, onRound });
+    return {
+      version: BENCH_VERSION,
+      name: options.name,
+      inputs: [...inputs].map(([name, { type }]) => ({ name, dtype: type.dtype, shape: [...type.shape] })),
+      rounds,
+      ours: { ...ours.facts, settled: settled[1] ?? false, runMs: spread(ourTimes) },
+      other: other
+        ? {
+            ...other.facts,
+            settled: settled[2] ?? false,
+            runMs: spread(otherTimes),
+            ratio: spread(otherTimes.map((time, i) => time / (ourTimes[i] ?? Number.NaN))),
+          }
+        : null,
+      otherMissing: typeof options.other === 'string' ? options.other : null,
+      ...layerReport(timer, passes, settled[0] ?? false),
+    };
+  } finally {
+    await ours.dispose();
+    await other?.dispose();
+  }
+}
+
+/** Loads and runs once, a few times; the last one stays. */
+async function loaded(
+  contender: Contender,
+  times: number,
+  clock: Clock,
+): Promise<LoadedContender & { facts: Pick<BenchSide, 'name' | 'version' | 'loadMs' | 'firstRunMs'> }> {
+  const loads: number[] = [];
+  const firstRuns: number[] = [];
+  for (;;) {
+    await contender.prepare?.();
+    const start = clock();
+    const { run, dispose } = await contender.load();
+    const ready = clock();
+    await run();
+    firstRuns.push(clock() - ready);
+    loads.push(ready - start);
+    if (loads.length === times) {
+      const { name, version } = contender;
+      const facts = { name, version, loadMs: median(loads), firstRunMs: median(firstRuns) };
+      return { run, dispose, facts };
+    }
+    await dispose();
+  }
+}
+
+function layerReport(
+  { layers }: LayerTimer,
+  passes: readonly LayerPass[],
+  settled: boolean,
+): Pick<BenchReport, 'peakGflops' | 'layers' | 'layersTotal'> {
+  const times = layers.map((_, i) => passes.map(({ ms }) => ms[i] ?? 0));
+  const medians = times.map(median);
+  const sum = medians.reduce((a, b) => a + b, 0);
+  const totals = passes.map(({ ms }) => ms.reduce((a, b) => a + b, 0));
+  const rates = (macs: number, doneMacs: number, ms: readonly number[]) => ({
+    macs,
+    doneMacs,
+    gflops: gflops(macs, median(ms)),
+    doneGflops: gflops(doneMacs, median(ms)),
+    ofPeak:
+      doneMacs === 0 ? null : median(passes.map(({ peak }, i) => (gflops(doneMacs, ms[i] ?? 0) ?? 0) / peak)),
+  });
+  const all = (of: 'macs' | 'doneMacs') => layers.reduce((n, layer) => n + layer[of], 0);
+  return {
+    peakGflops: spread(passes.map(({ peak }) => peak)),
+    layers: layers.map(({ name, op, shape, kernels, macs, doneMacs }, i) => ({
+      name,
+      op,
+      shape: [...shape],
+      kernels: [...kernels],
+      ms: spread(times[i] ?? []),
+      share: sum === 0 ? 0 : (medians[i] ?? 0) / sum,
+      ...rates(macs, doneMacs, times[i] ?? []),
+    })),
+    layersTotal: {
+      settled,
+      passes: passes.length,
+      ms: spread(totals),
+      ...rates(all('macs'), all('doneMacs'), totals),
+    },
+  };
+}
+
+/** 10⁹ operations per second; null where nothing is multiplied, or the clock is too coarse to say. */
+const gflops = (macs: number, ms: number): number | null =>
+  macs === 0 || ms === 0 ? null : (2 * macs) / ms / 1e6;

@@ -1,0 +1,66 @@
+/** The benchmark's report as data: what `bench` returns and `--json` prints. One schema gives type and validation. */
+import { z } from 'zod';
+
+/** Raised when a field changes its meaning or goes away. */
+export const BENCH_VERSION = 1;
+
+const count = z.int().nonnegative();
+const positive = z.number().nonnegative();
+
+const spreadSchema = z
+  .strictObject({ median: positive, low: positive, high: positive })
+  .describe('low and high are the 10th and the 90th percentile');
+
+const sideSchema = z.strictObject({
+  name: z.string(),
+  version: z.string(),
+  loadMs: positive.describe('from files in memory or on disk to a model that runs, with no code cached'),
+  firstRunMs: positive.describe('the first run after loading, without warm-up'),
+  settled: z.boolean().describe('whether the times of runs settled within the time limit'),
+  runMs: spreadSchema.describe('one run once they have: inputs copied in, outputs copied out'),
+});
+
+const layerSchema = z.strictObject({
+  name: z.string(),
+  op: z.string().describe('empty for copies of outputs, which belong to no node'),
+  shape: z.array(count).describe('of the first output'),
+  kernels: z.array(z.string()),
+  ms: spreadSchema,
+  share: positive.describe('of the sum of all medians'),
+  macs: count,
+  doneMacs: count.describe(
+    'multiply-accumulates that the kernels do: fewer than macs with minimal filtering (Winograd)',
+  ),
+  gflops: positive.nullable().describe('2·macs / median time, in 10⁹ per second; null without MACs'),
+  doneGflops: positive.nullable().describe('likewise, of doneMacs'),
+  ofPeak: positive.nullable().describe('doneGflops / peak, each by the probe right before; median'),
+});
+
+export const benchSchema = z.strictObject({
+  version: z.literal(BENCH_VERSION),
+  name: z.string(),
+  inputs: z.array(z.strictObject({ name: z.string(), dtype: z.string(), shape: z.array(count) })),
+  rounds: z.int().positive(),
+  ours: sideSchema,
+  other: sideSchema
+    .extend({ ratio: spreadSchema.describe('its time / ours, round by round') })
+    .nullable()
+    .describe('what ours is compared with; null where there is none'),
+  otherMissing: z.string().nullable().describe('why there is none'),
+  peakGflops: spreadSchema.describe('multiplications and additions of the probe, in 10⁹ per second'),
+  layers: z.array(layerSchema).describe('in the order of a run; nodes without code are left out'),
+  layersTotal: z.strictObject({
+    settled: z.boolean(),
+    passes: z.int().positive().describe('how often the layers were timed'),
+    ms: spreadSchema.describe('all layers, one after the other'),
+    macs: count,
+    doneMacs: count,
+    gflops: positive.nullable(),
+    doneGflops: positive.nullable(),
+    ofPeak: positive.nullable(),
+  }),
+});
+
+export type BenchReport = z.infer<typeof benchSchema>;
+export type BenchLayer = BenchReport['layers'][number];
+export type BenchSide = z.infer<typeof sideSchema>;

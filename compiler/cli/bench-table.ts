@@ -1,0 +1,128 @@
+/** The benchmark for a terminal. */
+import type { BenchLayer, BenchReport, BenchSide } from '../bench/index.ts';
+import { type Column, renderColumns } from '../report/columns.ts';
+import { counted, grouped, percent, plain, shape, short, UNKNOWN } from '../report/format.ts';
+import { bar } from '../report/table.ts';
+import type { Colours } from './terminal.ts';
+
+export interface BenchTableOptions {
+  readonly width: number;
+  readonly colours: Colours;
+}
+
+type Spread = BenchReport['peakGflops'];
+
+export function renderBench(report: BenchReport, options: BenchTableOptions): string {
+  const { colours: c } = options;
+  const inputs = report.inputs.map((t) => `${plain(t.name)} ${t.dtype} ${shape(t.shape)}`).join(', ');
+  return [
+    `${c.bold(plain(report.name))}  ${c.dim(`${inputs}; ${short(report.layersTotal.macs)} MACs`)}`,
+    layers(report, options),
+    whole(report, options),
+    notes(report, c),
+  ].join('\n\n');
+}
+
+function layers({ layers: list, layersTotal: total }: BenchReport, options: BenchTableOptions): string {
+  const { width, colours: c } = options;
+  const filtered = list.some(({ macs, doneMacs }) => macs !== doneMacs);
+  const most = Math.max(...list.map(({ share }) => share));
+  const columns: Column[] = [
+    { title: 'layer', align: 'left', shrink: 26, cut: 'start' },
+    { title: 'op', align: 'left', drop: 2 },
+    { title: 'output', align: 'right', drop: 3 },
+    { title: 'ms', align: 'right', paint: c.bold },
+    { title: 'spread', align: 'right', drop: 4, paint: c.dim },
+    { title: 'share', align: 'right' },
+    { title: '', align: 'left', paint: c.cyan, drop: 1 },
+    { title: 'GF/s', align: 'right' },
+    ...(filtered ? [{ title: 'done', align: 'right' } as const] : []),
+    { title: 'of peak', align: 'right' },
+    { title: 'kernels', align: 'left', shrink: 16, paint: c.dim },
+  ];
+  type Rates = Pick<BenchLayer, 'macs' | 'doneMacs' | 'gflops' | 'doneGflops' | 'ofPeak'>;
+  const rates = ({ macs, doneMacs, gflops, doneGflops, ofPeak }: Rates) => [
+    macs === 0 ? '' : rate(gflops),
+    ...(filtered ? [doneMacs === macs ? '' : rate(doneGflops)] : []),
+    macs === 0 ? '' : ofPeak === null ? UNKNOWN : `${Math.round(100 * ofPeak)} %`,
+  ];
+  const rows = list.map((layer) => [
+    nameOf(layer),
+    layer.op,
+    layer.op === '' ? '' : shape(layer.shape),
+    ms(layer.ms.median),
+    range(layer.ms, ms),
+    percent(layer.share),
+    bar(layer.share / (most || 1), 8),
+    ...rates(layer),
+    kernelsOf(layer),
+  ]);
+  const sum = ['all layers', '', '', ms(total.ms.median), range(total.ms, ms), '', '', ...rates(total), ''];
+  return renderColumns(columns, [...rows, sum], { width, paintHeader: c.dim });
+}
+
+function whole({ ours, other }: BenchReport, { width, colours: c }: BenchTableOptions): string {
+  const columns: Column[] = [
+    { title: '', align: 'left' },
+    { title: 'run', align: 'right', paint: c.bold },
+    { title: 'spread', align: 'right', paint: c.dim },
+    { title: 'load', align: 'right' },
+    { title: 'first run', align: 'right' },
+    { title: '', align: 'left' },
+  ];
+  const side = (s: BenchSide, remark: string) => [
+    `${s.name} ${s.version}`,
+    `${ms(s.runMs.median)} ms`,
+    range(s.runMs, ms),
+    `${ms(s.loadMs)} ms`,
+    `${ms(s.firstRunMs)} ms`,
+    remark,
+  ];
+  const rows = [
+    side(ours, ''),
+    ...(other ? [side(other, `${times(other.ratio.median)}×  (${range(other.ratio, times)})`)] : []),
+  ];
+  return renderColumns(columns, rows, { width, paintHeader: c.dim });
+}
+
+function notes(report: BenchReport, c: Colours): string {
+  const { ours, other, otherMissing, layersTotal: total, peakGflops: peak, rounds, layers: list } = report;
+  const restless = [
+    ...(total.settled ? [] : ['the layers']),
+    ...[ours, ...(other ? [other] : [])].flatMap((side) => (side.settled ? [] : [side.name])),
+  ];
+  const filtered = list.some(({ macs, doneMacs }) => macs !== doneMacs);
+  return [
+    ...(otherMissing === null ? [] : [plain(otherMissing)]),
+    ...restless.map((name) => c.yellow(`the times of ${name} did not settle before the measurement`)),
+    c.dim(
+      `peak ${rate(peak.median)} GF/s (${range(peak, rate)}): multiplications and additions of vectors in the first-level cache`,
+    ),
+    ...(filtered
+      ? [c.dim('GF/s = 2·MACs / time; done = what minimal filtering leaves of them, without its transforms')]
+      : [c.dim('GF/s = 2·MACs / time')]),
+    c.dim(
+      `medians of ${counted(rounds, 'round')} in turn, with ${grouped(total.passes)} times through the layers; spread = 10th to 90th percentile`,
+    ),
+  ].join('\n');
+}
+
+/** Without what exporters add and another column says. */
+function nameOf({ name, op }: BenchLayer): string {
+  const inner = name.replace(/^\//, '');
+  return plain(inner.endsWith(`/${op}`) ? inner.slice(0, -op.length - 1) : inner);
+}
+
+/** Those that compute before those that only move. */
+function kernelsOf({ kernels }: BenchLayer): string {
+  const moves = (label: string) => /^(f32_)?(fill|copy|transpose)_/.test(label);
+  return [...kernels.filter((k) => !moves(k)), ...kernels.filter(moves)].join(' ');
+}
+
+/** About three digits. */
+const ms = (x: number): string => x.toFixed(x >= 100 ? 0 : x >= 10 ? 1 : x >= 1 ? 2 : x >= 0.01 ? 3 : 4);
+const rate = (x: number | null): string => (x === null ? UNKNOWN : x.toFixed(1));
+const times = (x: number): string => x.toFixed(2);
+
+const range = ({ low, high }: Spread, format: (x: number) => string): string =>
+  `${format(low)}–${format(high)}`;

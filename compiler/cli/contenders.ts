@@ -1,0 +1,156 @@
+/** What the benchmark times: a compiled bundle, and onnxruntime-web where it is installed. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { InternalError } from '#ir/diagnostics.ts';
+import type { Tensor } from '#ir/tensor.ts';
+import type { TensorArray } from '#runtime/abi.ts';
+import { loader } from '#runtime/session.ts';
+import type { Contender } from '../bench/index.ts';
+import type { CompiledBundle } from '../compile.ts';
+import { VERSION } from '../version.ts';
+
+type Inputs = ReadonlyMap<string, Tensor>;
+
+/** The runtime of bundles on this one, in a folder for the time of `use`. */
+export async function withBundle<T>(
+  { files, manifest }: CompiledBundle,
+  inputs: Inputs,
+  use: (contender: Contender) => Promise<T>,
+): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'convolith-bench-'));
+  try {
+    const weights = join(folder, 'weights.bin');
+    await writeFile(weights, files.get('weights.bin') ?? new Uint8Array());
+    const module = files.get('model.wasm') ?? new Uint8Array();
+    const given = Object.fromEntries([...inputs].map(([name, { data }]) => [name, data as TensorArray]));
+    let serial = 0;
+    let load: ReturnType<typeof loader> | undefined;
+    return await use({
+      name: 'convolith',
+      version: VERSION,
+      async prepare() {
+        const bytes = distinctModule(module, serial++);
+        const file = join(folder, `model-${serial}.wasm`);
+        await writeFile(file, bytes);
+        const wasm = { ...manifest.wasm, module: { ...manifest.wasm.module, bytes: bytes.length } };
+        const urls = { module: pathToFileURL(file), weights: pathToFileURL(weights) };
+        load = loader({ ...manifest, wasm }, urls);
+      },
+      async load() {
+        const model = await load?.({ warmup: false });
+        if (!model) throw new InternalError('a bundle is loaded before it is prepared');
+        return { run: () => model.run(given), dispose: () => model.dispose() };
+      },
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The module with a custom section of its own at the end: engines keep the code of modules that they have seen. */
+function distinctModule(module: Uint8Array, serial: number): Uint8Array<ArrayBuffer> {
+  const name = new TextEncoder().encode(`bench${serial}`);
+  const bytes = new Uint8Array(module.length + name.length + 3);
+  bytes.set(module);
+  bytes.set([0, name.length + 1, name.length, ...name], module.length);
+  return bytes;
+}
+
+/** As much of onnxruntime-web as is used here. */
+interface Onnxruntime {
+  readonly env: {
+    readonly wasm: { numThreads?: number };
+    readonly versions: { readonly web?: string };
+    logLevel?: string;
+  };
+  readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => object;
+  readonly InferenceSession: {
+    create(model: Uint8Array, options: object): Promise<OnnxruntimeSession>;
+  };
+}
+
+interface OnnxruntimeSession {
+  readonly inputNames: readonly string[];
+  run(feeds: Readonly<Record<string, object>>): Promise<unknown>;
+  release(): Promise<void>;
+}
+
+export interface OnnxFiles {
+  readonly bytes: Uint8Array;
+  /** Files with weights, by the path that the model gives them. */
+  readonly externalData: ReadonlyMap<string, Uint8Array>;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  f32: 'float32',
+  i8: 'int8',
+  u8: 'uint8',
+  i16: 'int16',
+  u16: 'uint16',
+  i32: 'int32',
+  u32: 'uint32',
+  i64: 'int64',
+  u64: 'uint64',
+  bool: 'bool',
+};
+
+/** onnxruntime-web on one thread; or why there is none. */
+export async function onnxruntimeWeb(
+  { bytes, externalData }: OnnxFiles,
+  inputs: Inputs,
+): Promise<Contender | string> {
+  const ort = await importOnnxruntime();
+  if (!ort) return 'onnxruntime-web is not installed here: npm install --save-dev onnxruntime-web';
+  ort.env.wasm.numThreads = 1;
+  ort.env.logLevel = 'fatal';
+  const feeds = Object.fromEntries(
+    [...inputs].map(([name, { type, data }]) => [
+      name,
+      new ort.Tensor(TYPES[type.dtype] ?? type.dtype, data, type.shape),
+    ]),
+  );
+  const create = () =>
+    ort.InferenceSession.create(bytes, {
+      executionProviders: ['wasm'],
+      externalData: [...externalData].map(([path, data]) => ({ path, data })),
+    });
+  const load = async () => {
+    const session = await create();
+    const own = Object.fromEntries(session.inputNames.map((name) => [name, feeds[name] as object]));
+    return { run: () => session.run(own), dispose: () => session.release() };
+  };
+  return { name: 'onnxruntime-web', version: ort.env.versions.web ?? '', load };
+}
+
+/** The package as the folder where the command runs has it, else as convolith has it. */
+async function importOnnxruntime(): Promise<Onnxruntime | undefined> {
+  const near = await findNear(process.cwd());
+  for (const specifier of [...(near ? [near] : []), 'onnxruntime-web/wasm']) {
+    try {
+      const module = (await import(specifier)) as Onnxruntime & { readonly default?: Onnxruntime };
+      return module.InferenceSession ? module : module.default;
+    } catch {
+      // not there, or not for this Node
+    }
+  }
+  return undefined;
+}
+
+/** The module that `import 'onnxruntime-web/wasm'` gives in a folder. */
+async function findNear(folder: string): Promise<string | undefined> {
+  for (let at = folder; ; at = dirname(at)) {
+    const home = join(at, 'node_modules/onnxruntime-web');
+    const text = await readFile(join(home, 'package.json'), 'utf8').catch(() => undefined);
+    if (text !== undefined) {
+      const { exports } = JSON.parse(text) as {
+        exports?: { './wasm'?: { import?: string | { default?: string } } };
+      };
+      const entry = exports?.['./wasm']?.import;
+      const path = typeof entry === 'string' ? entry : entry?.default;
+      return path === undefined ? undefined : pathToFileURL(join(home, path)).href;
+    }
+    if (dirname(at) === at) return undefined;
+  }
+}

@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import { benchSchema } from '#compiler/bench/index.ts';
+import { useCli } from '../../support/cli.ts';
+import { info, node, onnxModel, stored } from '../../support/onnx.ts';
+
+const cli = useCli();
+
+const small = onnxModel({
+  inputs: [info('x', [1, 4, 8, 8])],
+  nodes: [node('Conv', ['x', 'w'], ['c'], {}, { name: 'stem' }), node('Relu', ['c'], ['y'])],
+  initializers: [
+    stored(
+      'w',
+      [8, 4, 3, 3],
+      Float32Array.from({ length: 288 }, (_, i) => Math.sin(i)),
+    ),
+  ],
+});
+
+test('--json is the documented report, and adds up', async () => {
+  await cli.write('small.onnx', small);
+  const { code, stdout, stderr } = await cli.run(['bench', 'small.onnx', '--rounds', '3', '--json']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const report = benchSchema.parse(JSON.parse(stdout));
+  expect(report).toMatchObject({ name: 'small', rounds: 3 });
+  expect(report.inputs).toEqual([{ name: 'x', dtype: 'f32', shape: [1, 4, 8, 8] }]);
+  expect(report.other?.name).toBe('onnxruntime-web');
+  const [stem] = report.layers;
+  expect(stem).toMatchObject({ op: 'Conv', shape: [1, 8, 6, 6], macs: 36 * 288 });
+  expect(report.layers.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9);
+  expect(report.layersTotal.macs).toBe(report.layers.reduce((sum, { macs }) => sum + macs, 0));
+  for (const { low, median, high } of [
+    report.ours.runMs,
+    report.peakGflops,
+    ...report.layers.map(({ ms }) => ms),
+  ]) {
+    expect(low).toBeLessThanOrEqual(median);
+    expect(median).toBeLessThanOrEqual(high);
+  }
+});
+
+test('the table has a row for each layer', async () => {
+  await cli.write('small.onnx', small);
+  const { code, stdout, stderr } = await cli.run([
+    'bench',
+    'small.onnx',
+    '--rounds',
+    '1',
+    '--against',
+    'none',
+  ]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^small {2}x f32 1×4×8×8; 10\.4 k MACs$/mu);
+  expect(stdout).toMatch(/^stem +Conv +1×8×6×6 .* f32_/m);
+  expect(stdout).toMatch(/^all layers /m);
+  expect(stdout).toMatch(/^convolith .* ms/m);
+  expect(stdout).toContain('nothing was to be compared with');
+  expect(stdout).not.toContain('onnxruntime');
+});

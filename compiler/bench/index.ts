@@ -60,7 +60,8 @@ export async function bench(program: WasmProgram, options: BenchOptions): Promis
   const timing = { clock, batchMs: BATCH_MS, ...(between && { between }) };
   onProgress?.('load', 0);
   const ours = await loaded(options.ours, LOADS, clock);
-  const other = typeof options.other === 'string' ? undefined : await loaded(options.other, 1, clock);
+  const found = typeof options.other === 'string' ? options.other : await tried(options.other, clock);
+  const [other, otherMissing] = typeof found === 'string' ? [undefined, found] : [found, null];
   try {
     const timer = await LayerTimer.load(program, inputs, clock);
     const passes: LayerPass[] = [];
@@ -87,7 +88,7 @@ export async function bench(program: WasmProgram, options: BenchOptions): Promis
             ratio: spread(otherTimes.map((time, i) => time / (ourTimes[i] ?? Number.NaN))),
           }
         : null,
-      otherMissing: typeof options.other === 'string' ? options.other : null,
+      otherMissing,
       ...layerReport(timer, passes, settled[0] ?? false),
     };
   } finally {
@@ -96,12 +97,21 @@ export async function bench(program: WasmProgram, options: BenchOptions): Promis
   }
 }
 
+/** Another runtime, or how it failed on this model, which is no reason not to time ours. */
+async function tried(contender: Contender, clock: Clock): Promise<TriedContender | string> {
+  try {
+    return await loaded(contender, 1, clock);
+  } catch (error) {
+    return `${contender.name} does not run this model: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+interface TriedContender extends LoadedContender {
+  readonly facts: Pick<BenchSide, 'name' | 'version' | 'loadMs' | 'firstRunMs'>;
+}
+
 /** Loads and runs once, a few times; the last one stays. */
-async function loaded(
-  contender: Contender,
-  times: number,
-  clock: Clock,
-): Promise<LoadedContender & { facts: Pick<BenchSide, 'name' | 'version' | 'loadMs' | 'firstRunMs'> }> {
+async function loaded(contender: Contender, times: number, clock: Clock): Promise<TriedContender> {
   const loads: number[] = [];
   const firstRuns: number[] = [];
   for (;;) {

@@ -141,4 +141,19 @@ describe('the report', () => {
     });
     expect(benchSchema.parse(report)).toMatchObject({ other: null, otherMissing: 'not installed' });
   });
+
+  test('goes on without a runtime that fails', async () => {
+    const { clock, side } = fake();
+    const compiled = program(6, 4);
+    const report = await bench(compiled, {
+      name: 'two',
+      rounds: 1,
+      inputs: inputsOf(compiled),
+      ours: side('ours', 20, 40),
+      other: { name: 'theirs', version: '1', load: () => Promise.reject(new Error('no such operator')) },
+      clock,
+    });
+    expect(report.other).toBe(null);
+    expect(report.otherMissing).toBe('theirs does not run this model: no such operator');
+  });
 });

@@ -1,4 +1,7 @@
-/** What a loaded model says of itself, and how it is loaded: as it stands, this is in the types of every bundle too. */
+/**
+ * How a model is loaded and run, and what it says of itself. As it stands, this is in the types of every bundle too, where
+ * `Model` is over the bundle's own Inputs, Outputs and ShapedOutputs.
+ */
 
 export interface LoadOptions {
   /** `auto` takes the fastest that the bundle has and the engine runs. */
@@ -45,4 +48,13 @@ export interface ModelInfo {
   readonly parameters: number;
   /** The program that made the bundle, with its version. */
   readonly generator: string;
+}
+
+export interface Model<Inputs, Outputs, ShapedOutputs> {
+  readonly info: ModelInfo;
+  /** Runs that overlap are done one after the other, in the order of the calls. */
+  run(inputs: Inputs, options?: { readonly shapes?: false }): Promise<Outputs>;
+  run(inputs: Inputs, options: { readonly shapes: true }): Promise<ShapedOutputs>;
+  /** Gives the memory back; a later run is refused. */
+  dispose(): void;
 }

@@ -8,7 +8,7 @@ import {
   specialisationsOf,
   type TensorArray,
 } from './abi.ts';
-import type { LoadOptions, ModelInfo, TensorInfo } from './model-types.ts';
+import type { LoadOptions, Model, ModelInfo, TensorInfo } from './model-types.ts';
 import { type BundleFiles, loadWasm, type WasmInstance } from './wasm.ts';
 
 export type { LoadOptions, LoadStage, ModelInfo, SpecialisationInfo, TensorInfo } from './model-types.ts';
@@ -32,18 +32,16 @@ export interface ShapedOutput {
   readonly shape: readonly number[];
 }
 
-export interface Model {
-  readonly info: ModelInfo;
-  /** Outputs by name, in arrays of their own. Runs that overlap are done one after the other, in the order of the calls. */
-  run(inputs: Readonly<Record<string, InputData>>, options?: RunOptions): Promise<Record<string, unknown>>;
-  /** Gives the memory back; a later run is refused. */
-  dispose(): void;
-}
+/** Outputs by name, in arrays of their own. */
+type Results = Record<string, unknown>;
+
+/** A model whose inputs and outputs are known when it is loaded. */
+export type AnyModel = Model<Readonly<Record<string, InputData>>, Results, Results>;
 
 /** The `load` of one bundle. */
 export const loader =
   (manifest: ProgramManifest, files: BundleFiles) =>
-  async (options: LoadOptions = {}): Promise<Model> => {
+  async (options: LoadOptions = {}): Promise<AnyModel> => {
     checkKeys(options, ['backend', 'threads', 'warmup', 'verify', 'signal', 'onProgress'], 'load');
     const { backend = 'auto', threads = 1, warmup = true, verify = false, signal, onProgress } = options;
     if (manifest.abi !== ABI_VERSION) {
@@ -71,7 +69,7 @@ export const loader =
     return new WasmModel(manifest, instance);
   };
 
-class WasmModel implements Model {
+class WasmModel implements AnyModel {
   readonly info: ModelInfo;
   readonly #specialisations: readonly Specialisation[];
   #instance: WasmInstance | undefined;

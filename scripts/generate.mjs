@@ -60,11 +60,11 @@ async function bundleText(entry) {
   return output.text;
 }
 
-/** A module of nothing but types, without the comment about the file. */
+/** A module of nothing but types, without the comment about the file; what its types are over is the bundle's own. */
 function declarations(entry) {
   const text = readFileSync(join(root, entry), 'utf8');
   if (/^import /m.test(text)) throw new Error(`${entry} must stand alone`);
-  return text.slice(text.indexOf('export '));
+  return text.slice(text.indexOf('export ')).replace(/^(export interface \w+)<[\w, ]+>/gm, '$1');
 }
 
 function notice(name) {

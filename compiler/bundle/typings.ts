@@ -88,15 +88,6 @@ const comment = (text: string): string =>
   text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').replaceAll('*/', '* /');
 
 const FIXED = `${MODEL_TYPES}
-export interface Model {
-  readonly info: ModelInfo;
-  /** Runs that overlap are done one after the other, in the order of the calls. */
-  run(inputs: Inputs, options?: { readonly shapes?: false }): Promise<Outputs>;
-  run(inputs: Inputs, options: { readonly shapes: true }): Promise<ShapedOutputs>;
-  /** Gives the memory back; a later run is refused. */
-  dispose(): void;
-}
-
 /** Loads the model from the files beside this module. */
 export function load(options?: LoadOptions): Promise<Model>;
 `;

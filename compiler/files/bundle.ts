@@ -4,6 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { CompileError, fail } from '#ir/diagnostics.ts';
+import type { Model, TensorInfo } from '#runtime/model-types.ts';
 import { MANIFEST_FILE, type Manifest, openManifest } from '../bundle/manifest.ts';
 import { type BundleReader, verifyBundle } from '../bundle/verify.ts';
 import { writeFolderAtomic } from './atomic.ts';
@@ -94,37 +95,13 @@ export async function requireSoundBundle(read: BundleReader): Promise<void> {
 }
 
 /** What the `index.js` of a bundle gives; its own `index.d.ts` is precise about names and types. */
-export interface LoadedBundle {
-  readonly info: {
-    readonly name: string;
-    readonly backend: string;
-    readonly threads: number;
-    readonly memoryBytes: number;
-    readonly inputs: readonly BundleTensor[];
-    readonly outputs: readonly BundleTensor[];
-    readonly macs: number;
-    readonly specialisations: readonly {
-      readonly inputs: readonly BundleTensor[];
-      readonly outputs: readonly BundleTensor[];
-      readonly macs: number;
-    }[];
-    readonly parameters: number;
-    readonly generator: string;
-  };
-  run(inputs: Readonly<Record<string, unknown>>): Promise<Record<string, BundleArray>>;
-  run(
-    inputs: Readonly<Record<string, unknown>>,
-    options: { readonly shapes: true },
-  ): Promise<Record<string, { readonly data: BundleArray; readonly shape: readonly number[] }>>;
-  dispose(): void;
-}
+export type LoadedBundle = Model<
+  Readonly<Record<string, unknown>>,
+  Record<string, BundleArray>,
+  Record<string, { readonly data: BundleArray; readonly shape: readonly number[] }>
+>;
 
-export interface BundleTensor {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly pixels?: 'rgba' | 'rgb' | 'gray';
-}
+export type BundleTensor = TensorInfo;
 
 export type BundleArray =
   | Float32Array

@@ -19,7 +19,7 @@ export async function openSource(path: string): Promise<NamedSource> {
   return { name: 'model', path: 'stdin', bytes, externalData: () => undefined };
 }
 
-export type ImportSourceOptions = Pick<ImportOptions, 'dims' | 'shapes'> & {
+export type ImportSourceOptions = Pick<ImportOptions, 'dims' | 'shapes' | 'replaceSizes'> & {
   readonly requireWeights?: boolean;
 };
 

@@ -91,6 +91,8 @@ async function loadGraph(
   const { graph, diagnostics } = importSource(source, {
     dims,
     shapes: { ...Object.fromEntries(ofInputs), ...shapes },
+    // data does not change the network; only --shape does
+    replaceSizes: Object.keys(shapes).length > 0,
     requireWeights: true,
   });
   if (!terminal.quiet) printDiagnostics(diagnostics, terminal);

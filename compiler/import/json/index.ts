@@ -156,7 +156,7 @@ function bind({ batch = 'batch' }: Description, inputs: readonly Input[], option
     const described = [batch, ...shape];
     const given = options.shapes?.[name];
     const sizes =
-      given?.length === described.length
+      options.replaceSizes !== false && given?.length === described.length
         ? described.map((d, i) => (typeof d === 'string' ? d : (given[i] ?? d)))
         : described;
     return {

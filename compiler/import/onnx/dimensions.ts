@@ -11,6 +11,8 @@ export interface DimensionOptions {
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
   /** Is a symbolic batch that was not given 1? True unless said. */
   readonly assumeBatch?: boolean;
+  /** Of a network description: may `shapes` replace sizes that it fixes? An ONNX model's never change. True unless said. */
+  readonly replaceSizes?: boolean;
 }
 
 /** A dimension that the model leaves open, and the size it got. */

@@ -64,6 +64,17 @@ describe('run', () => {
     expect((await cli.run(['run', 'small.onnx', '-i', 'x=ragged.json'])).code).toBe(2);
   });
 
+  test('data does not change the sizes that a description fixes; --shape does', async () => {
+    await cli.write('net.json', JSON.stringify({ input: { name: 'x', shape: [4] }, layers: [{ dense: 2 }] }));
+    await cli.write('three.json', '[[1,2,3]]');
+    const refused = await cli.run(['run', 'net.json', '-i', 'x=three.json']);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('the model fixes it at 4');
+    await cli.write('batch.json', '[[1,2,3,4],[5,6,7,8]]');
+    await done('run', 'net.json', '-i', 'x=batch.json');
+    await done('run', 'net.json', '-i', 'x=three.json', '--shape', 'x=1x3');
+  });
+
   test('values inside the network, to a folder', async () => {
     await cli.write('small.onnx', small);
     const args = ['run', 'small.onnx', '--random', '1', '--outputs', 'r', 'c', '-o', 'out/', '--backend'];

@@ -1,6 +1,9 @@
 import fc from 'fast-check';
-import { describe, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { wasmTarget } from '#compiler/targets/wasm/index.ts';
+import { Builder } from '#ir/builder.ts';
 import { check, RUNS, small } from '../../support/kernels.ts';
+import { noise } from '../../support/op.ts';
 
 describe('products', () => {
   test('Gemm: transposed operands, scales, every form of C', async () => {
@@ -65,5 +68,12 @@ describe('products', () => {
         );
       }
     }
+  });
+
+  test('a constant matrix is kept once, as it is packed', () => {
+    const b = new Builder();
+    const w = b.constant('w', noise([16, 8], 1));
+    b.output('y', b.op('MatMul', [b.input('x', [4, 16]), w], {}));
+    expect(wasmTarget.lower(b.graph).constantBytes).toBe(16 * 8 * 4);
   });
 });

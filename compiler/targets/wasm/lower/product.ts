@@ -134,14 +134,17 @@ export function lowerMatMul(node: Node, context: LowerContext): void {
   const vectorA = operand(node, 0).type.shape.length === 1;
   const vectorB = bValue.type.shape.length === 1;
   const asRow = context.view(operand(node, 0), 'rowMajor');
-  const asMatrix = context.view(bValue, 'rowMajor');
   // 1-D operands are a row and a column
   const a: View = vectorA ? { ...asRow, shape: [1, ...asRow.shape], strides: [0, ...asRow.strides] } : asRow;
-  const b: View = vectorB
-    ? { ...asMatrix, shape: [...asMatrix.shape, 1], strides: [...asMatrix.strides, 4] }
-    : asMatrix;
+  const bShape = vectorB ? [...bValue.type.shape, 1] : bValue.type.shape;
   const depth = a.shape[a.shape.length - 1] ?? 1;
-  const columns = b.shape[b.shape.length - 1] ?? 1;
+  const columns = bShape[bShape.length - 1] ?? 1;
+  const weight = bShape.length === 2 ? tensorOf(bValue)?.data : undefined;
+  // weights that are packed need no view, which would be all of them once more
+  const b: Product['b'] =
+    weight instanceof Float32Array
+      ? { kind: 'packed', matrix: rowsOf(weight, depth, columns) }
+      : { kind: 'rows', view: context.view(bValue, 'rowMajor') };
   const rows = a.shape[a.shape.length - 2] ?? 1;
   // the output with both matrix axes, whatever the operands' ranks
   const shape = [
@@ -166,11 +169,14 @@ export function lowerMatMul(node: Node, context: LowerContext): void {
     { ...a, shape: a.shape.slice(0, -2), strides: a.strides.slice(0, -2) },
     batch,
   );
-  const bBatch = broadcastViewStrides(
-    { ...b, shape: b.shape.slice(0, -2), strides: b.strides.slice(0, -2) },
-    batch,
-  );
-  const weight = b.shape.length === 2 ? tensorOf(bValue)?.data : undefined;
+  // the view of a vector is that of its one column, which has no batch either
+  const bBatch =
+    b.kind === 'packed'
+      ? []
+      : broadcastViewStrides(
+          { ...b.view, shape: bShape.slice(0, -2), strides: b.view.strides.slice(0, bShape.length - 2) },
+          batch,
+        );
   const axes = shape.slice(0, -1).map((count, axis): Loop => {
     const isRow = axis === shape.length - 2;
     return {
@@ -189,10 +195,7 @@ export function lowerMatMul(node: Node, context: LowerContext): void {
     columns,
     a,
     out: full,
-    b:
-      weight instanceof Float32Array
-        ? { kind: 'packed', matrix: rowsOf(weight, depth, columns) }
-        : { kind: 'rows', view: b },
+    b,
     bias: undefined,
     epilogue,
   });

@@ -58,7 +58,9 @@ function filterTransform(filter: Matrix): (data: Float32Array, from: number, res
   const half = new Float64Array(size * 3);
   return (data, from, result) => {
     for (let a = 0; a < size; a++) {
-      const [p, q, r] = [rows[a * 3] as number, rows[a * 3 + 1] as number, rows[a * 3 + 2] as number];
+      const p = rows[a * 3] as number;
+      const q = rows[a * 3 + 1] as number;
+      const r = rows[a * 3 + 2] as number;
       for (let k = 0; k < 3; k++) {
         const at = from + k;
         half[a * 3 + k] =
@@ -66,7 +68,9 @@ function filterTransform(filter: Matrix): (data: Float32Array, from: number, res
       }
     }
     for (let a = 0, to = 0; a < size; a++) {
-      const [x, y, z] = [half[a * 3] as number, half[a * 3 + 1] as number, half[a * 3 + 2] as number];
+      const x = half[a * 3] as number;
+      const y = half[a * 3 + 1] as number;
+      const z = half[a * 3 + 2] as number;
       for (let b = 0; b < size; b++, to++) {
         result[to] =
           x * (rows[b * 3] as number) + y * (rows[b * 3 + 1] as number) + z * (rows[b * 3 + 2] as number);
@@ -95,9 +99,9 @@ interface Sample {
 }
 
 interface SampleTile {
-  /** Of each input channel. */
-  readonly pixels: readonly Float32Array[];
-  readonly transformed: readonly Float32Array[];
+  /** One input channel after the other. */
+  readonly pixels: Float32Array;
+  readonly transformed: Float32Array;
   readonly sums: Float32Array;
   readonly exact: Float64Array;
 }
@@ -129,8 +133,8 @@ export function winogradError(filters: Filters, m: TileSize): number {
     for (let i = 0; i < inputChannels; i++) {
       const from = (o * inputChannels + i) * TAPS;
       filter(data, from, u);
-      const taps = data.subarray(from, from + TAPS);
-      for (const { tiles } of samples) for (const tile of tiles) addChannel(tile, i, u, taps, transform);
+      for (const { tiles } of samples)
+        for (const tile of tiles) addChannel(tile, i, u, data, from, transform);
     }
     for (const sample of samples) for (const tile of sample.tiles) compareTile(sample, tile, transform);
   }
@@ -142,13 +146,16 @@ function sampleTile(
   inputChannels: number,
   value: () => number,
 ): SampleTile {
-  const pixels = Array.from({ length: inputChannels }, () =>
-    Float32Array.from({ length: size * size }, value),
-  );
+  const elements = size * size;
+  const pixels = new Float32Array(inputChannels * elements);
+  for (let i = 0; i < pixels.length; i++) pixels[i] = value();
+  const transformed = new Float32Array(pixels.length);
+  const sandwich = singleSandwich(input);
+  for (let i = 0; i < pixels.length; i += elements) sandwich(pixels, transformed, i);
   return {
     pixels,
-    transformed: pixels.map((d) => singleSandwich(input, d)),
-    sums: new Float32Array(size * size),
+    transformed,
+    sums: new Float32Array(elements),
     exact: new Float64Array(outputs * outputs),
   };
 }
@@ -159,18 +166,20 @@ function addChannel(
   channel: number,
   u: Float64Array,
   taps: Float32Array,
+  from: number,
   { outputs, size }: WinogradTransform,
 ): void {
-  const v = transformed[channel] as Float32Array;
+  const start = channel * sums.length;
   for (let e = 0; e < sums.length; e++) {
-    const product = Math.fround(Math.fround(u[e] as number) * (v[e] as number));
+    const product = Math.fround(Math.fround(u[e] as number) * (transformed[start + e] as number));
     sums[e] = (sums[e] as number) + product;
   }
-  addDirect(exact, pixels[channel] as Float32Array, taps, outputs, size);
+  addDirect(exact, pixels, start, taps, from, outputs, size);
 }
 
 function compareTile(sample: Sample, { sums, exact }: SampleTile, { output }: WinogradTransform): void {
-  const got = singleSandwich(output, sums);
+  const got = new Float32Array(exact.length);
+  singleSandwich(output)(sums, got, 0);
   exact.forEach((y, k) => {
     sample.error = Math.max(sample.error, Math.abs(y - (got[k] as number)));
     sample.largest = Math.max(sample.largest, Math.abs(y));
@@ -180,14 +189,16 @@ function compareTile(sample: Sample, { sums, exact }: SampleTile, { output }: Wi
 function addDirect(
   sums: Float64Array,
   pixels: Float32Array,
+  start: number,
   taps: Float32Array,
+  from: number,
   outputs: number,
   size: number,
 ): void {
   for (let y = 0; y < outputs; y++) {
     for (let x = 0; x < outputs; x++) {
       let sum = 0;
-      for (let k = 0, at = y * size + x; k < TAPS; k += 3, at += size) {
+      for (let k = from, at = start + y * size + x; k < from + TAPS; k += 3, at += size) {
         sum +=
           (taps[k] as number) * (pixels[at] as number) +
           (taps[k + 1] as number) * (pixels[at + 1] as number) +
@@ -198,21 +209,27 @@ function addDirect(
   }
 }
 
-/** M X Mᵀ with every step rounded to f32. */
-function singleSandwich(matrix: Matrix, x: Float32Array): Float32Array {
-  const inner = matrix[0]?.length ?? 0;
+/** Computes M X Mᵀ with every step rounded to f32, of X at `at` to the same place in the result. */
+function singleSandwich(matrix: Matrix): (x: Float32Array, result: Float32Array, at: number) => void {
   const rows = matrix.length;
+  const inner = matrix[0]?.length ?? 0;
+  const factors = Float64Array.from(matrix.flat());
   const half = new Float32Array(rows * inner);
-  const line = (row: readonly number[], at: (k: number) => number): number =>
-    row.reduce((sum, c, k) => (c === 0 ? sum : Math.fround(sum + Math.fround(c * at(k)))), 0);
-  matrix.forEach((row, i) => {
-    for (let j = 0; j < inner; j++) half[i * inner + j] = line(row, (k) => x[k * inner + j] as number);
-  });
-  const result = new Float32Array(rows * rows);
-  for (let i = 0; i < rows; i++) {
-    matrix.forEach((row, j) => {
-      result[i * rows + j] = line(row, (k) => half[i * inner + k] as number);
-    });
-  }
-  return result;
+  // row `i` of M times elements of `x` that lie a step apart
+  const line = (i: number, x: Float32Array, from: number, step: number): number => {
+    let sum = 0;
+    for (let k = 0; k < inner; k++) {
+      const c = factors[i * inner + k] as number;
+      if (c !== 0) sum = Math.fround(sum + Math.fround(c * (x[from + k * step] as number)));
+    }
+    return sum;
+  };
+  return (x, result, at) => {
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < inner; j++) half[i * inner + j] = line(i, x, at + j, inner);
+    }
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < rows; j++) result[at + i * rows + j] = line(j, half, i * inner, 1);
+    }
+  };
 }

@@ -5,6 +5,7 @@ import { graphCost } from '#passes/analysis/cost.ts';
 import { Stepper } from '../check/stepper.ts';
 import type { NodeStep } from '../schedule/program.ts';
 import { kernelLabel, type WasmKernel, type WasmProgram } from '../targets/wasm/index.ts';
+import { winogradTransform } from '../targets/wasm/kernels/winograd/transforms.ts';
 import type { Clock } from './measure.ts';
 import { PeakProbe } from './peak.ts';
 
@@ -56,7 +57,7 @@ function filteredMacs(kernels: readonly WasmKernel[]): number | undefined {
     const { outputs, outer, groups, inputChannels, channels, output } = kernel.params;
     const images = outer.reduce((n, { count }) => n * count, groups.count);
     const tiles = output.size.reduce((n, size) => n * Math.ceil(size / outputs), images);
-    return [tiles * (outputs + 2) ** 2 * inputChannels * channels];
+    return [tiles * winogradTransform(outputs).size ** 2 * inputChannels * channels];
   });
   return products.length === 0 ? undefined : products.reduce((a, b) => a + b);
 }

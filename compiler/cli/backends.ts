@@ -9,7 +9,7 @@ import type { TensorType } from '#ir/types.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { PIPELINES } from '#passes/pipeline.ts';
 import { Stepper } from '../check/stepper.ts';
-import { wasmTarget } from '../targets/wasm/index.ts';
+import { type WasmProgram, wasmTarget } from '../targets/wasm/index.ts';
 
 /** A value of the network as a backend computed it. */
 export interface Computed {
@@ -97,17 +97,22 @@ export function wasmBackend(graph: Graph): Backend {
   return { name: 'wasm', inputs: inputsOf(graph), run: (inputs, options) => runWasm(graph, inputs, options) };
 }
 
+/** What `compile` makes of a graph, which is left as it is. @throws CompileError for nodes that the target lacks */
+export function loweredProgram(graph: Graph, signal: AbortSignal): WasmProgram {
+  const lowered = cloneGraph(graph);
+  for (const pipeline of Object.values(PIPELINES)) runPipeline(lowered, pipeline, { signal });
+  const refused = wasmTarget.unsupported(lowered);
+  if (refused.length > 0) throw new CompileError(refused);
+  return wasmTarget.lower(lowered);
+}
+
 async function runWasm(
   graph: Graph,
   inputs: ReadonlyMap<string, Tensor>,
   options: BackendRunOptions,
 ): Promise<ReadonlyMap<string, Tensor>> {
   const { signal } = options;
-  const lowered = cloneGraph(graph);
-  for (const pipeline of Object.values(PIPELINES)) runPipeline(lowered, pipeline, { signal });
-  const refused = wasmTarget.unsupported(lowered);
-  if (refused.length > 0) throw new CompileError(refused);
-  const stepper = await Stepper.load(wasmTarget.lower(lowered));
+  const stepper = await Stepper.load(loweredProgram(graph, signal));
   stepper.setInputs(inputs);
   const breathe = breather(signal);
   const { steps } = stepper.program;

@@ -38,6 +38,15 @@ export function splitInnermost(
   return { outer: loops.slice(0, -1), inner };
 }
 
+/** How often whole pieces of `size` go into `count`, and what is left once, as [size of a piece, how many]; none of zero. */
+export const wholeAndRest = (count: number, size: number): (readonly [size: number, times: number])[] =>
+  (
+    [
+      [size, Math.floor(count / size)],
+      [count % size, 1],
+    ] as const
+  ).filter(([piece, times]) => piece > 0 && times > 0);
+
 /** Splits a loop in two, the inner one of `size` iterations; `size` must divide the count. */
 export function blockLoop(loop: Loop, size: number): { outer: Loop; inner: Loop } {
   if (loop.count % size !== 0) throw new RangeError(`${size} does not divide ${loop.count}`);

@@ -1,16 +1,13 @@
-import { cloneGraph } from '#ir/clone.ts';
 import { CompileError, fail } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
-import { runPipeline } from '#passes/pass.ts';
-import { PIPELINES } from '#passes/pipeline.ts';
 import { seededInput } from '#runtime/abi.ts';
 import { type BenchReport, bench, type Contender } from '../../bench/index.ts';
 import { compileModel } from '../../compile.ts';
 import { exportOnnx } from '../../export/onnx/index.ts';
 import { formatOf } from '../../import/index.ts';
 import { pause } from '../../pause.ts';
-import { type WasmProgram, wasmTarget } from '../../targets/wasm/index.ts';
+import { loweredProgram } from '../backends.ts';
 import { renderBench } from '../bench-table.ts';
 import { type OnnxFiles, onnxruntimeWeb, withBundle } from '../contenders.ts';
 import { importSource, type NamedSource, openSource, underPath } from '../load.ts';
@@ -56,7 +53,7 @@ export async function runBench(
     });
     const other = await contender(options.against, source, graph, inputs);
     const report = await withBundle(bundle, inputs, (ours) =>
-      bench(lowered(graph), {
+      bench(loweredProgram(graph, signal), {
         name: source.name,
         rounds,
         inputs,
@@ -74,13 +71,6 @@ export async function runBench(
   } finally {
     progress.end();
   }
-}
-
-/** The program that the bundle was made of. */
-function lowered(source: Graph): WasmProgram {
-  const graph = cloneGraph(source);
-  for (const pipeline of Object.values(PIPELINES)) runPipeline(graph, pipeline);
-  return wasmTarget.lower(graph);
 }
 
 /** What to compare with, tried once; or why there is none. */

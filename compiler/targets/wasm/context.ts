@@ -13,12 +13,13 @@ import {
 import { InternalError } from '#ir/diagnostics.ts';
 import { type Expr, formatExpr } from '#ir/expr.ts';
 import { epilogueOperands, type Node, operand, result, tensorOf, type Value } from '#ir/graph.ts';
-import { bytesOfData, type Tensor } from '#ir/tensor.ts';
+import type { Tensor } from '#ir/tensor.ts';
 import { byteSize, bytesOf, type DType, elementCount, type Layout, type Shape } from '#ir/types.ts';
 import { type Choices, FREE_CHOICES } from './choices.ts';
 import type { KernelEpilogue } from './kernels/family.ts';
 import type { WasmKernel } from './kernels/index.ts';
 import type { WinogradLayer, WinogradPlan } from './lower/winograd-plan.ts';
+import { packedCopy } from './pack.ts';
 
 /** An epilogue with the views that its operands are read from. */
 export interface Epilogue {
@@ -144,11 +145,7 @@ export class LowerContext {
   /** A constant tensor in row-major order. */
   constant(tensor: Tensor): View {
     const { shape, dtype } = tensor.type;
-    const bytes = bytesOfData(tensor.data);
-    const storage = this.builder.constant({
-      bytes: bytes.byteLength,
-      write: (target) => target.set(bytes),
-    });
+    const storage = this.builder.constant(packedCopy(tensor.data));
     return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, 'rowMajor') };
   }
 

@@ -1,11 +1,18 @@
 /** Weights in the order in which kernels read them. */
 import type { PackedConstant } from '#compiler/schedule/program.ts';
+import { bytesOfData, type TensorData } from '#ir/tensor.ts';
 
 /** `count` floats, zero but for what `fill` writes. */
 export const packed = (count: number, fill: (target: Float32Array) => void): PackedConstant => ({
   bytes: count * 4,
   write: ({ buffer, byteOffset }) => fill(new Float32Array(buffer, byteOffset, count)),
 });
+
+/** Data as it is. */
+export function packedCopy(data: TensorData): PackedConstant {
+  const source = bytesOfData(data);
+  return { bytes: source.byteLength, write: (target) => target.set(source) };
+}
 
 /** Where B[k][n] of each group lies in an array of weights: group·groupStride + rows[k] + n·columnStride. */
 export interface WeightMatrix {

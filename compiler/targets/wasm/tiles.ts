@@ -1,4 +1,5 @@
 /** Register tiles of the gemm family, and which of them suits a layer. */
+import { wholeAndRest } from '#compiler/schedule/loops.ts';
 
 export interface Tile {
   readonly pixels: number;
@@ -24,8 +25,8 @@ const partial = (rows: number, vectors: number): number => Math.min(1, (rows * v
 /** Relative time of covering `pixels` × `channels` with a tile; 1 is a full machine. */
 export function tileCost(tile: Tile, pixels: number, channels: number): number {
   const vectorsOf = (n: number) => Math.ceil(n / 4);
-  const rowsOf = split(pixels, tile.pixels);
-  const columnsOf = split(channels, tile.channels);
+  const rowsOf = wholeAndRest(pixels, tile.pixels);
+  const columnsOf = wholeAndRest(channels, tile.channels);
   let time = 0;
   for (const [rows, rowCount] of rowsOf) {
     for (const [columns, columnCount] of columnsOf) {
@@ -57,9 +58,3 @@ export function cheapest(
 
 export const widthOf = (tile: Tile, channels: number): number =>
   Math.min(tile.channels, Math.ceil(channels / 4) * 4);
-
-const split = (count: number, size: number): (readonly [number, number])[] =>
-  [
-    [size, Math.floor(count / size)],
-    [count % size, 1],
-  ].filter((entry): entry is [number, number] => (entry[0] ?? 0) > 0 && (entry[1] ?? 0) > 0);

@@ -96,20 +96,19 @@ describe('the report', () => {
         };
       },
     });
-    return { clock: () => (now += 0.01), log, side };
+    const compiled = program(6, 4);
+    const options = {
+      name: 'two',
+      inputs: inputsOf(compiled),
+      ours: side('ours', 20, 40),
+      clock: () => (now += 0.01),
+    };
+    return { compiled, options, log, side };
   }
 
   test('has both sides and adds up', async () => {
-    const { clock, log, side } = fake();
-    const compiled = program(6, 4);
-    const report = await bench(compiled, {
-      name: 'two',
-      rounds: 3,
-      inputs: inputsOf(compiled),
-      ours: side('ours', 20, 40),
-      other: side('theirs', 70, 100),
-      clock,
-    });
+    const { compiled, options, log, side } = fake();
+    const report = await bench(compiled, { ...options, rounds: 3, other: side('theirs', 70, 100) });
     expect(benchSchema.parse(report)).toEqual(report);
     expect(report.ours.runMs.median).toBeCloseTo(40, 0);
     expect(report.ours.loadMs).toBeCloseTo(20, 0);
@@ -128,30 +127,19 @@ describe('the report', () => {
   });
 
   test('says why there is nothing to compare with', async () => {
-    const { clock, side } = fake();
-    const compiled = program(6, 4);
-    const report = await bench(compiled, {
-      name: 'two',
-      rounds: 1,
-      inputs: inputsOf(compiled),
-      ours: side('ours', 20, 40),
-      other: 'not installed',
-      clock,
-    });
+    const { compiled, options } = fake();
+    const report = await bench(compiled, { ...options, rounds: 1, other: 'not installed' });
     expect(benchSchema.parse(report)).toMatchObject({ other: null, otherMissing: 'not installed' });
   });
 
   test('goes on without a runtime that fails', async () => {
-    const { clock, side } = fake();
-    const compiled = program(6, 4);
-    const report = await bench(compiled, {
-      name: 'two',
-      rounds: 1,
-      inputs: inputsOf(compiled),
-      ours: side('ours', 20, 40),
-      other: { name: 'theirs', version: '1', load: () => Promise.reject(new Error('no such operator')) },
-      clock,
-    });
+    const { compiled, options } = fake();
+    const failing = {
+      name: 'theirs',
+      version: '1',
+      load: () => Promise.reject(new Error('no such operator')),
+    };
+    const report = await bench(compiled, { ...options, rounds: 1, other: failing });
     expect(report.other).toBe(null);
     expect(report.otherMissing).toBe('theirs does not run this model: no such operator');
   });

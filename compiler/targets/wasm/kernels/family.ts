@@ -53,6 +53,11 @@ export interface KernelEpilogue {
 export const LANES = 4;
 export const VECTOR_BYTES = 16;
 
+/** Vectors that hold a value per channel. */
+export const vectorsOf = (channels: number): number => Math.ceil(channels / LANES);
+/** Bytes of a value per channel, padded to whole vectors. */
+export const channelBytes = (channels: number): number => vectorsOf(channels) * VECTOR_BYTES;
+
 export const advance = (body: Body, pointer: Pointer, bytes: number): void => {
   if (bytes !== 0) body.set(pointer, op('i32.add', pointer, i32(bytes)));
 };

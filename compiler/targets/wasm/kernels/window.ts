@@ -10,6 +10,7 @@ import { op, v128 } from '../encoder/index.ts';
 import {
   advance,
   type Body,
+  channelBytes,
   copyOf,
   EpilogueCode,
   type KernelEpilogue,
@@ -58,9 +59,6 @@ export interface WindowParams {
   readonly tile: number;
   readonly epilogue: KernelEpilogue | null;
 }
-
-/** Bytes of one tap's weights: a value per channel, padded to whole vectors. */
-export const channelBytes = (channels: number): number => Math.ceil(channels / LANES) * VECTOR_BYTES;
 
 const hasWeights = (p: WindowParams): boolean => p.combine === 'multiplyAdd';
 

@@ -5,6 +5,7 @@ import { sliceView, type View } from '#compiler/schedule/view.ts';
 import type { Node } from '#ir/graph.ts';
 import { operand, ownInput, tensorOf } from '#ir/graph.ts';
 import type { Epilogue, LowerContext } from '../context.ts';
+import { channelBytes } from '../kernels/family.ts';
 import { packBias, packGemm, type WeightMatrix } from '../pack.ts';
 import { chooseTile } from '../tiles.ts';
 
@@ -57,8 +58,6 @@ export interface PixelProduct {
   readonly bias: PixelBias;
   readonly epilogue: Epilogue;
 }
-
-const LANE_BYTES = 16;
 
 /** One gemm call: every output pixel of a view against all weights. */
 export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
@@ -141,7 +140,7 @@ export function biasArguments(context: LowerContext, bias: PixelBias, groups: nu
       return { views: [bias.view], groupBytes: channels * 4 };
     case 'constant': {
       const view = context.packed(packBias(bias.data, groups, channels));
-      return { views: [view], groupBytes: Math.ceil(channels / 4) * LANE_BYTES };
+      return { views: [view], groupBytes: channelBytes(channels) };
     }
   }
 }

@@ -2,9 +2,9 @@ import { type Loop, mergeLoops, splitInnermost } from '#compiler/schedule/loops.
 import { axesByStride } from '#compiler/schedule/view.ts';
 import { isOp, type Node, operand } from '#ir/graph.ts';
 import { isKept, resizeAxis } from '#ir/ops/resize.ts';
-import { bytesOfData } from '#ir/tensor.ts';
 import type { LowerContext } from '../context.ts';
 import { RESIZE_ENTRY_BYTES } from '../kernels/resize.ts';
+import { packedCopy } from '../pack.ts';
 
 /** Resize as table-driven interpolation along the axes that change. */
 export function lowerResize(node: Node, context: LowerContext): void {
@@ -29,9 +29,7 @@ export function lowerResize(node: Node, context: LowerContext): void {
         floats[at + 1] = tap?.weight ?? 0;
       }
     });
-    const bytes = bytesOfData(words);
-    const constant = { bytes: bytes.byteLength, write: (target: Uint8Array) => target.set(bytes) };
-    return { taps, view: context.packed(constant) };
+    return { taps, view: context.packed(packedCopy(words)) };
   });
   const kept = axesByStride(out).filter((axis) => !changed.includes(axis));
   const [innermost = 1] = kept.filter((axis) => (out.shape[axis] ?? 1) > 1).slice(-1);

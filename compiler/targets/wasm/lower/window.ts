@@ -6,7 +6,8 @@ import { isOp, type Node, operand } from '#ir/graph.ts';
 import { product } from '#ir/types.ts';
 import { tapRange, type Window, type WindowAxis, windowAxes } from '#ir/window.ts';
 import type { LowerContext } from '../context.ts';
-import { channelBytes, type Segment, type WindowParams } from '../kernels/window.ts';
+import { channelBytes } from '../kernels/family.ts';
+import type { Segment, WindowParams } from '../kernels/window.ts';
 import { packBias, packDepthwise } from '../pack.ts';
 import { biasOf, knownWeight } from './pixel-product.ts';
 

@@ -1,4 +1,5 @@
 /** Which convolutions are computed by minimal filtering: where it is faster than the direct way, and exact enough. */
+import { wholeAndRest } from '#compiler/schedule/loops.ts';
 import type { WindowAxis } from '#ir/window.ts';
 import { type Filters, winogradError } from '../kernels/winograd/filter.ts';
 import { type TileSize, winogradTransform } from '../kernels/winograd/transforms.ts';
@@ -75,8 +76,8 @@ function cheapestBlock(layer: WinogradLayer, outputs: TileSize): WinogradPlan & 
   let best: (WinogradPlan & { cost: number }) | undefined;
   for (let rows = 1; rows <= Math.min(down, most); rows++) {
     for (let columns = 1; columns <= Math.min(across, Math.floor(most / rows)); columns++) {
-      const blocks = blockCounts(down, rows).flatMap(([r, n]) =>
-        blockCounts(across, columns).map(([c, k]) => ({ tiles: r * c, times: n * k })),
+      const blocks = wholeAndRest(down, rows).flatMap(([r, n]) =>
+        wholeAndRest(across, columns).map(([c, k]) => ({ tiles: r * c, times: n * k })),
       );
       const products = blocks.reduce(
         (sum, { tiles, times }) =>
@@ -89,14 +90,6 @@ function cheapestBlock(layer: WinogradLayer, outputs: TileSize): WinogradPlan & 
   }
   return best ?? { outputs, block: [1, 1], cost: Number.POSITIVE_INFINITY };
 }
-
-const blockCounts = (tiles: number, size: number): (readonly [number, number])[] =>
-  (
-    [
-      [size, Math.floor(tiles / size)],
-      [tiles % size, 1],
-    ] as const
-  ).filter(([count, times]) => count > 0 && times > 0);
 
 /**
  * The register tile of the products. Few pixels go by for each panel of weights, which come from beyond the second-level

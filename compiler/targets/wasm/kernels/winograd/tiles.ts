@@ -14,6 +14,7 @@ import {
   plus,
   storeLanes,
   VECTOR_BYTES,
+  vectorsOf,
 } from '../family.ts';
 import { multiplyByMatrix } from './combine.ts';
 import { type TileSize, winogradTransform } from './transforms.ts';
@@ -31,8 +32,6 @@ export interface WinogradInputParams {
   /** Bytes from one element of the transformed tile to the next. */
   readonly planeBytes: number;
 }
-
-export const vectorsOf = (channels: number): number => Math.ceil(channels / LANES);
 
 /** Bytes that the input transform writes its tile at the border, and both transforms their halves. */
 export const edgeBytes = ({ outputs, input }: Pick<WinogradInputParams, 'outputs' | 'input'>): number =>
@@ -107,7 +106,8 @@ export const winogradInput: KernelFamily<WinogradInputParams> = {
   },
 };
 
-const addressOf = (
+/** The address of a row and column. */
+export const addressOf = (
   base: Ex<'i32'>,
   row: Ex<'i32'>,
   rowStep: number,
@@ -131,8 +131,8 @@ function copyBorderTile(
   const [rowStep, columnStep] = plane.steps;
   body.op('memory.fill', edge, i32(0), i32(size * size * columnStep));
   const [first, end, y] = [body.local('i32'), body.local('i32'), body.local('i32')];
-  body.set(first, larger(body, column, 0));
-  body.set(end, smaller(body, op('i32.add', column, i32(size)), width));
+  body.set(first, bounded(body, column, { least: 0 }));
+  body.set(end, bounded(body, op('i32.add', column, i32(size)), { most: width }));
   const to = copyOf(body, edge);
   body.set(to, op('i32.add', edge, op('i32.mul', op('i32.sub', first, column), i32(columnStep))));
   const bytes = body.local('i32');
@@ -150,16 +150,17 @@ function copyBorderTile(
   });
 }
 
-function larger(body: Body, a: Ex<'i32'>, b: number): Ex<'i32'> {
+/** A number no less than `least` or no more than `most`. */
+function bounded(
+  body: Body,
+  value: Ex<'i32'>,
+  limit: { readonly least: number } | { readonly most: number },
+): Ex<'i32'> {
   const held = body.local('i32');
-  body.set(held, a);
-  return select(held, i32(b), op('i32.gt_s', held, i32(b)));
-}
-
-function smaller(body: Body, a: Ex<'i32'>, b: number): Ex<'i32'> {
-  const held = body.local('i32');
-  body.set(held, a);
-  return select(held, i32(b), op('i32.lt_s', held, i32(b)));
+  body.set(held, value);
+  return 'least' in limit
+    ? select(held, i32(limit.least), op('i32.gt_s', held, i32(limit.least)))
+    : select(held, i32(limit.most), op('i32.lt_s', held, i32(limit.most)));
 }
 
 export interface WinogradOutputParams {

@@ -2,21 +2,24 @@
  * Convolution 3×3 of stride 1 by minimal filtering: block by block of tiles, the inputs are transformed, one matrix product
  * is made for each of the (m + 2)² elements of a tile, and the products are transformed back.
  */
-import type { Loop } from '#compiler/schedule/loops.ts';
+import { type Loop, wholeAndRest } from '#compiler/schedule/loops.ts';
 import { type Ex, i32, type Local, op, select } from '../../encoder/index.ts';
 import {
   advance,
   type Body,
+  channelBytes,
   copyOf,
   type KernelCaller,
   type KernelEpilogue,
   type KernelFamily,
+  LANES,
   nest,
   type Pointer,
   plus,
+  vectorsOf,
 } from '../family.ts';
 import type { WasmKernel } from '../index.ts';
-import { edgeBytes, halfBytes, type Plane, vectorsOf } from './tiles.ts';
+import { addressOf, edgeBytes, halfBytes, type Plane } from './tiles.ts';
 import { type TileSize, winogradTransform } from './transforms.ts';
 
 export interface WinogradParams {
@@ -48,7 +51,7 @@ export interface WinogradParams {
 const PLANE_GAP = 64;
 
 /** Bytes of one element of all tiles of a block. */
-const planeBytes = (tiles: number, channels: number): number => tiles * vectorsOf(channels) * 16 + PLANE_GAP;
+const planeBytes = (tiles: number, channels: number): number => tiles * channelBytes(channels) + PLANE_GAP;
 
 interface ScratchMap {
   readonly half: number;
@@ -112,12 +115,12 @@ function productKernel(p: WinogradParams, tiles: number): WasmKernel {
           steps: [planeBytes(all, p.inputChannels), planeBytes(all, p.channels), p.weightBytes],
         },
       ],
-      pixels: { count: tiles, steps: [vectorsOf(p.inputChannels) * 16, vectorsOf(p.channels) * 16] },
+      pixels: { count: tiles, steps: [channelBytes(p.inputChannels), channelBytes(p.channels)] },
       groups: { count: 1, steps: [0, 0, 0, 0] },
       taps: [],
       run: p.inputChannels,
       // whole vectors: the weights are padded with zeros
-      channels: vectorsOf(p.channels) * 4,
+      channels: vectorsOf(p.channels) * LANES,
       weights: { kind: 'packed' },
       bias: false,
       tile: p.tile,
@@ -174,17 +177,8 @@ interface Pointers {
 /** Tiles along an axis. */
 const tilesOf = (p: WinogradParams, axis: 0 | 1): number => Math.ceil(p.output.size[axis] / p.outputs);
 
-/** Whole blocks and the rest along an axis, as [tiles of a block, how many such blocks]. */
-function blocksOf(p: WinogradParams, axis: 0 | 1): (readonly [number, number])[] {
-  const tiles = tilesOf(p, axis);
-  const size = p.block[axis];
-  return (
-    [
-      [size, Math.floor(tiles / size)],
-      [tiles % size, 1],
-    ] as const
-  ).filter(([count, times]) => count > 0 && times > 0);
-}
+/** Whole blocks and the rest along an axis. */
+const blocksOf = (p: WinogradParams, axis: 0 | 1) => wholeAndRest(tilesOf(p, axis), p.block[axis]);
 
 const blockShapes = (p: WinogradParams): (readonly [number, number])[] =>
   blocksOf(p, 0).flatMap(([rows]) => blocksOf(p, 1).map(([columns]) => [rows, columns] as const));
@@ -229,14 +223,14 @@ function emitBlock(
     const row = op('i32.sub', y, i32(p.pads[0]));
     const column = op('i32.sub', x, i32(p.pads[1]));
     call(inputKernel(p), [input, row, column, plus(scratch, map.edge), half, source]);
-    advance(body, source, vectorsOf(p.inputChannels) * 16);
+    advance(body, source, channelBytes(p.inputChannels));
   });
   const products = productKernel(p, block.rows * block.columns);
   call(products, [plus(scratch, map.inputs), weight, plus(scratch, map.products)]);
   const result = copyOf(body, scratch, map.products);
   overTiles(body, p, block, (y, x) => {
     const at = (base: Pointer, [rowStep, columnStep]: readonly [number, number]) =>
-      op('i32.add', op('i32.add', base, op('i32.mul', y, i32(rowStep))), op('i32.mul', x, i32(columnStep)));
+      addressOf(base, y, rowStep, x, columnStep);
     call(outputKernel(p), [
       result,
       ...(bias ? [bias] : []),
@@ -246,7 +240,7 @@ function emitBlock(
       at(output, p.output.steps),
       ...extras.map((e, k) => at(e, p.extraSteps[k] ?? [0, 0])),
     ]);
-    advance(body, result, vectorsOf(p.channels) * 16);
+    advance(body, result, channelBytes(p.channels));
   });
 }
 

@@ -238,7 +238,8 @@ export const CATALOGUE = {
   'input-invalid': {
     kind: 'usage',
     title: 'A given input does not fit the model',
-    explanation: 'The name, shape or element type of an input tensor is not what the model asks for.',
+    explanation:
+      'The name, shape or element type of an input tensor is not what the model asks for, or its file is none of the kinds that are read; or a value of it is one that an operator does not take, such as an index outside the axis that it goes to.',
     hint: 'convolith audit MODEL lists the inputs with their shapes and types',
   },
   'usage-invalid': {

@@ -65,6 +65,32 @@ function evalContext(node: Node, lookup: Lookup): EvalContext<never> {
   };
 }
 
+/** Checks the values of a node's operands. @throws CompileError `input-invalid` naming the node and what is wrong */
+export type DataCheck = (node: Node, lookup: Lookup) => void;
+
+/**
+ * What ops ask of values, and types cannot tell, for every node of a graph. Nothing is asked of what comes from an op
+ * whose size depends on data: beyond the count its values mean nothing.
+ */
+export function dataCheck(graph: Graph): DataCheck {
+  const counted = new Set<Value>();
+  const isCounted = (value: Value | undefined): boolean => value !== undefined && counted.has(value);
+  for (const node of graph.nodes) {
+    if (opDef(node.op).traits.bounded === undefined && !node.operands.some(isCounted)) continue;
+    for (const value of node.outputs) counted.add(value);
+  }
+  return (node, lookup) => {
+    const { checkData } = opDef(node.op);
+    if (!checkData || ownInputs(node).some(isCounted)) return;
+    try {
+      checkData(evalContext(node, lookup));
+    } catch (error) {
+      if (!(error instanceof OpError)) throw error;
+      fail('input-invalid', node.name, `${node.op}: ${error.message}`, error.hint);
+    }
+  };
+}
+
 function applyEpilogue(data: TensorData, value: (index: number) => number): void {
   for (let i = 0; i < data.length; i++) (data as Float32Array)[i] = value(i);
 }
@@ -104,11 +130,14 @@ export interface EvaluateOptions {
   readonly signal?: AbortSignal;
   /** Values to keep besides the outputs. */
   readonly keep?: ReadonlySet<Value>;
+  /** Computes with indices outside their axes as kernels do, instead of refusing them. */
+  readonly anyData?: boolean;
 }
 
 /**
  * Evaluates a graph on the given inputs (by name). Intermediate values are dropped after their last use.
- * @returns every graph output, and every kept value, by value. @throws CompileError for missing inputs or weights.
+ * @returns every graph output, and every kept value, by value. @throws CompileError for missing inputs or weights, and
+ * `input-invalid` for data that an op does not take, such as an index outside its axis.
  */
 export function evaluateGraph(
   graph: Graph,
@@ -130,9 +159,11 @@ export function evaluateGraph(
     for (const v of node.operands) if (v) remaining.set(v, (remaining.get(v) ?? 0) + 1);
   }
   const kept = new Set<Value>([...graph.outputs.flatMap(outputValues), ...(options.keep ?? [])]);
+  const check = options.anyData ? undefined : dataCheck(graph);
   let done = 0;
   for (const node of graph.nodes) {
     options.signal?.throwIfAborted();
+    check?.(node, lookup);
     const results = evaluateNode(node, lookup);
     node.outputs.forEach((v, i) => {
       const tensor = results[i];

@@ -106,6 +106,11 @@ export interface OpDef<S extends AttrSchema = AttrSchema> {
   field(context: OpContext<AttrsOf<S>>, output: number, input: number): AxisField[];
   readonly reference: Reference<AttrsOf<S>>;
   /**
+   * Do the values of the inputs fit, where types cannot tell: indices their axis? The reference has a result for any
+   * values, that of the kernels. @throws OpError where they do not
+   */
+  checkData?(context: EvalContext<AttrsOf<S>>): void;
+  /**
    * Where no element of its result is outside the least and the greatest of its f32 inputs and of some further values:
    * these values. An op that only moves elements has none.
    */

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { cloneGraph } from '#ir/clone.ts';
 import { CompileError } from '#ir/diagnostics.ts';
-import { constantTensor, evaluateNode, outputTensor } from '#ir/evaluate.ts';
+import { constantTensor, dataCheck, evaluateNode, outputTensor } from '#ir/evaluate.ts';
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import type { TensorType } from '#ir/types.ts';
@@ -28,7 +28,7 @@ export interface BackendRunOptions {
 export interface Backend {
   readonly name: string;
   readonly inputs: readonly { readonly name: string; readonly type: TensorType }[];
-  /** Outputs by name. */
+  /** Outputs by name. @throws CompileError `input-invalid` for data that an op does not take */
   run(inputs: ReadonlyMap<string, Tensor>, options: BackendRunOptions): Promise<ReadonlyMap<string, Tensor>>;
 }
 
@@ -54,7 +54,9 @@ async function runReference(
   const lookup = (value: Value): Tensor => tensors.get(value) ?? constantTensor(value);
   const last = lastReaders(graph);
   const breathe = breather(options.signal);
+  const check = dataCheck(graph);
   for (const [done, node] of graph.nodes.entries()) {
+    check(node, lookup);
     const results = evaluateNode(node, lookup);
     node.outputs.forEach((value, i) => {
       const tensor = results[i];
@@ -116,7 +118,12 @@ async function runWasm(
   stepper.setInputs(inputs);
   const breathe = breather(signal);
   const { steps } = stepper.program;
+  const check = dataCheck(stepper.program.graph);
   for (const [done, step] of steps.entries()) {
+    check(step.node, (value) => {
+      const place = step.operands.get(value);
+      return place ? stepper.read(value, place) : constantTensor(value);
+    });
     stepper.runNode(step);
     if (options.onValue) {
       for (const [value, place] of step.results) {

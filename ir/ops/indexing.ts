@@ -4,7 +4,6 @@ import {
   type AxisField,
   defineOp,
   type EvalContext,
-  type InferContext,
   inputData,
   inputType,
   NO_COST,
@@ -24,37 +23,12 @@ import {
   type TensorType,
 } from '../types.ts';
 import { axisField, unravel } from './common.ts';
+import { checkIndices, indexType, position } from './indices.ts';
 import { checkAxis, checkedShape } from './offsets.ts';
 
 const ROW_MAJOR: OpTraits = { layout: 'rowMajor', movement: true };
 const DATA_X = { name: 'x', role: 'data' } as const;
 const INDICES = { name: 'indices', role: 'data' } as const;
-
-/**
- * A position from an index that may count from the end; −1 where it is outside. Indices that are constants are checked
- * when types are inferred; of others, a read outside reads position 0, and a write outside is dropped.
- */
-export function position(index: number, size: number): number {
-  const at = index < 0 ? index + size : index;
-  return at >= 0 && at < size ? at : -1;
-}
-
-/** @throws OpError unless the input holds whole numbers that can be indices */
-export function indexType(context: Pick<InferContext<unknown>, 'inputs'>, input: number): TensorType {
-  const type = inputType(context, input);
-  if (type.dtype !== 'i64' && type.dtype !== 'i32')
-    throw new OpError(`indices are ${type.dtype}, not i64 or i32`);
-  return type;
-}
-
-/** @throws OpError where a constant index is outside; `sizes` are those that the columns of the indices run over. */
-function checkIndices(indices: Tensor | undefined, sizes: readonly number[]): void {
-  indices?.data.forEach((index: number | bigint, i: number) => {
-    const size = sizes[i % sizes.length] ?? 0;
-    if (position(Number(index), size) < 0)
-      throw new OpError(`index ${index} is outside an axis of ${size} positions`);
-  });
-}
 
 /** x and indices of one rank, the indices nowhere larger but along `axis`. */
 function checkAlongAxis(x: Shape, indices: Shape, axis: number): void {
@@ -97,7 +71,7 @@ export const GatherElements = defineOp({
     const { dtype, shape } = inputType({ inputs }, 0);
     const indices = indexType({ inputs }, 1);
     checkAlongAxis(shape, indices.shape, axis);
-    checkIndices(constants[1], [shape[axis] ?? 0]);
+    checkIndices(constants[1]?.data, [shape[axis] ?? 0]);
     return [{ dtype, shape: indices.shape }];
   },
   cost: () => NO_COST,
@@ -105,6 +79,8 @@ export const GatherElements = defineOp({
     outputType({ outputs }).shape.map(
       (_, axis): AxisField => (input === 0 && axis === attrs.axis ? { kind: 'whole' } : axisField(axis)),
     ),
+  checkData: (context) =>
+    checkIndices(inputData(context, 1), [inputType(context, 0).shape[context.attrs.axis] ?? 0]),
   reference: {
     kind: 'whole',
     evaluate(context) {
@@ -154,9 +130,16 @@ function checkTuples(x: Shape, indices: Shape, batch: number, constant: Tensor |
   }
   if (!sameShape(x.slice(0, batch), indices.slice(0, batch)))
     throw new OpError(`batch axes of ${formatShape(x)} and ${formatShape(indices)} differ`);
-  if (width > 0) checkIndices(constant, x.slice(batch, batch + width));
+  if (width > 0) checkIndices(constant?.data, x.slice(batch, batch + width));
   return width;
 }
+
+/** @throws OpError where a tuple of indices names no slice */
+const checkTupleData = (context: EvalContext<unknown>, batch: number): void =>
+  checkIndices(
+    inputData(context, 1),
+    inputType(context, 0).shape.slice(batch, batch + (inputType(context, 1).shape.at(-1) ?? 0)),
+  );
 
 /** x [B…, I₁…Iₖ, S…], indices [B…, T…, k] → [B…, T…, S…]: the slices of x that the tuples of indices name. */
 export const GatherND = defineOp({
@@ -183,6 +166,7 @@ export const GatherND = defineOp({
       return o < tuples ? { kind: 'whole' } : axisField(o - tuples + rest);
     });
   },
+  checkData: (context) => checkTupleData(context, context.attrs.batchDims),
   reference: {
     kind: 'whole',
     evaluate(context) {
@@ -250,7 +234,7 @@ export const ScatterElements = defineOp({
     const indices = indexType({ inputs }, 1).shape;
     checkAlongAxis(x.shape, indices, axis);
     checkUpdates(x, inputType({ inputs }, 2), indices);
-    checkIndices(constants[1], [x.shape[axis] ?? 0]);
+    checkIndices(constants[1]?.data, [x.shape[axis] ?? 0]);
     return [x];
   },
   cost: ({ attrs, inputs }) => scatterCost(attrs.reduction, inputType({ inputs }, 2)),
@@ -258,6 +242,8 @@ export const ScatterElements = defineOp({
     inputType({ inputs }, 0).shape.map(
       (_, axis): AxisField => (input > 0 && axis === attrs.axis ? { kind: 'whole' } : axisField(axis)),
     ),
+  checkData: (context) =>
+    checkIndices(inputData(context, 1), [inputType(context, 0).shape[context.attrs.axis] ?? 0]),
   reference: {
     kind: 'whole',
     evaluate(context) {
@@ -294,6 +280,7 @@ export const ScatterND = defineOp({
       return input === 1 ? { kind: 'none' } : axisField(axis - width + indices.length - 1);
     });
   },
+  checkData: (context) => checkTupleData(context, 0),
   reference: {
     kind: 'whole',
     evaluate(context) {

@@ -11,7 +11,7 @@ import {
   type OpTraits,
   outputType,
 } from '../op.ts';
-import { allocate, type TensorData } from '../tensor.ts';
+import { allocate, read, type TensorData } from '../tensor.ts';
 import {
   broadcastShapes,
   broadcastStrides,
@@ -22,6 +22,7 @@ import {
 } from '../types.ts';
 import type { PositionMap } from '../window.ts';
 import { axisField, broadcastField } from './common.ts';
+import { checkIndices, indexType, position } from './indices.ts';
 import {
   type AxisOffsets,
   checkAxes,
@@ -283,11 +284,9 @@ export const Gather = defineOp({
   traits: MOVEMENT,
   infer({ attrs: { axis }, inputs, constants }) {
     const { dtype, shape } = inputType({ inputs }, 0);
-    const indices = inputType({ inputs }, 1);
     checkAxis(axis, shape.length);
-    if (indices.dtype !== 'i64' && indices.dtype !== 'i32')
-      throw new OpError(`indices are ${indices.dtype}, not i64 or i32`);
-    if (constants[1]) indexOffsets(constants[1].data, shape[axis] ?? 0, 1);
+    const indices = indexType({ inputs }, 1);
+    checkIndices(constants[1]?.data, [shape[axis] ?? 0]);
     return [
       { dtype, shape: checkedShape([...shape.slice(0, axis), ...indices.shape, ...shape.slice(axis + 1)]) },
     ];
@@ -302,6 +301,8 @@ export const Gather = defineOp({
       return axisField(o < axis ? o : o - width + 1);
     });
   },
+  checkData: (context) =>
+    checkIndices(inputData(context, 1), [inputType(context, 0).shape[context.attrs.axis] ?? 0]),
   reference: {
     kind: 'whole',
     evaluate(context) {
@@ -319,16 +320,11 @@ export const Gather = defineOp({
   },
 });
 
-/** @throws OpError for an index outside the axis. */
-function indexOffsets(indices: TensorData, length: number, stride: number): AxisOffsets {
-  return Int32Array.from({ length: indices.length }, (_, i) => {
-    const given = Number(indices[i]);
-    const index = given < 0 ? given + length : given;
-    if (!(index >= 0 && index < length))
-      throw new OpError(`index ${given} is outside an axis of ${length} positions`);
-    return index * stride;
-  });
-}
+const indexOffsets = (indices: TensorData, length: number, stride: number): AxisOffsets =>
+  Int32Array.from(
+    { length: indices.length },
+    (_, i) => Math.max(0, position(read(indices, i), length)) * stride,
+  );
 
 /** Broadcasts x with `shape`, in both directions. */
 export const Expand = defineOp({

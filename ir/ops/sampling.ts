@@ -189,6 +189,16 @@ export const RoiAlign = defineOp({
   }),
   field: (_, _output, input) =>
     input === 0 ? [WHOLE, axisField(1), WHOLE, WHOLE] : [axisField(0), NONE, NONE, NONE],
+  checkData(context) {
+    const [images = 0] = inputType(context, 0).shape;
+    inputData(context, 2).forEach((index: number | bigint) => {
+      if (index < 0 || index >= images)
+        throw new OpError(
+          `batch index ${index} is outside a batch of ${images}`,
+          `batch indices run from 0 to ${images - 1}: correct the input that they come from`,
+        );
+    });
+  },
   reference: { kind: 'element', element: roiElement },
 });
 

@@ -8,7 +8,7 @@ import { f32 } from '#ir/tensor.ts';
 import { parseGraph } from '#ir/text.ts';
 import { useCli } from '../../support/cli.ts';
 import { collectionFile, withModels } from '../../support/collection.ts';
-import { info, node, onnxModel, stored } from '../../support/onnx.ts';
+import { info, node, onnxModel, stored, type TestModel } from '../../support/onnx.ts';
 
 const cli = useCli();
 
@@ -103,6 +103,54 @@ describe('run', () => {
     const { code, stdout } = await cli.run(['run', '-', '--random', '1', '--quiet'], { stdin: small });
     expect(code).toBe(0);
     expect(stdout).toContain('1×8×1×1');
+  });
+});
+
+describe('an index outside its axis is refused by name', () => {
+  const along = [info('x', [3, 2]), info('i', ['n', 2], 7)];
+  const floats = (shape: readonly number[]) => info('u', shape);
+  const cases: readonly [string, string, TestModel][] = [
+    ['Gather', '[[0, -3], [2, 3]]', { nodes: [node('Gather', ['x', 'i'], ['y'])], inputs: along }],
+    [
+      'GatherElements',
+      '[[0, -3], [2, 3]]',
+      { nodes: [node('GatherElements', ['x', 'i'], ['y'])], inputs: along },
+    ],
+    ['GatherND', '[[0, 1], [3, 0]]', { nodes: [node('GatherND', ['x', 'i'], ['y'])], inputs: along }],
+    [
+      'ScatterElements',
+      '[[0, -3], [2, 3]]',
+      { nodes: [node('ScatterElements', ['x', 'i', 'u'], ['y'])], inputs: [...along, floats([2, 2])] },
+    ],
+    [
+      'ScatterND',
+      '[[0, 1], [3, 0]]',
+      { nodes: [node('ScatterND', ['x', 'i', 'u'], ['y'])], inputs: [...along, floats([2])] },
+    ],
+  ];
+  test.each(cases)('%s', async (op, wrong, model) => {
+    const nodes = (model.nodes ?? []).map((n) => ({ ...n, name: 'pick' }));
+    await cli.write('pick.onnx', onnxModel({ ...model, nodes }));
+    await cli.write('wrong.json', wrong);
+    await cli.write('right.json', wrong.replace(/(?<!-)3/, '-1'));
+    for (const backend of ['reference', 'wasm']) {
+      const args = ['run', 'pick.onnx', '--random', '1', '--backend', backend];
+      const { code, stderr } = await cli.run([...args, '-i', 'i=wrong.json']);
+      expect(stderr).toContain(
+        `error[input-invalid] pick: ${op}: index 3 is outside an axis of 3 positions\n  hint: indices into this axis run from -3 to 2`,
+      );
+      expect(code).toBe(2);
+      await done(...args, '-i', 'i=right.json');
+    }
+  });
+
+  test('RoiAlign', async () => {
+    const inputs = [info('x', [1, 1, 4, 4]), info('r', [1, 4]), info('i', [1], 7)];
+    await cli.write('roi.onnx', onnxModel({ inputs, nodes: [node('RoiAlign', ['x', 'r', 'i'], ['y'])] }));
+    await cli.write('i.json', '[1]');
+    const { code, stderr } = await cli.run(['run', 'roi.onnx', '--random', '1', '-i', 'i=i.json']);
+    expect(stderr).toContain('RoiAlign: batch index 1 is outside a batch of 1');
+    expect(code).toBe(2);
   });
 });
 

@@ -37,6 +37,19 @@ test('GatherElements and ScatterElements, any type, indices outside too', async 
   );
 });
 
+test('Gather, any type, indices outside too', async () => {
+  await fc.assert(
+    fc.asyncProperty(indexed, async ({ shape, axis, count, dtype, index, hostile, seed }) => {
+      const at = axis % shape.length;
+      const where = indices(index, [count, 2], shape[at] ?? 1, seed, hostile);
+      await check((b, input) => [
+        b.op('Gather', [input(values(dtype, shape, seed + 1)), input(where)], { axis: at }),
+      ]);
+    }),
+    { numRuns: RUNS },
+  );
+});
+
 test('GatherND and ScatterND, any depth of tuples and batch axes', async () => {
   const nd = fc.record({
     batch: small(0, 2),

@@ -1,6 +1,6 @@
 /** Kernels that move bytes without looking at them: strided copies, fills, gathers. */
 import type { Loop } from '#compiler/schedule/loops.ts';
-import { type Ex, i32, load, op, v128 } from '../encoder/index.ts';
+import { type Ex, i32, i64, load, op, v128 } from '../encoder/index.ts';
 import {
   advance,
   type Body,
@@ -258,12 +258,16 @@ export const gather: KernelFamily<GatherParams> = {
     const index = copyOf(body, indices);
     const to = copyOf(body, output);
     const from = body.local('i32');
-    const i = body.local('i32');
+    const i = body.local('i64');
+    const size = i64(BigInt(p.size));
     nest(body, [{ count: p.indices, steps: [p.outputStep, p.indexBytes] }], [to, index], () => {
-      body.set(i, load('i32.load', index));
-      body.if(op('i32.lt_s', i, i32(0)), () => body.set(i, op('i32.add', i, i32(p.size))));
-      body.if(op('i32.ge_u', i, i32(p.size)), () => body.set(i, i32(0)));
-      body.set(from, op('i32.add', input, op('i32.mul', i, i32(p.inputStep))));
+      body.set(
+        i,
+        p.indexBytes === 8 ? load('i64.load', index) : op('i64.extend_i32_s', load('i32.load', index)),
+      );
+      body.if(op('i64.lt_s', i, i64(0n)), () => body.set(i, op('i64.add', i, size)));
+      body.if(op('i64.ge_u', i, size), () => body.set(i, i64(0n)));
+      body.set(from, op('i32.add', input, op('i32.mul', op('i32.wrap_i64', i), i32(p.inputStep))));
       nest(body, p.inner, [from, to], () => copyRun(body, from, to, p.bytes));
     });
   },

@@ -44,7 +44,7 @@ export async function checkProgram(
   seed: number,
   { signal, onProgress, memory }: CheckContext = {},
 ): Promise<CheckResult> {
-  const stepper = await Stepper.load(program, memory);
+  const stepper = await Stepper.load(program, { memory });
   const inputs = program.inputs.map((port, i) => [port.name, seededTensor(port, seed, i)] as const);
   stepper.setInputs(new Map(inputs));
   const values = new LiveValues(

@@ -9,6 +9,7 @@ import { allocate, bytesOfData, type Tensor, viewBytes } from '#ir/tensor.ts';
 import { bytesOf, elementCount, formatType, sameType } from '#ir/types.ts';
 import { type NodeStep, type Placement, type Port, writeConstants } from '../schedule/program.ts';
 import {
+  type Engine,
   emitModule,
   MEMORY_IMPORT,
   type MemoryMap,
@@ -44,10 +45,14 @@ export class Stepper {
     this.#step = (index) => call(Math.floor(index / STEP_CHUNK), index % STEP_CHUNK);
   }
 
-  /** @param shared memory that is laid out for this program and has its constants; memory of its own where not given */
-  static async load(program: WasmProgram, shared?: WebAssembly.Memory): Promise<Stepper> {
-    const { bytes, memory: map } = emitModule(program, { steps: true });
-    const memory = shared ?? memoryFor(program, map);
+  /** @param options.memory laid out for this program, with its constants; memory of its own where not given */
+  static async load(
+    program: WasmProgram,
+    options: { readonly memory?: WebAssembly.Memory | undefined; readonly engine?: Engine } = {},
+  ): Promise<Stepper> {
+    const { engine } = options;
+    const { bytes, memory: map } = emitModule(program, { steps: true, ...(engine && { engine }) });
+    const memory = options.memory ?? memoryFor(program, map);
     const imports = { [MEMORY_IMPORT.module]: { [MEMORY_IMPORT.name]: memory } };
     const { instance } = await WebAssembly.instantiate(bytes, imports);
     return new Stepper(program, map, memory, instance);

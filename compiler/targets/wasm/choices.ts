@@ -1,7 +1,8 @@
 /** What the lowerings may choose among, and who chooses: by estimated cost, or one choice for several sizes. */
 import { InternalError } from '#ir/diagnostics.ts';
+import { ENGINES, SIMD } from './engines.ts';
 import { planWinograd, type WinogradLayer, type WinogradPlan } from './lower/winograd-plan.ts';
-import { cheapest, chooseTile, TILES, type Tile, tileCost, widthOf } from './tiles.ts';
+import { cheapest, cheapestCost, tilesOfWidth, widthOf } from './tiles.ts';
 
 /** Decides how a layer's weights are packed, and so what its kernels are. */
 export interface Choices {
@@ -12,6 +13,34 @@ export interface Choices {
   tile(layer: string, pixels: number, channels: number): readonly [number, number];
   /** Whether a convolution is computed by minimal filtering, and how. */
   winograd(layer: string, convolution: WinogradLayer): WinogradPlan | undefined;
+}
+
+/** The cheapest tile of baseline SIMD for `pixels` in a row and `channels` per group, of a width that suits all engines. */
+export const chooseTile = (pixels: number, channels: number): readonly [number, number] =>
+  tileOfWidth(chooseWidth([pixels], channels), pixels, channels);
+
+const tileOfWidth = (width: number, pixels: number, channels: number): readonly [number, number] =>
+  cheapest(tilesOfWidth(SIMD.tiles, width, channels), pixels, channels);
+
+/**
+ * How many channels a panel of packed weights has: the width with the smallest sum, over engines and rows of pixels, of
+ * times relative to the best that there is.
+ */
+function chooseWidth(rows: readonly number[], channels: number): number {
+  const loss = (width: number): number =>
+    Object.values(ENGINES).reduce(
+      (sum, { tiles }) =>
+        rows.reduce(
+          (part, pixels) =>
+            part +
+            cheapestCost(tilesOfWidth(tiles, width, channels), pixels, channels) /
+              cheapestCost(tiles, pixels, channels),
+          sum,
+        ),
+      0,
+    );
+  const widths = [...new Set(SIMD.tiles.map((tile) => widthOf(tile, channels)))];
+  return widths.reduce((best, width) => (loss(width) < loss(best) ? width : best));
 }
 
 /** Each layer by itself. */
@@ -41,11 +70,7 @@ export class SharedChoices implements Choices {
     }
     const width = this.#widths.get(key);
     if (width === undefined) throw new InternalError(`the product ${layer} was not there before`);
-    return cheapest(
-      TILES.filter((tile) => widthOf(tile, channels) === width),
-      pixels,
-      channels,
-    );
+    return tileOfWidth(width, pixels, channels);
   }
 
   winograd(layer: string, convolution: WinogradLayer): WinogradPlan | undefined {
@@ -55,18 +80,8 @@ export class SharedChoices implements Choices {
   }
 
   settle(): void {
-    const widths = [...this.#wanted].map(([key, { channels, pixels }]) => {
-      const loss = (width: number): number => {
-        const tiles = TILES.filter((tile) => widthOf(tile, channels) === width);
-        const cost = (among: readonly Tile[], p: number) =>
-          Math.min(...among.map((t) => tileCost(t, p, channels)));
-        return [...pixels].reduce((sum, p) => sum + cost(tiles, p) / cost(TILES, p), 0);
-      };
-      const [best = 4] = [...new Set(TILES.map((tile) => widthOf(tile, channels)))].sort(
-        (a, b) => loss(a) - loss(b),
-      );
-      return [key, best] as const;
-    });
-    this.#widths = new Map(widths);
+    this.#widths = new Map(
+      [...this.#wanted].map(([key, { channels, pixels }]) => [key, chooseWidth([...pixels], channels)]),
+    );
   }
 }

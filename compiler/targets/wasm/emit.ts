@@ -14,10 +14,12 @@ import {
   op,
   type Params,
 } from './encoder/index.ts';
+import type { Engine } from './engines.ts';
 import { addressParams, pointers } from './kernels/family.ts';
 import {
   emitKernel,
   kernelArguments,
+  kernelFor,
   kernelKey,
   kernelLabel,
   kernelParts,
@@ -53,6 +55,8 @@ export interface EmitOptions {
    * memory from outside, as `MEMORY_IMPORT`: for checks and intermediate values.
    */
   readonly steps?: boolean;
+  /** The engine that the kernels are made for; baseline SIMD, as they are lowered, unless given. */
+  readonly engine?: Engine;
   /** Write function names into the module. */
   readonly names?: boolean;
 }
@@ -92,7 +96,7 @@ export function emitLinked(
   const module = new ModuleBuilder({ names: options.names ?? false });
   const limits = { initial: memory.pages, maximum: memory.pages };
   module.memory(options.steps ? { import: MEMORY_IMPORT, ...limits } : { export: 'memory', ...limits });
-  const functions = new KernelFunctions(module);
+  const functions = new KernelFunctions(module, options.engine);
   for (const { kernel } of programs.flatMap((p) => p.calls)) functions.of(kernel);
   const absolute = ({ region, offset }: Address): number =>
     offset + (region === 'arena' ? memory.arena : memory.constants);
@@ -120,13 +124,16 @@ export function emitLinked(
 class KernelFunctions {
   readonly labels: string[] = [];
   readonly #module: ModuleBuilder;
+  readonly #engine: Engine | undefined;
   readonly #functions = new Map<string, Func<Params, readonly []>>();
 
-  constructor(module: ModuleBuilder) {
+  constructor(module: ModuleBuilder, engine: Engine | undefined) {
     this.#module = module;
+    this.#engine = engine;
   }
 
-  of(kernel: WasmKernel): Func<Params, readonly []> {
+  of(lowered: WasmKernel): Func<Params, readonly []> {
+    const kernel = this.#engine ? kernelFor(lowered, this.#engine) : lowered;
     const key = kernelKey(kernel);
     const known = this.#functions.get(key);
     if (known) return known;

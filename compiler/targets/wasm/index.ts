@@ -13,6 +13,7 @@ import type { WasmKernel } from './kernels/index.ts';
 import { lowerNode, refusal } from './lower/index.ts';
 
 export { type Choices, SharedChoices } from './choices.ts';
+export { ENGINES, type Engine, type EngineName } from './engines.ts';
 export {
   type EmitOptions,
   emitLinked,

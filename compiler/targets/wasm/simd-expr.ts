@@ -6,6 +6,7 @@ import {
   greater,
   isSimplePower,
   lesser,
+  logistic,
   type Pen,
   power,
   UNARY_CODE,
@@ -129,6 +130,15 @@ function clampCode(
   return code(render(variable), pen.k(bound.value));
 }
 
+/** The argument x of 1 / (1 + e⁻ˣ), whichever way the sum is written. */
+function logisticArgument({ fn, x: one, y: sum }: Extract<Expr, { kind: 'binary' }>): Expr | undefined {
+  const isOne = (e: Expr) => e.kind === 'const' && e.value === 1;
+  if (fn !== 'div' || !isOne(one) || sum.kind !== 'binary' || sum.fn !== 'add') return undefined;
+  const power = isOne(sum.y) ? sum.x : isOne(sum.x) ? sum.y : undefined;
+  if (power?.kind !== 'unary' || power.fn !== 'exp') return undefined;
+  return power.x.kind === 'unary' && power.x.fn === 'neg' ? power.x.x : undefined;
+}
+
 function renderCall(
   e: Exclude<Expr, { kind: 'arg' | 'const' }>,
   pen: Pen,
@@ -143,6 +153,8 @@ function renderCall(
     case 'binary': {
       if (e.fn === 'pow' && e.y.kind === 'const' && isSimplePower(e.y.value))
         return power(pen, render(e.x), e.y.value);
+      const logit = logisticArgument(e);
+      if (logit) return logistic(pen, render(logit));
       const code = BINARY_CODE[e.fn];
       if (code === 'unsupported') throw new RangeError(`${e.fn} has no f32x4 code`);
       const bounded = clampCode(e, pen, render);

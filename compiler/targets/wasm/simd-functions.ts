@@ -26,21 +26,40 @@ const abs = (a: Vector): Vector => op('f32x4.abs', a);
 const polynomial = (pen: Pen, x: Vector, coefficients: readonly number[]): Vector =>
   coefficients.slice(1).reduce((sum, c) => add(mul(sum, x), pen.k(c)), pen.k(coefficients[0] ?? 0));
 
-/** Taylor-like minimax coefficients of exp on [−ln 2 / 2, ln 2 / 2] (Cephes expf, S. Moshier). */
+/** eʳ on [−ln 2 / 2, ln 2 / 2] with a relative error of 3.1e-9: 1 + r + r²·q(r), q fitted by Lawson's method. */
 const EXP = [
-  1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+  1.3814539778667788e-3, 8.368745107552126e-3, 4.1668390790602756e-2, 1.6666520399057072e-1,
+  4.999999343210032e-1, 1, 1,
 ];
+
+/** Added to a small float, it rounds it to a whole number n, and 127 + n is in the low bits of the sum. */
+const ROUND = 1.5 * 2 ** 23 + 127;
+
+/** x = n·ln 2 + r: eʳ, and the sum whose low bits hold 127 + n. */
+function reduceExponent(pen: Pen, x: Vector): { readonly p: Vector; readonly biased: Vector } {
+  const biased = pen.hold(add(mul(x, pen.k(Math.LOG2E)), pen.k(ROUND)));
+  const n = pen.hold(sub(biased, pen.k(ROUND)));
+  const r = pen.hold(sub(sub(x, mul(n, pen.k(0.693359375))), mul(n, pen.k(-2.1219444e-4))));
+  return { p: pen.hold(polynomial(pen, r, EXP)), biased };
+}
 
 /** exp by reduction to n·ln 2 + r; 2^n is applied in two factors, so that overflow and underflow are gradual. */
 function exp(pen: Pen, x: Vector): Vector {
-  const clamped = pen.hold(lesser(greater(x, pen.k(-104)), pen.k(89)));
-  const n = pen.hold(op('f32x4.nearest', mul(clamped, pen.k(Math.LOG2E))));
-  const r = pen.hold(sub(sub(clamped, mul(n, pen.k(0.693359375))), mul(n, pen.k(-2.1219444e-4))));
-  const p = pen.hold(add(add(mul(mul(polynomial(pen, r, EXP), r), r), r), pen.k(1)));
-  const whole = pen.hold(op('i32x4.trunc_sat_f32x4_s', n));
-  const half = pen.hold(op('i32x4.shr_s', whole, 1));
+  const { p, biased } = reduceExponent(pen, pen.hold(lesser(greater(x, pen.k(-104)), pen.k(89))));
+  const n = pen.hold(op('i32x4.sub', biased, pen.k(ROUND)));
+  const half = pen.hold(op('i32x4.shr_s', n, 1));
   const power = (e: Vector): Vector => op('i32x4.shl', op('i32x4.add', e, pen.bits(127)), 23);
-  return mul(mul(p, power(half)), power(op('i32x4.sub', whole, half)));
+  return mul(mul(p, power(half)), power(op('i32x4.sub', n, half)));
+}
+
+/**
+ * 1 / (1 + e⁻ˣ). Here e⁻ˣ may be 0 below 2⁻¹²⁶ and infinite above 2¹²⁷·⁵, so that one factor does: 0 takes the place of
+ * results below 2⁻¹²⁷·⁵.
+ */
+export function logistic(pen: Pen, x: Vector): Vector {
+  const y = pen.hold(lesser(greater(op('f32x4.neg', x), pen.k(-88)), pen.k(89)));
+  const { p, biased } = reduceExponent(pen, y);
+  return div(pen.k(1), add(mul(p, op('i32x4.shl', biased, 23)), pen.k(1)));
 }
 
 const LOG = [

@@ -4,20 +4,9 @@ import { wholeAndRest } from '#compiler/schedule/loops.ts';
 export interface Tile {
   readonly pixels: number;
   readonly channels: number;
-  /** Share of the machine's peak that the inner loop reaches, measured over long K on V8 11. */
+  /** Share of the machine's peak that the inner loop reaches, measured over long K. */
   readonly efficiency: number;
 }
-
-/**
- * V8 11 schedules a block's loads before its arithmetic, so accumulators, B vectors, splats and one temporary must fit
- * in 15 registers together. Narrow tiles wait for the latency of addition.
- */
-export const TILES: readonly Tile[] = [
-  { pixels: 4, channels: 8, efficiency: 0.95 },
-  { pixels: 2, channels: 16, efficiency: 0.97 },
-  { pixels: 7, channels: 4, efficiency: 0.86 },
-  { pixels: 1, channels: 24, efficiency: 0.86 },
-];
 
 /** Relative efficiency of a partial tile: it issues fewer independent additions than the adders can hold. */
 const partial = (rows: number, vectors: number): number => Math.min(1, (rows * vectors + 1) / 9);
@@ -38,12 +27,7 @@ export function tileCost(tile: Tile, pixels: number, channels: number): number {
   return time;
 }
 
-/** The cheapest tile for `pixels` in a row and `channels` per group. */
-export function chooseTile(pixels: number, channels: number): readonly [number, number] {
-  return cheapest(TILES, pixels, channels);
-}
-
-/** The cheapest of some tiles, no wider than the channels. */
+/** The cheapest of some tiles for `pixels` in a row and `channels` per group, no wider than the channels. */
 export function cheapest(
   tiles: readonly Tile[],
   pixels: number,
@@ -56,5 +40,12 @@ export function cheapest(
   return [best.pixels, widthOf(best, channels)];
 }
 
+export const cheapestCost = (tiles: readonly Tile[], pixels: number, channels: number): number =>
+  Math.min(...tiles.map((tile) => tileCost(tile, pixels, channels)));
+
 export const widthOf = (tile: Tile, channels: number): number =>
   Math.min(tile.channels, Math.ceil(channels / 4) * 4);
+
+/** The tiles that read weights which are packed in panels of `width`. */
+export const tilesOfWidth = (tiles: readonly Tile[], width: number, channels: number): readonly Tile[] =>
+  tiles.filter((tile) => widthOf(tile, channels) === width);

@@ -12,6 +12,7 @@ import {
   type ParamLocals,
   type Params,
 } from '../encoder/index.ts';
+import type { Engine } from '../engines.ts';
 import { SimdExpr } from '../simd-expr.ts';
 import type { WasmKernel } from './index.ts';
 
@@ -31,6 +32,8 @@ export interface KernelFamily<P extends KernelParams> {
   label(params: P): string;
   /** Kernels that this one calls; each is a function of its own. */
   parts?(params: P): readonly WasmKernel[];
+  /** The same kernel, over the same data, as it is best for an engine; it stays as it is where this is missing. */
+  forEngine?(params: P, engine: Engine): P;
   emit(body: Body, params: P, args: readonly Pointer[], call: KernelCaller): void;
 }
 
@@ -91,6 +94,15 @@ export function nest(
     advance(body, pointer, -(loop.steps[k] ?? 0) * loop.count);
   });
 }
+
+/** How a product is added to a sum: rounded twice, or as the engine likes, which may be once and faster. */
+export type MultiplyAdd = 'separate' | 'relaxed';
+
+export const multiplyAdd = (how: MultiplyAdd | undefined, x: Vector, y: Vector, sum: Vector): Vector =>
+  how === 'relaxed' ? op('f32x4.relaxed_madd', x, y, sum) : op('f32x4.add', sum, op('f32x4.mul', x, y));
+
+/** What it adds to a kernel's label. */
+export const suffixOf = (how: MultiplyAdd | undefined): string => (how === 'relaxed' ? '_fma' : '');
 
 /** A copy of a pointer that may be moved freely. */
 export function copyOf(body: Body, pointer: Pointer, bytes = 0): Pointer {

@@ -6,6 +6,7 @@
  */
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { type Ex, op } from '../encoder/index.ts';
+import { cheapest, tilesOfWidth } from '../tiles.ts';
 import {
   advance,
   type Body,
@@ -16,10 +17,13 @@ import {
   LANES,
   loadSplat,
   loadVector,
+  type MultiplyAdd,
+  multiplyAdd,
   nest,
   type Pointer,
   plus,
   storeLanes,
+  suffixOf,
   VECTOR_BYTES,
   type Vector,
 } from './family.ts';
@@ -42,6 +46,8 @@ export interface GemmParams {
   readonly bias: boolean;
   /** Pixels × channels of a register tile. */
   readonly tile: readonly [number, number];
+  /** `separate` unless given. */
+  readonly multiplyAdd?: MultiplyAdd;
   readonly epilogue: KernelEpilogue | null;
 }
 
@@ -60,7 +66,12 @@ export const gemm: KernelFamily<GemmParams> = {
     ...(p.epilogue?.operands ?? []).map((_, k) => `extra${k}`),
   ],
   label: (p) =>
-    `f32_gemm_${product(p.outer) * p.pixels.count}x${gemmDepth(p)}x${p.channels}${p.groups.count > 1 ? `g${p.groups.count}` : ''}_${p.tile.join('x')}`,
+    `f32_gemm_${product(p.outer) * p.pixels.count}x${gemmDepth(p)}x${p.channels}${p.groups.count > 1 ? `g${p.groups.count}` : ''}_${p.tile.join('x')}${suffixOf(p.multiplyAdd)}`,
+  forEngine: (p, { tiles, multiplyAdd }) => ({
+    ...p,
+    tile: cheapest(tilesOfWidth(tiles, p.tile[1], p.channels), p.pixels.count, p.channels),
+    multiplyAdd,
+  }),
   emit: emitGemm,
 };
 
@@ -156,7 +167,8 @@ class TileCode {
   /** One register tile: `rows` pixels of one panel. */
   #tile(rows: number, panel: Panel, { input, weight, bias, output, extras }: PanelPointers): void {
     const body = this.#body;
-    const { pixels, taps, run } = this.#p;
+    const p = this.#p;
+    const { pixels, taps, run } = p;
     const { vectors } = panel;
     const [inStep = 0, outStep = 0] = pixels.steps;
     const acc = body.locals('v128', rows * vectors);
@@ -180,7 +192,7 @@ class TileCode {
             body.set(splat, loadSplat(a, m * inStep));
             for (let v = 0; v < vectors; v++) {
               const sum = acc.at(m * vectors + v);
-              body.set(sum, op('f32x4.add', sum, op('f32x4.mul', splat, columns.at(v))));
+              body.set(sum, multiplyAdd(p.multiplyAdd, splat, columns.at(v), sum));
             }
           }
           advance(body, b, panel.rowBytes);

@@ -1,4 +1,5 @@
 import type { FunctionBody } from '../encoder/index.ts';
+import type { Engine } from '../engines.ts';
 import type { KernelCaller, KernelFamily, Pointer } from './family.ts';
 import { type GemmParams, gemm } from './gemm.ts';
 import { IRREGULAR, type IrregularKernel } from './irregular.ts';
@@ -87,6 +88,13 @@ export const kernelKey = (kernel: WasmKernel): string =>
 export const kernelLabel = (kernel: WasmKernel): string => familyOf(kernel).label(kernel.params as never);
 export const kernelArguments = (kernel: WasmKernel): readonly string[] =>
   familyOf(kernel).arguments(kernel.params as never);
+/** The same kernel as it is best for an engine: over the same data, with the same arguments. */
+export const kernelFor = (kernel: WasmKernel, engine: Engine): WasmKernel => {
+  const { forEngine } = familyOf(kernel);
+  return forEngine
+    ? ({ ...kernel, params: forEngine(kernel.params as never, engine) } as WasmKernel)
+    : kernel;
+};
 /** The kernels that a kernel calls. */
 export const kernelParts = (kernel: WasmKernel): readonly WasmKernel[] =>
   familyOf(kernel).parts?.(kernel.params as never) ?? [];

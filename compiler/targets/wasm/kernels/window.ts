@@ -17,9 +17,12 @@ import {
   type KernelFamily,
   LANES,
   loadVector,
+  type MultiplyAdd,
+  multiplyAdd,
   nest,
   type Pointer,
   storeLanes,
+  suffixOf,
   VECTOR_BYTES,
   type Vector,
 } from './family.ts';
@@ -57,6 +60,8 @@ export interface WindowParams {
   readonly bias: boolean;
   /** Outputs of the innermost axis that are computed together. */
   readonly tile: number;
+  /** `separate` unless given. */
+  readonly multiplyAdd?: MultiplyAdd;
   readonly epilogue: KernelEpilogue | null;
 }
 
@@ -75,8 +80,13 @@ export const window: KernelFamily<WindowParams> = {
     const names = { multiplyAdd: 'dwconv', max: 'maxpool', sum: 'avgpool' } as const;
     const kernel = p.axes.map((a) => a.kernel).join('x');
     const sizes = p.axes.map((a) => a.segments.reduce((n, s) => n + s.count, 0)).join('x');
-    return `f32_${names[p.combine]}_${kernel}_${sizes}x${p.channels}`;
+    return `f32_${names[p.combine]}_${kernel}_${sizes}x${p.channels}${suffixOf(p.multiplyAdd)}`;
   },
+  forEngine: (p, { windowTile, multiplyAdd }) => ({
+    ...p,
+    tile: windowTile,
+    ...(hasWeights(p) && { multiplyAdd }),
+  }),
   emit: emitWindow,
 };
 
@@ -208,7 +218,7 @@ function emitVector(
       for (const { position, tap } of users) {
         const sum = acc.at(position);
         const w = taps.get(tap);
-        if (w) body.set(sum, op('f32x4.add', sum, op('f32x4.mul', x, w)));
+        if (w) body.set(sum, multiplyAdd(p.multiplyAdd, x, w, sum));
         else if (p.combine === 'max') body.set(sum, op('f32x4.max', sum, x));
         else body.set(sum, op('f32x4.add', sum, x));
       }

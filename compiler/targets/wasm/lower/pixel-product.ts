@@ -4,10 +4,10 @@ import { blockLoop, type Loop, mergeLoops, splitInnermost } from '#compiler/sche
 import { sliceView, type View } from '#compiler/schedule/view.ts';
 import type { Node } from '#ir/graph.ts';
 import { operand, ownInput, tensorOf } from '#ir/graph.ts';
+import { chooseTile } from '../choices.ts';
 import type { Epilogue, LowerContext } from '../context.ts';
 import { channelBytes } from '../kernels/family.ts';
 import { packBias, packGemm, type WeightMatrix } from '../pack.ts';
-import { chooseTile } from '../tiles.ts';
 
 /** Weights that are known now are packed; weights that are computed lie as dense [groups, K, channels]. */
 export type PixelWeights =

@@ -4,9 +4,9 @@ import { type Loop, mergeLoops, splitInnermost } from '#compiler/schedule/loops.
 import { broadcastViewStrides, permuteView, type View } from '#compiler/schedule/view.ts';
 import { arg, binary, constant, type Expr, substitute } from '#ir/expr.ts';
 import { epilogueOperands, isOp, type Node, operand, ownInput, tensorOf, type Value } from '#ir/graph.ts';
+import { chooseTile } from '../choices.ts';
 import type { LowerContext } from '../context.ts';
 import { packBias, packGemm, type WeightMatrix } from '../pack.ts';
-import { chooseTile } from '../tiles.ts';
 
 interface Product {
   /** Loops over everything but K and N; steps of [A, output, B, …extras]. */

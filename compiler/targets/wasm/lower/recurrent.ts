@@ -16,9 +16,9 @@ import {
   rnnCell,
 } from '#ir/ops/recurrent.ts';
 import { f32 } from '#ir/tensor.ts';
+import { chooseTile } from '../choices.ts';
 import type { LowerContext } from '../context.ts';
 import { readingAlong } from '../context.ts';
-import { chooseTile } from '../tiles.ts';
 
 /** Rows of a matrix that lie a step apart, its elements side by side. */
 type Matrix = View;

@@ -4,8 +4,8 @@ import { sliceView, type View } from '#compiler/schedule/view.ts';
 import { isOp, type Node, ownInput } from '#ir/graph.ts';
 import { blockAxes } from '#ir/ops/col2im.ts';
 import { product } from '#ir/types.ts';
+import { chooseTile } from '../choices.ts';
 import type { LowerContext } from '../context.ts';
-import { chooseTile } from '../tiles.ts';
 
 export function lowerGridSample(node: Node, context: LowerContext): void {
   if (!isOp(node, 'GridSample')) return;

@@ -1,9 +1,10 @@
 /** Which convolutions are computed by minimal filtering: where it is faster than the direct way, and exact enough. */
 import { wholeAndRest } from '#compiler/schedule/loops.ts';
 import type { WindowAxis } from '#ir/window.ts';
+import { SIMD } from '../engines.ts';
 import { type Filters, winogradError } from '../kernels/winograd/filter.ts';
 import { type TileSize, winogradTransform } from '../kernels/winograd/transforms.ts';
-import { TILES, type Tile, tileCost, widthOf } from '../tiles.ts';
+import { cheapestCost, type Tile, tileCost, widthOf } from '../tiles.ts';
 
 /** Largest error of a layer, relative to its largest output, that Winograd may have. */
 export const WINOGRAD_ERROR = 1e-5;
@@ -53,12 +54,9 @@ export function planWinograd(
   return plans.find(({ outputs }) => errorOf(filters, outputs) <= limit);
 }
 
-const bestTile = (pixels: number, channels: number): number =>
-  Math.min(...TILES.map((tile) => tileCost(tile, pixels, channels)));
-
 function directCost({ filters, batch, outSize }: WinogradLayer): number {
   const { groups, inputChannels, channels } = filters;
-  return batch * groups * outSize[0] * bestTile(outSize[1], channels) * 9 * inputChannels;
+  return batch * groups * outSize[0] * cheapestCost(SIMD.tiles, outSize[1], channels) * 9 * inputChannels;
 }
 
 function cheapestBlock(layer: WinogradLayer, outputs: TileSize): WinogradPlan & { readonly cost: number } {

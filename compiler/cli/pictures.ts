@@ -26,6 +26,17 @@ export interface PictureTexts {
   readonly resize?: 'stretch' | 'cover' | 'contain';
 }
 
+export const PICTURE_OPTIONS = [
+  'preprocess',
+  'mean',
+  'std',
+  'scale',
+  'pad',
+  'layout',
+  'channels',
+  'resize',
+] as const satisfies readonly (keyof PictureTexts)[];
+
 /** What --preprocess says, be it JSON, the path of a file with it, or a name. @throws CompileError */
 export async function preprocessOption(text: string): Promise<PreprocessOptions> {
   if (!text.trimStart().startsWith('{') && !/\.json$/i.test(text))
@@ -58,7 +69,12 @@ export async function pictureOptions(texts: PictureTexts): Promise<PictureOption
     ...(channels && { channels }),
     ...(resize && { resize }),
   };
-  return preprocess === undefined ? own : { ...(await preprocessOption(preprocess)), ...own };
+  const all = preprocess === undefined ? own : { ...(await preprocessOption(preprocess)), ...own };
+  if (pad !== undefined && all.resize !== 'contain') {
+    const message = 'only a picture that is contained has something around it';
+    fail('usage-invalid', '--pad', message, 'give --resize contain too, or leave this out');
+  }
+  return all;
 }
 
 function numbers(text: string, option: string): number | readonly number[] {

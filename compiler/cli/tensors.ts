@@ -2,9 +2,10 @@
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '#ir/diagnostics.ts';
-import { type Tensor, tensor } from '#ir/tensor.ts';
-import { elementCount, formatType, type Shape, sameShape, sameType, type TensorType } from '#ir/types.ts';
+import type { Tensor } from '#ir/tensor.ts';
+import { formatType, type Shape, sameType, type TensorType } from '#ir/types.ts';
 import { seededInput } from '#runtime/abi.ts';
+import { formatJsonTensor, type JsonNumbers, parseJsonTensor } from '../files/json-tensor.ts';
 import { formatNpy, parseNpy } from '../files/npy.ts';
 import { systemReason } from '../files/read-file.ts';
 import type { Backend } from './backends.ts';
@@ -42,13 +43,25 @@ async function readInput(name: string, file: string, pictures: PictureTexts): Pr
     fail('file-unreadable', file, systemReason(error)),
   );
   const extension = /\.(\w+)$/.exec(file)?.[1]?.toLowerCase();
-  if (extension === 'json') return jsonInput(name, file, bytes.toString('utf8'));
+  if (extension === 'json') return jsonInput(name, parseJsonTensor(bytes.toString('utf8'), file));
   if (extension === 'npy') return typedInput(name, parseNpy(bytes, file));
   if (extension === 'pb') return typedInput(name, await parseTensorProto(bytes, file));
   if (isImageFile(file)) return pictureInput(name, file, bytes, await pictureOptions(pictures));
   const kinds = '.npy, .json, .pb, .png, .jpg';
-  return fail('usage-invalid', `--input ${name}=${file}`, `the file is none of ${kinds}`);
+  return fail(
+    'usage-invalid',
+    `--input ${name}=${file}`,
+    `the file is none of ${kinds}`,
+    'save an array as .npy, with numpy.save(file, array)',
+  );
 }
+
+const jsonInput = (name: string, given: JsonNumbers): GivenInput => ({
+  name,
+  shape: given.shape,
+  fits: given.fits,
+  as: (type) => given.as(type, name),
+});
 
 function typedInput(name: string, given: Tensor): GivenInput {
   return {
@@ -95,43 +108,12 @@ async function parseTensorProto(bytes: Uint8Array, file: string): Promise<Tensor
   } catch (error) {
     if (!(error instanceof ProtobufError)) throw error;
   }
-  return fail('input-invalid', file, 'this is not an ONNX TensorProto with its data');
-}
-
-/** Nested lists, or one flat list of as many numbers as the input has. */
-function jsonInput(name: string, file: string, text: string): GivenInput {
-  let content: unknown;
-  try {
-    content = JSON.parse(text);
-  } catch (error) {
-    fail('input-invalid', file, error instanceof Error ? error.message : String(error));
-  }
-  const shape: number[] = [];
-  for (let level: unknown = content; Array.isArray(level); level = level[0]) shape.push(level.length);
-  const values: number[] = [];
-  const take = (item: unknown, depth: number): void => {
-    if (typeof item === 'number' && depth === shape.length) values.push(item);
-    else if (Array.isArray(item) && item.length === shape[depth]) for (const x of item) take(x, depth + 1);
-    else
-      fail('input-invalid', file, 'lists of numbers, nested as the axes are and equally long, are expected');
-  };
-  take(content, 0);
-  const fits = (type: TensorType) =>
-    shape.length === 1 ? values.length === elementCount(type.shape) : sameShape(shape, type.shape);
-  return {
-    name,
-    shape: shape.length === 1 ? undefined : shape,
-    fits,
-    as(type) {
-      if (!fits(type))
-        fail(
-          'input-invalid',
-          name,
-          `the file has ${values.length} numbers (${shape.join('×')}), the model asks for ${formatType(type)}`,
-        );
-      return tensor(type.dtype, type.shape, values);
-    },
-  };
+  return fail(
+    'input-invalid',
+    file,
+    'this is not an ONNX TensorProto with its data',
+    'write numpy_helper.from_array(array).SerializeToString(), or save the array as .npy',
+  );
 }
 
 /** A tensor for each input: the given one, else a random one if there is a seed. @throws CompileError `input-invalid` */
@@ -227,15 +209,5 @@ function writeTensor({ type, data }: Tensor, file: string, context: CommandConte
       'tensors are written as .npy or .json',
     );
   }
-  const values = Array.from(data as ArrayLike<number | bigint>, Number);
-  return writeResult(`${JSON.stringify(nested(values, type.shape))}\n`, file, context);
-}
-
-/** A flat list as lists nested by axis. */
-function nested(values: readonly number[], shape: Shape): unknown {
-  const [size, ...rest] = shape;
-  if (size === undefined) return values[0];
-  if (rest.length === 0) return values;
-  const part = elementCount(rest);
-  return Array.from({ length: size }, (_, i) => nested(values.slice(i * part, (i + 1) * part), rest));
+  return writeResult(`${formatJsonTensor({ type, data })}\n`, file, context);
 }

@@ -22,21 +22,26 @@ export interface TopList {
   readonly entries: readonly TopEntry[];
 }
 
-/** One label per line, or a JSON list of them. @throws CompileError */
+/** One label per line, or a JSON list of them. @throws CompileError `input-invalid` for any other JSON */
 export async function readLabels(file: string): Promise<readonly string[]> {
   const text = await readFile(file, 'utf8').catch((error: unknown) =>
     fail('file-unreadable', file, systemReason(error)),
   );
-  if (!text.trimStart().startsWith('[')) return text.replace(/\r?\n$/, '').split(/\r?\n/);
+  const isJson = /\.json$/i.test(file) || /^\s*(\{|\[\s*["\]])/.test(text);
+  if (!isJson) return text.replace(/\r?\n$/, '').split(/\r?\n/);
   let list: unknown;
   try {
     list = JSON.parse(text);
   } catch (error) {
-    fail('input-invalid', file, error instanceof Error ? error.message : String(error));
+    const reason = error instanceof Error ? error.message : String(error);
+    fail('input-invalid', file, `this is not JSON: ${reason}`, FORM);
   }
   if (Array.isArray(list) && list.every((item) => typeof item === 'string')) return list;
-  return fail('input-invalid', file, 'a list of strings is expected');
+  const what = Array.isArray(list) ? 'a list with other things' : 'no list';
+  return fail('input-invalid', file, `a JSON list of strings is expected; this is ${what}`, FORM);
 }
+
+const FORM = 'write one label per line, or a JSON list in the order of the classes: ["cat", "dog"]';
 
 /**
  * Of each vector along the last axis that is longer than 1, the `count` largest elements; NaN is never among them.
@@ -48,10 +53,7 @@ export function topLists(
   labels?: { readonly file: string; readonly list: readonly string[] },
 ): readonly TopList[] {
   const lists = [...outputs].flatMap(([output, { type, data }]): readonly TopList[] => {
-    // axes of size 1 at the end, as global pooling leaves them, say nothing
-    const shape = [...type.shape];
-    while (shape.length > 1 && shape[shape.length - 1] === 1) shape.pop();
-    const length = shape.pop() ?? 1;
+    const { length, shape } = vectors(type.shape);
     const rows = length === 0 ? 0 : data.length / length;
     return Array.from({ length: rows }, (_, row) => ({
       output,
@@ -66,9 +68,19 @@ export function topLists(
   const entries = lists.flatMap((list) => list.entries);
   if (labels && entries.length > 0 && !entries.some((entry) => 'label' in entry)) {
     const { file, list } = labels;
-    fail('input-invalid', file, `it has ${list.length} labels; no output has as many elements in a vector`);
+    const lengths = [...new Set([...outputs.values()].map(({ type }) => vectors(type.shape).length))];
+    const message = `it has ${list.length} labels; no output has as many elements in a vector`;
+    fail('input-invalid', file, message, `give a label for each of the ${lengths.join(' or ')} elements`);
   }
   return lists;
+}
+
+/** The length of the vectors of an output, and the axes before. */
+function vectors(all: readonly number[]): { readonly length: number; readonly shape: readonly number[] } {
+  // axes of size 1 at the end, as global pooling leaves them, say nothing
+  const shape = [...all];
+  while (shape.length > 1 && shape[shape.length - 1] === 1) shape.pop();
+  return { length: shape.pop() ?? 1, shape };
 }
 
 const labelled = (entry: TopEntry, length: number, labels: readonly string[] | undefined): TopEntry => {

@@ -58,7 +58,12 @@ function attempt<T>(subject: string, format: string, decode: () => T): T {
     return decode();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return fail('input-invalid', subject, `this ${format} file is damaged: ${reason}`);
+    return fail(
+      'input-invalid',
+      subject,
+      `this ${format} file is damaged: ${reason}`,
+      'save or download it again',
+    );
   }
 }
 

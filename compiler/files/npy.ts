@@ -19,20 +19,25 @@ const TYPES: Readonly<Record<string, DType>> = {
   '|b1': 'bool',
 };
 
+const SAVE = 'save the array again, with numpy.save(file, array)';
+
 /** @throws CompileError `input-invalid` for what is not such a file; `subject` names it */
 export function parseNpy(file: Uint8Array, subject: string): Tensor {
   // a Buffer is an array whose slice() does not copy
   const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 12 || latin1(bytes.subarray(0, 6)) !== MAGIC)
-    fail('input-invalid', subject, 'not an .npy file');
+    fail('input-invalid', subject, 'not an .npy file', SAVE);
   const wide = (bytes[6] ?? 0) > 1;
   const start = wide ? 12 : 10;
   const end = start + (wide ? view.getUint32(8, true) : view.getUint16(8, true));
-  if (end > bytes.length) fail('input-invalid', subject, 'the .npy file ends inside its header');
+  if (end > bytes.length) fail('input-invalid', subject, 'the .npy file ends inside its header', SAVE);
   const { descr, shape } = parseHeader(latin1(bytes.subarray(start, end)), subject);
   const dtype = descr === '<f8' ? 'f32' : TYPES[descr];
-  if (!dtype) fail('input-invalid', subject, `element type "${descr}" is not supported`);
+  if (!dtype) {
+    const hint = 'convert it before it is saved, as by array.astype("float32")';
+    fail('input-invalid', subject, `element type "${descr}" is not supported`, hint);
+  }
   const count = elementCount(shape);
   const needed = count * (descr === '<f8' ? 8 : bytesOf(dtype));
   const data = bytes.subarray(end);
@@ -41,6 +46,7 @@ export function parseNpy(file: Uint8Array, subject: string): Tensor {
       'input-invalid',
       subject,
       `has ${data.length} bytes of data; shape (${shape.join(', ')}) of ${descr} needs ${needed}`,
+      SAVE,
     );
   }
   if (descr !== '<f8') return { type: { dtype, shape }, data: viewBytes(dtype, data) };
@@ -54,11 +60,11 @@ function parseHeader(text: string, subject: string): { descr: string; shape: Sha
   const fortran = /'fortran_order':\s*(True|False)/.exec(text)?.[1];
   const sizes = /'shape':\s*\(([\d\s,]*)\)/.exec(text)?.[1];
   if (descr === undefined || fortran === undefined || sizes === undefined) {
-    fail('input-invalid', subject, 'the header of the .npy file is not understood');
+    fail('input-invalid', subject, 'the header of the .npy file is not understood', SAVE);
   }
   const shape = sizes.split(',').flatMap((s) => (s.trim() === '' ? [] : [Number(s)]));
   if (!Number.isSafeInteger(elementCount(shape)))
-    fail('input-invalid', subject, `shape (${sizes}) is too large`);
+    fail('input-invalid', subject, `shape (${sizes}) is too large`, SAVE);
   if (fortran === 'True' && shape.filter((s) => s > 1).length > 1) {
     fail('input-invalid', subject, 'the array is in Fortran order', 'save numpy.ascontiguousarray(array)');
   }

@@ -14,7 +14,7 @@ import { renderTensors, tensorsAsJson } from '../describe.ts';
 import { printDiagnostics } from '../errors.ts';
 import { importSource, openSource } from '../load.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
-import type { PictureTexts } from '../pictures.ts';
+import { isImageFile, PICTURE_OPTIONS, type PictureTexts } from '../pictures.ts';
 import type { CommandContext } from '../program.ts';
 import { didYouMean } from '../suggest.ts';
 import { bindInputs, type GivenInput, readInputs, writeOutputs } from '../tensors.ts';
@@ -58,13 +58,30 @@ const isFolder = (path: string): Promise<boolean> =>
     () => false,
   );
 
-function checkTogether({ compare, backend, perLayer, output, top, labels }: RunArguments): void {
+function checkTogether(options: RunArguments): void {
+  const { compare, backend, perLayer, output, top, labels, input = [] } = options;
   const wrong = (option: string, message: string) => fail('usage-invalid', option, message);
   if (perLayer && compare === undefined) wrong('--per-layer', 'it goes with --compare');
   if (compare !== undefined && backend !== undefined) wrong('--backend', 'it does not go with --compare');
   if (compare !== undefined && output !== undefined) wrong('-o', 'it does not go with --compare');
   if (compare !== undefined && top !== undefined) wrong('--top', 'it does not go with --compare');
   if (labels !== undefined && top === undefined) wrong('--labels', 'it goes with --top');
+  const ofPictures = PICTURE_OPTIONS.filter((name) => options[name] !== undefined);
+  if (ofPictures.length > 0 && !input.some(isImageFile)) {
+    const names = ofPictures.map((name) => `--${name}`).join(', ');
+    const hint =
+      'give one with --input NAME=FILE.png or .jpg; what .npy and .json files hold is taken as it is';
+    fail('usage-invalid', names, 'this is about pictures, and no input is one', hint);
+  }
+}
+
+/** @throws CompileError `usage-invalid` */
+function topCount(text: string): number {
+  const count = wholeNumber(text, '--top');
+  if (count === 0) {
+    fail('usage-invalid', '--top 0', 'at least one is printed', '--top 5 prints the five largest');
+  }
+  return count;
 }
 
 function parsePair(text: string): readonly [BackendName, BackendName] {
@@ -124,7 +141,7 @@ async function runOnce(
   context: CommandContext,
 ): Promise<void> {
   const { terminal, signal } = context;
-  const top = options.top === undefined ? undefined : wholeNumber(options.top, '--top');
+  const top = options.top === undefined ? undefined : topCount(options.top);
   const labels =
     options.labels === undefined
       ? undefined

@@ -41,6 +41,13 @@ const files: Readonly<Record<string, string | Uint8Array>> = {
     initializers: [external('w', [2, 1, 3, 3], 'weightless.data')],
   }),
   'two\u001b[31m.onnx': 'x',
+  'ones.json': '[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]',
+  'broken.json': '[1,',
+  'broken.npy': 'not an array',
+  'broken.pb': 'not a tensor',
+  'labels.json': '{ "0": "cat" }',
+  'mixed.txt': '["cat", 1]',
+  'two.txt': 'cat\ndog\n',
 };
 
 beforeAll(() => {
@@ -76,6 +83,39 @@ const CASES: readonly Case[] = [
   ['audit sound.onnx -o gone/report.json', 2, 'error[file-unreadable] gone/report.json: no such file'],
   ['run sound.onnx --random 1 -o z=out.npy', 2, 'there is no output "z"'],
   ['run sound.onnx --input x=sound.onnx', 2, 'the file is none of .npy, .json, .pb, .png, .jpg'],
+  ['run sound.onnx --random 1 --top 0', 2, 'error[usage-invalid] --top 0: at least one is printed'],
+  [
+    'run sound.onnx --random 1 --top 5 --labels labels.json',
+    2,
+    'error[input-invalid] labels.json: a JSON list of strings is expected; this is no list',
+    'hint: write one label per line, or a JSON list',
+  ],
+  [
+    'run sound.onnx --random 1 --top 5 --labels mixed.txt',
+    2,
+    'this is a list with other things',
+    '["cat", "dog"]',
+  ],
+  [
+    'run sound.onnx --random 1 --top 5 --labels two.txt',
+    2,
+    'error[input-invalid] two.txt: it has 2 labels',
+    'hint: give a label for each of the 4 elements',
+  ],
+  [
+    'run sound.onnx --input x=ones.json --mean 0.5 --std 2',
+    2,
+    'error[usage-invalid] --mean, --std: this is about pictures, and no input is one',
+  ],
+  ['run sound.onnx --random 1 --preprocess imagenet', 2, '--preprocess: this is about pictures'],
+  [
+    'run sound.onnx --input x=broken.json',
+    2,
+    'error[input-invalid] broken.json: this is not JSON',
+    '[[1, 2, 3]',
+  ],
+  ['run sound.onnx --input x=broken.npy', 2, 'broken.npy: not an .npy file', 'numpy.save(file, array)'],
+  ['run sound.onnx --input x=broken.pb', 2, 'broken.pb: this is not an ONNX TensorProto', 'from_array'],
   ['bench sound.onnx --rounds many', 2, 'error[usage-invalid] --rounds many: a whole number is expected'],
   ['bench sound.onnx --rounds 0', 2, 'error[usage-invalid] --rounds 0: at least one round is needed'],
   ['bench sound.onnx --against tflite', 2, "'tflite' is invalid", 'onnxruntime-web, none'],

@@ -64,6 +64,14 @@ describe('run', () => {
     expect((await cli.run(['run', 'small.onnx', '-i', 'x=ragged.json'])).code).toBe(2);
   });
 
+  test('64-bit integers in and out, to the last digit', async () => {
+    const inputs = [info('x', [1, 2], 7)];
+    await cli.write('wide.onnx', onnxModel({ inputs, nodes: [node('Identity', ['x'], ['y'])] }));
+    await cli.write('wide.json', '[[9007199254740993, -9223372036854775808]]');
+    await done('run', 'wide.onnx', '-i', 'x=wide.json', '-o', 'y=wide-out.json');
+    expect(readFileSync(cli.at('wide-out.json'), 'utf8')).toBe('[[9007199254740993,-9223372036854775808]]\n');
+  });
+
   test('data does not change the sizes that a description fixes; --shape does', async () => {
     await cli.write('net.json', JSON.stringify({ input: { name: 'x', shape: [4] }, layers: [{ dense: 2 }] }));
     await cli.write('three.json', '[[1,2,3]]');
@@ -234,6 +242,7 @@ describe('pictures', () => {
       ['one picture was given; the model asks for 2', 'mirror.onnx', '-i', 'image=p.png', '--dim', 'batch=2'],
       ['"nope" is none of imagenet', 'mirror.onnx', '-i', 'image=p.png', '--preprocess', 'nope'],
       ['a number is expected', 'mirror.onnx', '-i', 'image=p.png', '--mean', 'a,b'],
+      ['give --resize contain too', 'mirror.onnx', '-i', 'image=p.png', '--pad', '5'],
       ['it goes with --top', 'mirror.onnx', '-i', 'image=p.png', '--labels', 'x'],
     ]) {
       const { code, stderr } = await cli.run(['run', ...args]);

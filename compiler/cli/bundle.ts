@@ -1,15 +1,20 @@
 /** A compiled bundle as a backend. */
 import { CompileError, fail } from '#ir/diagnostics.ts';
 import type { Tensor } from '#ir/tensor.ts';
-import { formatType, isDType } from '#ir/types.ts';
+import { formatType, isDType, sameShape } from '#ir/types.ts';
 import { type BundleTensor, loadBundle, readManifest } from '../files/bundle.ts';
 import type { Backend } from './backends.ts';
 import type { RunArguments } from './commands/run.ts';
 import { isInterruption } from './errors.ts';
+import { dimensionOptions } from './options.ts';
 import type { CommandContext } from './program.ts';
+import { didYouMean } from './suggest.ts';
 import type { GivenInput } from './tensors.ts';
 
-/** @throws CompileError `usage-invalid` for options that need the model itself, `bundle-corrupt` */
+/**
+ * @throws CompileError `usage-invalid` for options that need the model itself, `dimension-invalid` for sizes that the
+ * bundle lacks, `bundle-corrupt`
+ */
 export async function openBundle(
   folder: string,
   options: RunArguments,
@@ -30,7 +35,7 @@ export async function openBundle(
     inputs: one.inputs.map(typed),
     outputs: new Map(one.outputs.map((output) => [output.name, typed(output).type])),
   }));
-  const { inputs, outputs } = fitting(all, given);
+  const { inputs, outputs } = fitting(ofShapes(all, dimensionOptions(options).shapes), given);
   return {
     name: manifest.name,
     inputs,
@@ -47,12 +52,39 @@ export async function openBundle(
   };
 }
 
-/** The specialisation that the given inputs fit, or the first. @throws CompileError `input-invalid` if they fit none */
-function fitting<T extends { readonly inputs: Backend['inputs'] }>(
+type Sizes = { readonly inputs: Backend['inputs'] };
+
+const typeOf = ({ inputs }: Sizes, name: string) => inputs.find((input) => input.name === name)?.type;
+
+/** The specialisations of these sizes. @throws CompileError `dimension-invalid` if there are none */
+function ofShapes<T extends Sizes>(
   all: readonly T[],
-  given: readonly GivenInput[],
-): T {
-  const typeOf = ({ inputs }: T, name: string) => inputs.find((input) => input.name === name)?.type;
+  shapes: Readonly<Record<string, readonly number[]>>,
+): readonly T[] {
+  const wanted = Object.entries(shapes);
+  const names = all[0]?.inputs.map(({ name }) => name) ?? [];
+  for (const [name] of wanted) {
+    if (names.includes(name)) continue;
+    const hint = didYouMean(name, names) ?? `there is ${names.join(', ')}`;
+    fail('dimension-invalid', `--shape ${name}`, 'the bundle has no input of this name', hint);
+  }
+  const chosen = all.filter((one) =>
+    wanted.every(([name, shape]) => sameShape(typeOf(one, name)?.shape ?? [], shape)),
+  );
+  if (chosen.length > 0) return chosen;
+  const option = wanted.map(([name, shape]) => `--shape ${name}=${shape.join('x')}`).join(' ');
+  const sizes = all.map(({ inputs }) =>
+    inputs
+      .filter(({ name }) => name in shapes)
+      .map(({ name, type }) => `--shape ${name}=${type.shape.join('x')}`)
+      .join(' '),
+  );
+  const hint = `it runs at ${[...new Set(sizes)].join(', or ')}; for others, compile the model again`;
+  return fail('dimension-invalid', option, 'the bundle is not compiled for this size', hint);
+}
+
+/** The specialisation that the given inputs fit, or the first. @throws CompileError `input-invalid` if they fit none */
+function fitting<T extends Sizes>(all: readonly T[], given: readonly GivenInput[]): T {
   const found = all.find((one) =>
     given.every((input) => {
       const type = typeOf(one, input.name);
@@ -69,11 +101,14 @@ function fitting<T extends { readonly inputs: Backend['inputs'] }>(
   return fail('input-invalid', given.map((g) => g.name).join(', '), `the bundle runs ${list.join(', or ')}`);
 }
 
-function checkOptions({ backend, compare, outputs, dim, shape }: RunArguments): void {
-  const needs = (option: string, why: string) =>
-    fail('usage-invalid', option, why, 'give the ONNX file instead of the bundle');
+function checkOptions({ backend, compare, outputs, dim }: RunArguments): void {
+  const instead = 'give the ONNX file instead of the bundle';
+  const needs = (option: string, why: string, hint = instead) => fail('usage-invalid', option, why, hint);
   if (backend === 'reference') needs('--backend reference', 'a bundle holds compiled kernels only');
   if (compare !== undefined) needs('--compare', 'a bundle holds one backend');
   if (outputs !== undefined) needs('--outputs', 'a bundle has no values but its outputs');
-  if (dim !== undefined || shape !== undefined) needs('--dim, --shape', 'the sizes of a bundle are fixed');
+  if (dim !== undefined) {
+    const hint = `--shape picks one of its sizes; for others, ${instead}`;
+    needs('--dim', 'the sizes of a bundle are fixed, and have no names', hint);
+  }
 }

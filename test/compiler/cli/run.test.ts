@@ -270,8 +270,22 @@ describe('a bundle for several sizes', () => {
     await cli.write('flat.json', JSON.stringify(Array.from({ length: 48 }, (_, i) => i)));
     expect(await done('run', 'sizes', '-i', 'x=flat.json')).toMatch(/^y +f32 +3×8×1×1/m);
     expect(await done('run', 'sizes', '--random', '1')).toMatch(/^y +f32 +1×8×1×1/m);
+    expect(await done('run', 'sizes', '--random', '1', '--shape', 'x=3x1x4x4')).toMatch(/^y +f32 +3×8×1×1/m);
+    const wrong = async (...options: string[]) => {
+      const { code, stderr } = await cli.run(['run', 'sizes', ...options]);
+      expect(code).toBe(2);
+      return stderr;
+    };
+    expect(await wrong('--random', '1', '--shape', 'x=2x1x4x4')).toContain(
+      'error[dimension-invalid] --shape x=2x1x4x4: the bundle is not compiled for this size\n' +
+        '  hint: it runs at --shape x=1x1x4x4, or --shape x=3x1x4x4;',
+    );
+    expect(await wrong('--random', '1', '--shape', 'y=2x1x4x4')).toContain('there is x');
+    expect(await wrong('--shape', 'x=1x1x4x4', '-i', 'x=flat.json')).toContain(
+      'the file has 48 numbers (48), the model asks for f32[1,1,4,4]',
+    );
     await cli.write('flat.json', '[1,2]');
-    const { stderr } = await cli.run(['run', 'sizes', '-i', 'x=flat.json']);
+    const stderr = await wrong('-i', 'x=flat.json');
     expect(stderr).toContain('the bundle runs x f32[1,1,4,4], or x f32[3,1,4,4]');
     expect(await done('verify', 'sizes')).toContain('sound');
   });

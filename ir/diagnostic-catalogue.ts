@@ -158,6 +158,13 @@ export const CATALOGUE = {
     explanation: 'The node’s operator (with its domain and version) is not among those that convolith reads.',
     hint: 'export the network without this operator; another opset_version may write it in operators that are known',
   },
+  'op-refused': {
+    kind: 'unsupported',
+    title: 'An operator of the standard is refused',
+    explanation:
+      'The operator is one of ONNX that convolith does not read: loops, sequences, sizes that depend on values, random numbers and others that README.md lists. The hint says what to do for this one.',
+    hint: 'export the network without this operator, and compute it in the application',
+  },
   'op-unsupported-form': {
     kind: 'unsupported',
     title: 'This form of an operator is not supported',
@@ -183,6 +190,13 @@ export const CATALOGUE = {
     title: 'The shapes at a node do not fit its operator',
     explanation: 'Inference over the given input sizes fails at this node.',
     hint: 'export the model again and check it with onnx.checker.check_model(model, full_check=True)',
+  },
+  'output-shape-differs': {
+    kind: 'warning',
+    title: 'An output has another shape than the model declares',
+    explanation:
+      'A model says the shape of its outputs beside the nodes that compute them. Here the nodes give another one at these input sizes. Mostly the declaration is left from other sizes, such as a batch of 1; it may also be that the model was edited, or is read wrongly. What is computed has the shape of the nodes.',
+    hint: 'if the declaration is right, compare with another runtime; if it is stale, export the model again or ignore this',
   },
   'shape-data-dependent': {
     kind: 'unsupported',

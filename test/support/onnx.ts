@@ -103,7 +103,8 @@ export function info(name: string, shape?: readonly Dim[], elemType = 1): onnx.I
 export interface TestModel {
   readonly nodes?: readonly onnx.Init<NodeProto>[];
   readonly inputs?: readonly onnx.Init<onnx.ValueInfoProto>[];
-  readonly outputs?: readonly string[];
+  /** Names, where nothing is declared. */
+  readonly outputs?: readonly (string | onnx.Init<onnx.ValueInfoProto>)[];
   readonly initializers?: readonly TensorInit[];
   readonly opset?: number;
   readonly irVersion?: number;
@@ -116,7 +117,7 @@ export function subgraph(model: TestModel): onnx.Init<onnx.GraphProto> {
     name: 'test',
     node: model.nodes ?? [],
     input: model.inputs ?? [],
-    output: (model.outputs ?? ['y']).map((name) => info(name)),
+    output: (model.outputs ?? ['y']).map((output) => (typeof output === 'string' ? info(output) : output)),
     initializer: model.initializers ?? [],
   };
 }

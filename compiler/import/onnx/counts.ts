@@ -4,11 +4,13 @@
  * would take the room for the size.
  */
 import type { AttrValue } from '#ir/attrs.ts';
+import { fail } from '#ir/diagnostics.ts';
 import { type Node, type OutputCount, opDef, ownInputs, type Value } from '#ir/graph.ts';
-import { type AxisField, OpError } from '#ir/op.ts';
+import type { AxisField } from '#ir/op.ts';
 import { IDENTITY_MAP, type PositionMap } from '#ir/window.ts';
+import { printable } from './text.ts';
 
-const HINT = 'end the model at the value whose size depends on data, and do the rest outside';
+export const COUNT_HINT = 'end the model at the value whose size depends on data, and do the rest outside';
 
 export class Counts {
   readonly #of = new Map<Value, OutputCount>();
@@ -21,7 +23,7 @@ export class Counts {
     return value !== undefined && this.#of.has(value);
   }
 
-  /** Notes what a new node's results inherit from its operands. @throws OpError where a count cannot be kept */
+  /** Notes what a new node's results inherit from its operands. @throws CompileError `shape-data-dependent` where a count cannot be kept */
   add(node: Node): void {
     const { bounded } = opDef(node.op).traits;
     const [first, second] = node.outputs;
@@ -33,10 +35,8 @@ export class Counts {
         const axis = axisOf(node, i, slot, count.axis);
         const other = this.#of.get(output);
         if (axis === undefined || (other && (other.axis !== axis || other.value !== count.value))) {
-          throw new OpError(
-            `the size of "${value.name}" depends on data, which ${node.op} does not carry on`,
-            HINT,
-          );
+          const message = `the size of "${printable(value.name)}" depends on data, which ${node.op} does not carry on`;
+          fail('shape-data-dependent', printable(node.name), message, COUNT_HINT);
         }
         this.#of.set(output, { axis, value: count.value });
       });

@@ -1,15 +1,21 @@
 import { CompileError, type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';
-import { Graph, type OpAttrsInput, type OpName, type Value } from '#ir/graph.ts';
+import { Graph, type GraphOutput, type OpAttrsInput, type OpName, type Value } from '#ir/graph.ts';
 import { OpError } from '#ir/op.ts';
 import type { Tensor } from '#ir/tensor.ts';
-import { type DType, formatType, type Shape } from '#ir/types.ts';
+import { type DType, formatShape, formatType, type Shape } from '#ir/types.ts';
 import { Attributes } from './attributes.ts';
-import { Counts } from './counts.ts';
+import { COUNT_HINT, Counts } from './counts.ts';
 import type { BoundInputs } from './dimensions.ts';
 import { elementType, shapeProblem } from './element-types.ts';
 import { Folder } from './fold.ts';
 import { type FunctionTable, functionBody } from './functions.ts';
-import type { GraphProto, ModelProto, NodeProto, TensorProto } from './generated/onnx-proto.js';
+import type {
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  TensorProto,
+  ValueInfoProto,
+} from './generated/onnx-proto.js';
 import { RULES } from './ops/index.ts';
 import { isReplaced, oldOpset } from './opsets.ts';
 import { type Body, bodyOf, nodeLabel, orderNodes } from './order.ts';
@@ -58,8 +64,8 @@ export class Importer {
     this.#functions = functions;
   }
 
-  /** @throws CompileError with everything that was found */
-  run(proto: GraphProto, inputs: BoundInputs, opsets: ReadonlyMap<string, number>): void {
+  /** Warnings about the graph that was built. @throws CompileError with everything that was found */
+  run(proto: GraphProto, inputs: BoundInputs, opsets: ReadonlyMap<string, number>): readonly Diagnostic[] {
     if (proto.sparseInitializer.length > 0) {
       this.#problem(
         diagnostic('dtype-unsupported', printable(proto.name), 'sparse initializers are not supported'),
@@ -87,6 +93,7 @@ export class Importer {
     const old = oldOpset(this.#old, opsets.get('') ?? 1);
     const problems = [...old, ...unknownOps(this.#unknown), ...this.#problems];
     if (problems.length > 0) throw new CompileError(problems.slice(0, MAX_PROBLEMS));
+    return this.graph.outputs.flatMap((output, i) => differingShape(output, proto.output[i]));
   }
 
   #scope(
@@ -167,7 +174,7 @@ export class Importer {
   #checkCounts(proto: NodeProto, inputs: readonly (Value | undefined)[], results: readonly Value[]): void {
     if (!inputs.some((v) => this.#counts.has(v)) || results.every((v) => this.#counts.has(v))) return;
     const message = `${printable(proto.opType)} of a value whose size depends on data is not supported`;
-    fail('shape-data-dependent', nodeLabel(proto), message);
+    fail('shape-data-dependent', nodeLabel(proto), message, COUNT_HINT);
   }
 
   /** How to import a node: by a rule, or as the body of one of the model's own functions. */
@@ -310,6 +317,23 @@ export class Importer {
       return 'failed';
     }
   }
+}
+
+/** Where an output has another shape than is declared; symbols, and axes whose size depends on data, fit any size. */
+function differingShape(
+  { name, value, count }: GraphOutput,
+  declared: ValueInfoProto | undefined,
+): Diagnostic[] {
+  const dims = declared?.type?.tensorType?.shape?.dim ?? [];
+  const sizes = dims.map(({ dimValue }) => (dimValue !== null && dimValue >= 0 ? dimValue : undefined));
+  const { shape } = value.type;
+  const fits = (size: number | undefined, axis: number) =>
+    size === undefined || axis === count?.axis || size === shape[axis];
+  // exporters that do not know a shape declare one without axes
+  if (sizes.length === 0 || (sizes.length === shape.length && sizes.every(fits))) return [];
+  const written = sizes.map((size) => size ?? '?').join('×');
+  const message = `the model declares ${written} for this output; its nodes give ${formatShape(shape) || 'a scalar'}`;
+  return [diagnostic('output-shape-differs', printable(name), message)];
 }
 
 export const describeProducer = (model: ModelProto): string =>

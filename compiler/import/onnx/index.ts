@@ -19,7 +19,7 @@ export interface ImportOptions extends DimensionOptions {
 
 export interface ImportedModel {
   readonly graph: Graph;
-  /** Notes; errors are thrown. */
+  /** Warnings and notes; errors are thrown. */
   readonly diagnostics: readonly Diagnostic[];
   /** The dimensions that the model leaves open, with the sizes they got. */
   readonly dims: readonly SymbolicDimension[];
@@ -47,15 +47,16 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): Impo
   for (const { converted } of inputs.inputs) if (converted) tensors.converted.add(converted);
   const opsets = operatorSets(model);
   const importer = new Importer(options.name || proto.name || 'model', tensors, functionTable(model));
+  let warnings: readonly Diagnostic[];
   try {
-    importer.run(proto, inputs, opsets);
+    warnings = importer.run(proto, inputs, opsets);
   } catch (error) {
     throw error instanceof CompileError && givesSizes(options) ? withSizesInDoubt(error) : error;
   }
   const opset = opsets.get('') ?? 1;
   return {
     graph: importer.graph,
-    diagnostics: [...newOpset(opset), ...inputs.notes, ...conversionNote(tensors.converted)],
+    diagnostics: [...newOpset(opset), ...warnings, ...inputs.notes, ...conversionNote(tensors.converted)],
     dims: inputs.dims,
     opset,
     producer: describeProducer(model),

@@ -9,17 +9,13 @@ export interface UnknownOp {
   readonly node: string;
 }
 
-/** Advice by operator. */
-const ADVICE = new Map(REFUSED.flatMap(({ ops, instead }) => ops.map((op) => [op, instead] as const)));
+/** Why operators of the standard are refused, by operator. */
+const GROUPS = new Map(REFUSED.flatMap((group) => group.ops.map((op) => [op, group] as const)));
 
-function advice({ op, domain }: UnknownOp): string | undefined {
-  if (domain.startsWith('com.microsoft')) {
-    return 'this is an operator of onnxruntime: give the model as exported, before optimising it with onnxruntime';
-  }
-  return domain === '' ? ADVICE.get(op) : undefined;
-}
+const OF_ONNXRUNTIME =
+  'this is an operator of onnxruntime: give the model as exported, before optimising it with onnxruntime';
 
-/** One diagnostic per operator, naming the nodes. */
+/** One diagnostic per operator, naming the nodes: `op-refused` for those of the standard, `op-unknown` for others. */
 export function unknownOps(found: readonly UnknownOp[]): Diagnostic[] {
   const groups = new Map<string, UnknownOp[]>();
   for (const entry of found) {
@@ -34,7 +30,13 @@ export function unknownOps(found: readonly UnknownOp[]): Diagnostic[] {
     const where = `${first.domain ? printable(first.domain) : 'ai.onnx'}${first.opset === undefined ? '' : ` ${first.opset}`}`;
     // the subject names the only node
     const nodes = group.length === 1 ? '' : `; ${group.length} nodes: ${listed(group.map((e) => e.node))}`;
-    const message = `operator ${printable(first.op)} (${where}) is not known${nodes}`;
-    return [diagnostic('op-unknown', first.node, message, advice(first))];
+    const operator = `operator ${printable(first.op)} (${where})`;
+    const refused = first.domain === '' ? GROUPS.get(first.op) : undefined;
+    if (refused) {
+      const why = refused.what === 'others' ? '' : `, as all that is for ${refused.what}`;
+      return [diagnostic('op-refused', first.node, `${operator} is refused${why}${nodes}`, refused.instead)];
+    }
+    const advice = first.domain.startsWith('com.microsoft') ? OF_ONNXRUNTIME : undefined;
+    return [diagnostic('op-unknown', first.node, `${operator} is not known${nodes}`, advice)];
   });
 }

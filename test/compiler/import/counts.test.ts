@@ -119,6 +119,8 @@ describe('refused by name:', () => {
   ])('%s', (op, nodes) => {
     const model = detector(nodes, 'y', { initializers: [storedInts('nine', [9])] });
     const [problem] = diagnosticsOf(() => graphOf(model));
+    expect(problem?.code).toBe('shape-data-dependent');
+    expect(problem?.hint).toContain('end the model at the value whose size depends on data');
     expect(problem?.message).toContain(op);
     expect(problem?.message).toMatch(/depends on data/);
   });

@@ -250,8 +250,8 @@ describe('operators that are not read', () => {
         ],
       }),
     );
-    expect(found.map((d) => d.code)).toEqual(['op-unknown', 'op-unknown', 'shape-data-dependent']);
-    expect(found[0]?.message).toContain('Loop (ai.onnx 17)');
+    expect(found.map((d) => d.code)).toEqual(['op-refused', 'op-unknown', 'shape-data-dependent']);
+    expect(found[0]?.message).toBe('operator Loop (ai.onnx 17) is refused, as all that is for loops');
     expect(found[1]?.message).toContain('FusedConv (com.microsoft 1) is not known; 2 nodes: b_node, d_node');
     expect(found[1]?.hint).toContain('before optimising it with onnxruntime');
   });
@@ -268,7 +268,7 @@ describe('operators that are not read', () => {
         outputs: ['y0'],
       }),
     );
-    expect(found.map((d) => d.code)).toEqual(refused.map(() => 'op-unknown'));
+    expect(found.map((d) => d.code)).toEqual(refused.map(() => 'op-refused'));
     expect(found.map((d) => d.hint)).toEqual(REFUSED.flatMap(({ ops, instead }) => ops.map(() => instead)));
   });
 
@@ -277,6 +277,29 @@ describe('operators that are not read', () => {
     expect(readme, 'to write it anew: npm run conformance -- --readme').toBe(
       withPart(readme, 'refused', refusedPart()),
     );
+  });
+
+  test('an output that is declared with another shape is a warning, however many axes it has', () => {
+    const warnings = (x: readonly (number | string)[], y: readonly (number | string)[]) =>
+      importOnnx(
+        onnxModel({
+          inputs: [info('x', x)],
+          nodes: [node('Relu', ['x'], ['y'])],
+          outputs: [info('y', y)],
+        }),
+      ).diagnostics.filter((d) => d.code !== 'batch-assumed');
+    expect(warnings([2, 3], [2, 3])).toEqual([]);
+    expect(warnings(['n', 3], ['m', 3])).toEqual([]);
+    expect(warnings([2, 3], [])).toEqual([]);
+    const [found, ...more] = warnings([2, 3], ['batch', 4]);
+    expect(more).toEqual([]);
+    expect(found).toMatchObject({
+      code: 'output-shape-differs',
+      kind: 'warning',
+      subject: 'y',
+      message: 'the model declares ?×4 for this output; its nodes give 2×3',
+    });
+    expect(warnings([2, 3], [6])[0]?.message).toContain('declares 6 for this output');
   });
 
   test('shapes that do not fit name the node and the shapes', () => {

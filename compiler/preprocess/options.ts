@@ -1,7 +1,9 @@
 /** How a picture becomes the input of a network: what is asked for, and what that means for one input. */
 import { z } from 'zod';
-import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
+import { fail } from '#ir/diagnostics.ts';
 import { formatType, type TensorType } from '#ir/types.ts';
+import { Problems } from '../import/json/problems.ts';
+import { didYouMean } from '../suggest.ts';
 
 /** What a picture is given as: bytes from 0 to 255, row by row, the channels of a pixel side by side. */
 export const PIXELS = { rgba: 4, rgb: 3, gray: 1 } as const;
@@ -14,22 +16,45 @@ export type Channels = (typeof CHANNELS)[number];
 export const RESIZES = ['stretch', 'cover', 'contain'] as const;
 export type ResizeMode = (typeof RESIZES)[number];
 
-const size = z.int().min(1).max(65_535);
-const source = z.strictObject({ width: size, height: size });
-const perChannel = z.union([z.number(), z.array(z.number()).min(1).max(4)]);
+const size = z.int().min(1).max(65_535).describe('a whole number of pixels from 1 to 65535');
+const source = z
+  .strictObject({ width: size, height: size })
+  .describe('a size, as { "width": 320, "height": 240 }');
+const perChannel = z
+  .union([z.number(), z.array(z.number()).min(1).max(4)])
+  .describe('a number, or a list of one for each channel of the network (1 to 4)');
+const choice = <const T extends readonly string[]>(words: T) =>
+  z.enum(words).describe(words.map((word) => `"${word}"`).join(', '));
 
-const schema = z.strictObject({
-  input: z.string().optional(),
-  pixels: z.enum(['rgba', 'rgb', 'gray']).optional(),
-  source: z.union([source, z.array(source).min(1)]).optional(),
-  resize: z.enum(RESIZES).optional(),
-  pad: z.number().min(0).max(255).optional(),
-  channels: z.enum(CHANNELS).optional(),
-  layout: z.enum(['nchw', 'nhwc']).optional(),
-  scale: z.number().optional(),
-  mean: perChannel.optional(),
-  std: perChannel.optional(),
-});
+const schema = z
+  .strictObject({
+    input: z.string().describe('the name of an input').optional(),
+    pixels: choice(['rgba', 'rgb', 'gray']).optional(),
+    source: z
+      .union([source, z.array(source).min(1)])
+      .describe('a size, as { "width": 320, "height": 240 }, or a list of them')
+      .optional(),
+    resize: choice(RESIZES).optional(),
+    pad: z.number().min(0).max(255).describe('a number from 0 to 255').optional(),
+    channels: choice(CHANNELS).optional(),
+    layout: choice(['nchw', 'nhwc']).optional(),
+    scale: z.number().describe('a number, as 0.00392').optional(),
+    mean: perChannel.optional(),
+    std: perChannel.optional(),
+  })
+  .describe('an object of options, or a name such as "imagenet"');
+
+/** What is wrong with options, in the words that network descriptions have for it. */
+class OptionProblems extends Problems {
+  override report(
+    path: string,
+    message: string,
+    options: { hint?: string | undefined; used?: string | undefined } = {},
+  ): void {
+    const hint = options.hint ?? `there is ${Object.keys(schema.shape).join(', ')}`;
+    super.report(path, message, { ...options, code: 'usage-invalid', hint });
+  }
+}
 
 export interface PictureSize {
   readonly width: number;
@@ -77,21 +102,15 @@ export const NORMALISATIONS: Readonly<Record<string, PreprocessOptions>> = {
 export function parsePreprocess(value: unknown, subject = 'preprocess'): PreprocessOptions {
   if (typeof value === 'string') {
     const named = Object.hasOwn(NORMALISATIONS, value) ? NORMALISATIONS[value] : undefined;
-    const names = Object.keys(NORMALISATIONS).join(', ');
-    return named ?? fail('usage-invalid', subject, `"${value}" is none of ${names}, and no object`);
+    const names = Object.keys(NORMALISATIONS);
+    const message = `"${value}" is none of ${names.join(', ')}, and no object`;
+    const hint = didYouMean(value, names) ?? 'write for example { "mean": 0.5, "std": 0.5 }';
+    return named ?? fail('usage-invalid', subject, message, hint);
   }
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new CompileError(
-    parsed.error.issues.map((issue) =>
-      diagnostic(
-        'usage-invalid',
-        [subject, ...issue.path.map(String)].join('.'),
-        issue.message,
-        `there is ${Object.keys(schema.shape).join(', ')}`,
-      ),
-    ),
-  );
+  const problems = new OptionProblems();
+  const parsed = problems.check(schema, value, subject);
+  problems.throwAny();
+  return parsed ?? {};
 }
 
 /** What an input asks of a picture. */

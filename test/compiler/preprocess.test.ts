@@ -12,6 +12,7 @@ import type { Graph } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { seededInput } from '#runtime/abi.ts';
 import { write } from '../support/bundles.ts';
+import { diagnosticsOf } from './import/codes.ts';
 
 /** A network that gives back what it reads. */
 function mirror(shape: readonly number[]): Graph {
@@ -102,13 +103,33 @@ const messages = (work: () => unknown): readonly string[] => {
 };
 
 describe('what is wrong is told by its place', () => {
-  test.each<[unknown, string]>([
-    ['imagnet', 'preprocess: "imagnet" is none of imagenet, unit, signed, and no object'],
-    [{ men: 1 }, 'preprocess: Unrecognized key: "men"'],
-    [{ source: { width: 0, height: 1 } }, 'preprocess.source'],
-    [{ resize: 'squash' }, 'preprocess.resize: Invalid option'],
-  ])('%j', (value, message) => {
-    expect(messages(() => parsePreprocess(value)).join('\n')).toContain(message);
+  test.each<[unknown, string, string]>([
+    [
+      'imagnet',
+      'preprocess: "imagnet" is none of imagenet, unit, signed, and no object',
+      'did you mean imagenet?',
+    ],
+    [{ men: 1 }, 'preprocess.men: there is no such option', 'did you mean mean?'],
+    [
+      { source: { width: 0, height: 1 } },
+      'preprocess.source.width: expected a whole number of pixels from 1 to 65535; got 0',
+      '',
+    ],
+    [{ source: [{ width: 2 }] }, 'preprocess.source[0].height: this is missing; expected a whole number', ''],
+    [
+      { resize: 'strech' },
+      'preprocess.resize: expected "stretch", "cover", "contain"; got "strech"',
+      'did you mean stretch?',
+    ],
+    [{ mean: ['a'] }, 'preprocess.mean[0]: expected a number, or a list of one for each channel', ''],
+    [{ pad: -1 }, 'preprocess.pad: expected a number from 0 to 255; got -1', ''],
+    [[1], 'preprocess: expected an object of options, or a name such as "imagenet"; got [1]', ''],
+  ])('%j', (value, message, hint) => {
+    const found = diagnosticsOf(() => parsePreprocess(value));
+    expect(found.map((d) => `${d.subject}: ${d.message}`).join('\n')).toContain(message);
+    expect(found.map((d) => d.code)).toEqual(['usage-invalid']);
+    expect(found[0]?.hint).toContain(hint);
+    expect(found[0]?.hint).not.toBe('');
   });
 
   test.each<[readonly number[], PreprocessOptions, string]>([

@@ -90,7 +90,10 @@ function notAModel(framing: 'truncated' | 'malformed', bytes: Uint8Array, subjec
     const message = `the file ends after ${bytes.length} bytes, inside a field`;
     return new CompileError([diagnostic('onnx-truncated', subject, message)]);
   }
-  return new CompileError([diagnostic('onnx-malformed', subject, looksLike(bytes))]);
+  const hint = isText(bytes)
+    ? 'give an ONNX file, or a network description, which is JSON and begins with "{": { "input": [3, 224, 224], "layers": [ … ] }'
+    : undefined;
+  return new CompileError([diagnostic('onnx-malformed', subject, looksLike(bytes), hint)]);
 }
 
 function looksLike(bytes: Uint8Array): string {
@@ -101,5 +104,13 @@ function looksLike(bytes: Uint8Array): string {
   if (head.slice(4, 8) === 'TFL3') return 'this is a TensorFlow Lite model';
   if (head.startsWith('ORTM') || head.slice(4, 8) === 'ORTM')
     return 'this is a model in the ORT format; give the ONNX file';
-  return 'the bytes are not those of an ONNX model';
+  return isText(bytes)
+    ? 'this is text, neither an ONNX model nor a network description'
+    : 'the bytes are not those of an ONNX model';
+}
+
+/** Text that is no web page and no pointer to a file. */
+function isText(bytes: Uint8Array): boolean {
+  const head = new TextDecoder().decode(bytes.subarray(0, 256), { stream: true });
+  return /^(?!\s*<|version https)[^\p{Cc}\uFFFD]+$/u.test(head.replace(/\s/g, ' '));
 }

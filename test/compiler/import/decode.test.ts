@@ -17,7 +17,7 @@ describe('files that are not whole models', () => {
     ['an HTML page', '<!DOCTYPE html><html><body>404</body></html>', /HTML/],
     ['a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1\noid sha256:0\n', /Git LFS pointer/],
     ['a zip archive', 'PK\u0003\u0004 and so on', /zip/],
-    ['text', 'hello, this is not a model at all', /not those of an ONNX model/],
+    ['text', 'hello, this is not a model at all', /text, neither an ONNX model/],
   ])('%s is malformed, and the message says what it looks like', (_, text, message) => {
     const read = () => importOnnx(new TextEncoder().encode(text));
     expect(codesOf(read)).toEqual(['onnx-malformed']);

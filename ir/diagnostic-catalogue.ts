@@ -11,10 +11,14 @@ interface Texts {
   readonly explanation: string;
 }
 
-/** An error says what to do; the place that raises it may know better than the entry. */
+/**
+ * An error says what to do; the place that raises it may know better than the entry, and with `hintBy: 'place'` only the
+ * place knows.
+ */
 type CatalogueEntry = Texts &
   (
     | { readonly kind: ErrorKind; readonly hint: string }
+    | { readonly kind: ErrorKind; readonly hintBy: 'place' }
     | { readonly kind: 'warning' | 'note'; readonly hint?: string }
   );
 
@@ -45,8 +49,14 @@ export const CATALOGUE = {
     kind: 'invalid',
     title: 'A network description is wrong at one place',
     explanation:
-      'The place is given as a path from the top: layers[4].conv.groups is the option "groups" of the fifth layer, a conv. Everything wrong is listed at once; sizes after a layer that is wrong are not known, so a second look may find more. docs/json.md in the package has the vocabulary.',
-    hint: 'correct what stands at this path; schema/network.schema.json in the package lists the layers and their options',
+      'The place is given as a path from the top: layers[4].conv.groups is the option "groups" of the fifth layer, a conv. Everything wrong is listed at once; sizes after a layer that is wrong are not known, so a second look may find more. Each message has a hint of its own that says what to write there. docs/json.md in the package has the vocabulary, schema/network.schema.json the same for editors.',
+    hintBy: 'place',
+  },
+  'layer-unused': {
+    kind: 'warning',
+    title: 'A layer of a network description reaches no output',
+    explanation:
+      'Its result is read by no layer that leads to an output, so nothing of it is computed. Often a later layer has a "from" that goes past it, or a name is missing under "outputs".',
   },
   'weights-invalid': {
     kind: 'invalid',

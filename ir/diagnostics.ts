@@ -4,6 +4,14 @@ export type { DiagnosticKind } from './diagnostic-catalogue.ts';
 
 export type DiagnosticCode = keyof typeof CATALOGUE;
 
+/** Codes whose entry has no hint for all places. */
+type HintedByPlace = {
+  [C in DiagnosticCode]: (typeof CATALOGUE)[C] extends { readonly hintBy: 'place' } ? C : never;
+}[DiagnosticCode];
+/** Codes that need no hint from the place. */
+export type HintedCode = Exclude<DiagnosticCode, HintedByPlace>;
+type Hint<C extends DiagnosticCode> = [C] extends [HintedCode] ? [hint?: string | undefined] : [hint: string];
+
 /** Something to tell the user. `subject` is the place: a node, a value, a file, an option. */
 export interface Diagnostic {
   readonly code: DiagnosticCode;
@@ -14,11 +22,11 @@ export interface Diagnostic {
 }
 
 /** Makes a diagnostic whose kind and default hint come from the catalogue. */
-export function diagnostic(
-  code: DiagnosticCode,
+export function diagnostic<C extends DiagnosticCode>(
+  code: C,
   subject: string,
   message: string,
-  hint?: string,
+  ...[hint]: Hint<C>
 ): Diagnostic {
   const entry: { kind: DiagnosticKind; hint?: string } = CATALOGUE[code];
   const advice = hint ?? entry.hint;
@@ -45,8 +53,13 @@ export class CompileError extends Error {
 }
 
 /** Throws a CompileError of one diagnostic. */
-export function fail(code: DiagnosticCode, subject: string, message: string, hint?: string): never {
-  throw new CompileError([diagnostic(code, subject, message, hint)]);
+export function fail<C extends DiagnosticCode>(
+  code: C,
+  subject: string,
+  message: string,
+  ...hint: Hint<C>
+): never {
+  throw new CompileError([diagnostic(code, subject, message, ...hint)]);
 }
 
 /** Our bug. */

@@ -1,12 +1,21 @@
 /** Walks the layers of a description: names, branches, repeats and blocks; each layer is built as it is reached. */
 
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Value } from '#ir/graph.ts';
-import { didYouMean } from '../../suggest.ts';
-import type { Parameters } from './expressions.ts';
-import { joined } from './joins.ts';
-import { ACTIVATIONS, isKind, KIND_NAMES, KINDS, type KindName, type OptionsOf } from './kinds.ts';
-import { type Flow, Layer, type Workshop } from './layer.ts';
+import { didYouMean, similar } from '../../suggest.ts';
+import { NOT_GIVEN, type Parameters } from './expressions.ts';
+import { divisorsOf, exampleOf, nearOrAll, written } from './hints.ts';
+import { joined, type Operand } from './joins.ts';
+import {
+  ACTIVATIONS,
+  type ActivationName,
+  isKind,
+  KIND_NAMES,
+  KINDS,
+  type KindName,
+  type OptionsOf,
+} from './kinds.ts';
+import { type Flow, Layer, type Workshop, type WrittenPlace } from './layer.ts';
 import { LAYERS, type SingleKind } from './layers/index.ts';
 import { at, type Path, show } from './problems.ts';
 import { COMMON, isJoin, JOINS, type JoinName, REPEAT, USE } from './schema.ts';
@@ -44,84 +53,125 @@ export class Expansion {
 
   #list(layers: readonly unknown[], path: Path, scope: Scope, start: Flow): Flow {
     let value = start;
-    const later = namesOf(layers);
+    const names = layers.map((layer) =>
+      isObject(layer) && typeof layer.name === 'string' ? layer.name : undefined,
+    );
+    names.forEach((name, i) => {
+      if (name !== undefined && !scope.later.has(name)) scope.later.set(name, at(path, i));
+    });
     layers.forEach((layer, i) => {
       if (this.#layers > MOST_LAYERS) return;
-      value = this.#layer(layer, at(path, i), scope, value, later);
-      later.delete(String(isObject(layer) ? layer.name : ''));
+      scope.current = names[i];
+      value = this.#layer(layer, at(path, i), scope, value);
+      scope.later.delete(names[i] ?? '');
     });
+    scope.current = undefined;
     return value;
   }
 
-  #layer(layer: unknown, path: Path, scope: Scope, previous: Flow, later: ReadonlySet<string>): Flow {
+  #layer(layer: unknown, path: Path, scope: Scope, previous: Flow): Flow {
     if (++this.#layers > MOST_LAYERS) {
       return scope.report(
         path,
         `the network has more than ${MOST_LAYERS} layers here, repeats and blocks expanded`,
+        'write smaller numbers at "repeat": those of repeats in each other multiply',
       );
     }
-    if (scope.depth > DEEPEST) return scope.report(path, `this is nested more than ${DEEPEST} deep`);
-    if (typeof layer === 'string') return this.#bare(layer, path, scope, previous, later);
-    if (!isObject(layer)) return scope.report(path, `expected a layer; got ${show(layer)}`);
+    if (scope.depth > DEEPEST)
+      return scope.report(
+        path,
+        `this is nested more than ${DEEPEST} deep`,
+        'put the layers of blocks and branches one after the other, with names and "from"',
+      );
+    if (typeof layer === 'string') return this.#bare(layer, path, scope, previous);
+    if (!isObject(layer))
+      return scope.report(
+        path,
+        `expected a layer; got ${show(layer)}`,
+        Array.isArray(layer)
+          ? 'a list of layers stands in "add", "mul", "concat", "repeat" or a block; here its layers stand alone'
+          : 'write a layer, for example { "conv": 64 } or "relu", or take this away',
+      );
     const keys = Object.keys(layer);
     if (Object.hasOwn(layer, 'repeat')) return this.#repeat(layer, path, scope, previous);
-    if (Object.hasOwn(layer, 'use')) return this.#use(layer, path, scope, previous, later);
+    if (Object.hasOwn(layer, 'use')) return this.#use(layer, path, scope, previous);
     const kinds = keys.filter((key) => isKind(key) || isJoin(key));
     const [kind] = kinds;
     if (kind === undefined) return this.#unknown(keys, path, scope);
     if (kinds.length > 1)
-      return scope.report(
-        path,
-        `one layer is one kind; this has ${kinds.join(' and ')}`,
-        'write them as layers of their own',
-      );
+      return scope.report(path, `one layer is one kind; this has ${kinds.join(' and ')}`, kindsApart(kinds));
     for (const key of keys) {
       if (key === kind || Object.hasOwn(COMMON, key)) continue;
       const inside = isKind(kind) && Object.hasOwn(KINDS[kind].options.shape, key);
       const hint = inside
         ? `it belongs inside: { "${kind}": { …, "${key}": … } }`
-        : didYouMean(key, Object.keys(COMMON));
+        : (didYouMean(key, Object.keys(COMMON)) ?? `take "${key}" away`);
       scope.report(at(path, key), `beside "${kind}" there are only name and from`, hint);
     }
-    const place = { path: at(path, kind), name: scope.nameOf(layer, kind, path) };
-    if (isJoin(kind)) return this.#join(kind, layer[kind], place, scope, previous, later);
-    const from = this.#from(layer, path, scope, previous, later);
+    const place = { path: at(path, kind), name: scope.nameOf(layer, kind, path), written: layer[kind] };
+    if (isJoin(kind)) return this.#join(kind, layer[kind], place, scope, previous);
+    const from = this.#from(layer, path, scope, previous);
     return isKind(kind) ? this.#single(kind, layer[kind], place, scope, from) : undefined;
   }
 
   #unknown(keys: readonly string[], path: Path, scope: Scope): undefined {
     const [key] = keys.filter((k) => !Object.hasOwn(COMMON, k));
-    const all = [...KIND_NAMES, ...JOINS, 'repeat', 'use'];
     if (key === undefined)
       return scope.report(path, 'this says no kind of layer', `for example { "conv": 64 }`);
     if (this.#blocks.has(key))
       return scope.report(at(path, key), `"${key}" is a block`, `write { "use": "${key}", "with": { … } }`);
-    return scope.report(
-      at(path, key),
-      'there is no such kind of layer',
-      didYouMean(key, all) ?? `there are ${all.join(', ')}`,
-    );
+    if (isActivation(key))
+      return scope.report(
+        at(path, key),
+        `"${key}" is an activation, not a kind of layer`,
+        `write "${key}", or { "activation": { "name": "${key}", … } } for its options`,
+      );
+    const [near] = similar(key, ALL_WORDS);
+    const hint =
+      near !== undefined && isActivation(near)
+        ? this.#meant(key, ALL_WORDS)
+        : nearOrAll(key, [...KIND_NAMES, ...JOINS, 'repeat', 'use'], '');
+    return scope.report(at(path, key), 'there is no such kind of layer', hint ?? '');
   }
 
   /** A kind or an activation as text. */
-  #bare(text: string, path: Path, scope: Scope, previous: Flow, later: ReadonlySet<string>): Flow {
-    if (isKind(text) && KINDS[text].bare) return this.#layer({ [text]: {} }, path, scope, previous, later);
-    const activation = ACTIVATIONS.find((name) => name === text);
-    if (activation) return this.#layer({ activation }, path, scope, previous, later);
-    if (isKind(text)) return scope.report(path, `"${text}" needs options`, `write { "${text}": … }`);
-    const all = [...ACTIVATIONS, ...KIND_NAMES.filter((name) => KINDS[name].bare)];
-    return scope.report(
-      path,
-      `there is no layer "${text}"`,
-      didYouMean(text, all) ?? `there are ${all.join(', ')}`,
-    );
+  #bare(text: string, path: Path, scope: Scope, previous: Flow): Flow {
+    if (isKind(text) && KINDS[text].bare) return this.#layer({ [text]: {} }, path, scope, previous);
+    if (isActivation(text)) return this.#layer({ activation: text }, path, scope, previous);
+    if (isKind(text)) return scope.report(path, `"${text}" needs options`, `write ${exampleLayer(text)}`);
+    if (isJoin(text))
+      return scope.report(
+        path,
+        `"${text}" needs names of layers, or lists of layers`,
+        `write { "${text}": ["previous", "${scope.readable.at(-1) ?? 'input'}"] }`,
+      );
+    if (this.#blocks.has(text))
+      return scope.report(path, `"${text}" is a block`, `write { "use": "${text}" }`);
+    const known = [...ALL_WORDS, ...this.#blocks.keys()];
+    const hint = this.#meant(text, known) ?? `alone there are ${BARE_WORDS.join(', ')}`;
+    return scope.report(path, `there is no layer "${text}"`, hint);
   }
 
-  #from(layer: Written, path: Path, scope: Scope, previous: Flow, later: ReadonlySet<string>): Flow {
+  /** The layer that a mistyped word may have meant, as it is written. */
+  #meant(word: string, known: readonly string[]): string | undefined {
+    const [near] = similar(word, known);
+    if (near === undefined) return undefined;
+    let layer = `{ "${near}": … }`;
+    if (this.#blocks.has(near)) layer = `{ "use": "${near}" }`;
+    else if (BARE_WORDS.includes(near)) layer = `"${near}"`;
+    else if (isKind(near)) layer = exampleLayer(near);
+    return `did you mean ${layer}?`;
+  }
+
+  #from(layer: Written, path: Path, scope: Scope, previous: Flow): Flow {
     if (layer.from === undefined) return previous;
-    const from = scope.substituted(layer.from, at(path, 'from'));
-    const name = scope.check(COMMON.from, from, at(path, 'from'));
-    return name === undefined ? undefined : scope.named(name, at(path, 'from'), previous, later);
+    const place = at(path, 'from');
+    const from = scope.substituted(layer.from, place);
+    const known = scope.readable;
+    const name =
+      from &&
+      scope.check(COMMON.from, from.value, place, () => `for example "from": "${known.at(-1) ?? 'input'}"`);
+    return name === undefined ? undefined : scope.named(name, place, previous);
   }
 
   #options<K extends KindName>(kind: K, given: unknown, path: Path, scope: Scope): OptionsOf<K> | undefined {
@@ -131,18 +181,17 @@ export class Expansion {
     const { value } = known;
     if (isObject(value)) return scope.check(options as unknown as z.ZodType<OptionsOf<K>>, value, path);
     if (value === true && bare) return {} as OptionsOf<K>;
-    if (!short) return scope.report(path, `expected an object with options; got ${show(value)}`);
+    if (!short)
+      return scope.report(
+        path,
+        `expected an object with options; got ${show(value)}`,
+        bare ? `write "${kind}"` : `for example ${exampleLayer(kind)}`,
+      );
     const single = scope.check(short[1], value, path);
     return single === undefined ? undefined : ({ [short[0]]: single } as OptionsOf<K>);
   }
 
-  #single(
-    kind: KindName,
-    value: unknown,
-    place: { path: Path; name: string },
-    scope: Scope,
-    from: Flow,
-  ): Flow {
+  #single(kind: KindName, value: unknown, place: WrittenPlace, scope: Scope, from: Flow): Flow {
     const options = this.#options(kind, value, place.path, scope);
     const layer = new Layer({ ...place, kind, used: scope.used, container: scope.container }, this.#shop);
     let result: Flow;
@@ -161,13 +210,29 @@ export class Expansion {
   #split(layer: Layer, x: Value, { parts, sizes }: OptionsOf<'split'>, scope: Scope): Flow {
     const channels = x.type.shape[1] ?? 1;
     if ((parts === undefined) === (sizes === undefined))
-      return layer.wrong('', 'it needs either parts or sizes');
+      return layer.wrong(
+        '',
+        parts === undefined ? 'it needs parts or sizes' : 'it has both parts and sizes',
+        parts === undefined ? 'for example { "split": 2 }' : 'take one of them away',
+      );
     if (parts !== undefined && channels % parts !== 0)
-      return layer.wrong('parts', `${parts} does not divide ${channels} input channels`);
+      return layer.wrong(
+        'parts',
+        `${parts} does not divide ${channels} input channels`,
+        `${divisorsOf([channels])} would; parts of different sizes are { "split": { "sizes": [ … ] } }`,
+      );
     const list = sizes ?? new Array<number>(parts ?? 1).fill(channels / (parts ?? 1));
     const sum = list.reduce((a, b) => a + b, 0);
-    if (sum !== channels)
-      return layer.wrong('sizes', `they add up to ${sum}; the input has ${channels} channels`);
+    if (sum !== channels) {
+      const rest = channels - sum + (list.at(-1) ?? 0);
+      return layer.wrong(
+        'sizes',
+        `they add up to ${sum}; the input has ${channels} channels`,
+        rest > 0
+          ? `for example "sizes": ${written([...list.slice(0, -1), rest])}`
+          : `take ${-rest + 1} or more away`,
+      );
+    }
     const values = layer.ops('Split', [x], { axis: 1, sizes: list });
     values?.forEach((value, i) => {
       scope.names.set(`${layer.place.name}.${i}`, value);
@@ -175,82 +240,109 @@ export class Expansion {
     return values?.[0];
   }
 
-  #join(
-    kind: JoinName,
-    given: unknown,
-    place: { path: Path; name: string },
-    scope: Scope,
-    previous: Flow,
-    later: ReadonlySet<string>,
-  ): Flow {
+  #join(kind: JoinName, given: unknown, place: WrittenPlace, scope: Scope, previous: Flow): Flow {
     const { path, name } = place;
-    const written = typeof given === 'string' ? ['previous', given] : given;
-    let values: Flow[] = [];
-    if (!Array.isArray(written) || written.length === 0) {
+    const entries = typeof given === 'string' ? ['previous', given] : given;
+    let operands: (Operand | undefined)[] = [];
+    if (!Array.isArray(entries) || entries.length === 0) {
       scope.report(
         path,
         `expected names of layers, or lists of layers; got ${show(given)}`,
-        '{ "add": "skip" } adds the layer "skip" to what is before',
+        isObject(given)
+          ? `a list of lists of layers, one for each branch: { "${kind}": [[ … ], [ … ]] }`
+          : `for example { "${kind}": ["previous", "${scope.readable.at(-1) ?? 'input'}"] }`,
       );
     } else {
-      values = written.map((entry: unknown, i) => {
+      operands = entries.map((entry: unknown, i) => {
         const own = typeof given === 'string' ? path : at(path, i);
-        if (typeof entry === 'string') {
-          const resolved = scope.substituted(entry, own);
-          return typeof resolved === 'string' ? scope.named(resolved, own, previous, later) : undefined;
-        }
-        if (!Array.isArray(entry))
-          return scope.report(own, `expected the name of a layer, or a list of layers; got ${show(entry)}`);
-        return this.#list(entry, own, scope.inside(`${name}.${i}`), previous);
+        const value = this.#operand(entry, own, name, i, scope, previous);
+        return value && { value, name: typeof entry === 'string' ? entry : undefined };
       });
     }
     const layer = new Layer({ ...place, kind, used: scope.used, container: scope.container }, this.#shop);
-    const present = values.flatMap((v) => (v ? [v] : []));
+    const present = operands.flatMap((v) => (v ? [v] : []));
     const result =
-      present.length === values.length && present.length > 0 ? joined(layer, kind, present) : undefined;
+      present.length === operands.length && present.length > 0 ? joined(layer, kind, present) : undefined;
     scope.names.set(name, result);
     return result;
+  }
+
+  /** What a join reads: a named value, or the last of a list of layers. */
+  #operand(entry: unknown, path: Path, join: string, i: number, scope: Scope, previous: Flow): Flow {
+    if (typeof entry === 'string') {
+      const resolved = scope.substituted(entry, path);
+      if (!resolved) return undefined;
+      const name = scope.check(z.string().meta({ description: 'the name of a layer' }), resolved.value, path);
+      return name === undefined ? undefined : scope.named(name, path, previous);
+    }
+    if (Array.isArray(entry)) return this.#list(entry, path, scope.inside(`${join}.${i}`), previous);
+    const [key] = isObject(entry) ? Object.keys(entry) : [];
+    return scope.report(
+      path,
+      `expected the name of a layer, or a list of layers; got ${show(entry)}`,
+      key === undefined
+        ? 'for example "previous", or [{ "conv": 64 }] for a branch'
+        : `put the layer in a list: [{ "${key}": … }]`,
+    );
   }
 
   #repeat(layer: Written, path: Path, scope: Scope, previous: Flow): Flow {
     const name = scope.nameOf(layer, 'repeat', path);
     const known = [...Object.keys(REPEAT), 'layers', 'name'];
-    scope.checkKeys(layer, path, known);
+    const kinds: readonly string[] = Object.keys(layer).filter(
+      (key) => isKind(key) || isJoin(key) || key === 'use',
+    );
+    for (const key of kinds)
+      scope.report(
+        at(path, key),
+        'what is repeated stands in "layers"',
+        `write { "repeat": ${written(layer.repeat)}, "layers": [{ "${key}": … }] }`,
+      );
+    const rest = Object.entries(layer).filter(([key]) => !kinds.includes(key));
+    scope.checkKeys(Object.fromEntries(rest), path, known);
     const given = scope.substituted(layer.repeat, at(path, 'repeat'));
-    const times = given === undefined ? undefined : scope.check(REPEAT.repeat, given, at(path, 'repeat'));
-    if (!Array.isArray(layer.layers))
-      return scope.report(at(path, 'layers'), `expected a list of layers; got ${show(layer.layers)}`);
+    const times = given && scope.check(REPEAT.repeat, given.value, at(path, 'repeat'));
+    if (kinds.length > 0 && layer.layers === undefined) return undefined;
+    const layers = scope.check(LIST, layer.layers, at(path, 'layers'));
+    if (!layers) return undefined;
     let value = previous;
     for (let i = 0; i < (typeof times === 'number' ? times : 1); i++) {
       if (this.#layers > MOST_LAYERS) return undefined;
       const parameters = new Map([...scope.parameters, ['index', i]]);
       const inner = scope.inside(`${name}.${i}`, { parameters });
-      value = this.#list(layer.layers, at(path, 'layers'), inner, value);
+      value = this.#list(layers, at(path, 'layers'), inner, value);
     }
     scope.names.set(name, value);
     return value;
   }
 
-  #use(layer: Written, path: Path, scope: Scope, previous: Flow, later: ReadonlySet<string>): Flow {
-    const from = this.#from(layer, path, scope, previous, later);
+  #use(layer: Written, path: Path, scope: Scope, previous: Flow): Flow {
+    const from = this.#from(layer, path, scope, previous);
     const known = [...Object.keys(USE), ...Object.keys(COMMON)];
     scope.checkKeys(layer, path, known);
-    const use = scope.check(USE.use, layer.use, at(path, 'use'));
+    const names = [...this.#blocks.keys()];
+    const define = 'define it at the top: "blocks": { "NAME": { "layers": [ … ] } }';
+    const use = scope.check(USE.use, layer.use, at(path, 'use'), () =>
+      names.length > 0 ? `for example "use": "${names[0]}"` : define,
+    );
     const given = scope.check(USE.with, layer.with, at(path, 'with')) ?? {};
     const name = scope.nameOf(layer, use ?? 'use', path);
     const block = use === undefined ? undefined : this.#blocks.get(use);
     if (use !== undefined && !block) {
-      const all = [...this.#blocks.keys()];
       scope.report(
         at(path, 'use'),
-        `there is no block "${show(use).slice(1, -1)}"`,
-        didYouMean(use, all) ?? (all.length > 0 ? `there are ${all.join(', ')}` : 'define it under blocks'),
+        `there is no block ${show(use)}`,
+        nearOrAll(use, names, define.replace('NAME', show(use).slice(1, -1))),
       );
     }
     let result: Flow;
     if (use !== undefined && block) {
       if (scope.blocks.includes(use))
-        scope.report(at(path, 'use'), `the block uses itself: ${[...scope.blocks, use].join(' → ')}`);
+        scope.report(
+          at(path, 'use'),
+          `the block uses itself: ${[...scope.blocks, use].join(' → ')}`,
+          'take this layer away, or use another block here; a block several times in a row is { "repeat": 2, "layers": [ … ] }',
+        );
       else {
         const parameters = this.#parameters(use, block, given, at(path, 'with'), scope);
         const inner = scope.inside(name, {
@@ -271,22 +363,59 @@ export class Expansion {
     const parameters = new Map<string, unknown>();
     for (const key of Object.keys(given)) {
       if (Object.hasOwn(declared, key)) continue;
-      const names = Object.keys(declared);
       scope.report(
         at(path, key),
         `the block "${use}" has no such parameter`,
-        didYouMean(key, names) ?? (names.length > 0 ? `it has ${names.join(', ')}` : 'it has none'),
+        nearOrAll(
+          key,
+          Object.keys(declared),
+          `take it away, or declare it: "blocks": { "${use}": { "parameters": { "${key}": null }, … } }`,
+        ),
       );
     }
     for (const [key, fallback] of Object.entries(declared)) {
-      const own = Object.hasOwn(given, key) ? scope.substituted(given[key], at(path, key)) : fallback;
-      if (own === null && !Object.hasOwn(given, key))
-        scope.report(at(path, key), `this is missing; the block "${use}" has no default for it`);
-      parameters.set(key, own);
+      const isGiven = Object.hasOwn(given, key);
+      const own = isGiven ? scope.substituted(given[key], at(path, key)) : { value: fallback };
+      if (!isGiven && fallback === null)
+        scope.report(
+          at(path, key),
+          `this is missing; the block "${use}" has no default for it`,
+          `write { "use": "${use}", "with": { "${key}": … } }, or a default in place of null: ${at(at(at('blocks', use), 'parameters'), key)}`,
+        );
+      parameters.set(key, own === undefined || (!isGiven && fallback === null) ? NOT_GIVEN : own.value);
     }
     return parameters;
   }
 }
 
-const namesOf = (layers: readonly unknown[]): Set<string> =>
-  new Set(layers.flatMap((l) => (isObject(l) && typeof l.name === 'string' ? [l.name] : [])));
+const LIST = z
+  .array(z.unknown())
+  .meta({ description: 'a list of layers', examples: [[{ conv: 64 }, 'relu']] });
+
+const isActivation = (word: string): word is ActivationName => ACTIVATIONS.some((name) => name === word);
+/** What may stand alone as text. */
+const BARE_WORDS: readonly string[] = [
+  ...new Set([...ACTIVATIONS, ...KIND_NAMES.filter((name) => KINDS[name].bare)]),
+];
+const ALL_WORDS: readonly string[] = [...new Set([...KIND_NAMES, ...JOINS, 'repeat', 'use', ...ACTIVATIONS])];
+
+/** A layer of a kind as it may be written. */
+function exampleLayer(kind: KindName): string {
+  const { options, short } = KINDS[kind];
+  const needed = exampleOf(options) as Written;
+  const alone = short && Object.keys(needed).every((key) => key === short[0]);
+  return written({ [kind]: alone ? exampleOf(short[1]) : needed });
+}
+
+/** How to write a layer of several kinds. */
+function kindsApart(kinds: readonly string[]): string {
+  const apart = `as layers of their own: ${kinds.map((kind) => `{ "${kind}": … }`).join(', ')}`;
+  const [outer, inner] = kinds.flatMap((kind) =>
+    kinds
+      .filter((k) => isKind(kind) && k !== kind && Object.hasOwn(KINDS[kind].options.shape, k))
+      .map((k) => [kind, k]),
+  )[0] ?? [undefined, undefined];
+  return outer === undefined
+    ? `write them ${apart}`
+    : `write { "${outer}": { …, "${inner}": … } }, or them ${apart}`;
+}

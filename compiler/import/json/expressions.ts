@@ -1,13 +1,27 @@
 /** Parameters of blocks: `"$width"` is the parameter's value, `"$width * 4"` arithmetic on it. */
+import { nearOrAll } from './hints.ts';
 
 export type Parameters = ReadonlyMap<string, unknown>;
 
-/** Why an expression has no value. */
+/** Why an expression has no value, and what to write. */
 export class ExpressionError extends Error {
   override readonly name = 'ExpressionError';
+  readonly hint: string;
+  constructor(message: string, hint: string) {
+    super(message);
+    this.hint = hint;
+  }
 }
 
-/** `value` with every text that has a `$` replaced by what it stands for, at any depth. @throws ExpressionError */
+/** A parameter that should have been given, and was reported: what reads it is neither right nor wrong. */
+export const NOT_GIVEN = Symbol('not given');
+export class NotGiven extends Error {
+  override readonly name = 'NotGiven';
+}
+
+const VOCABULARY = 'there are numbers, $parameters, + - * / // % and ( )';
+
+/** `value` with every text that has a `$` replaced by what it stands for, at any depth. @throws ExpressionError | NotGiven */
 export function substitute(value: unknown, parameters: Parameters): unknown {
   if (typeof value === 'string') return value.includes('$') ? evaluate(value, parameters) : value;
   if (Array.isArray(value)) return value.map((v) => substitute(v, parameters));
@@ -20,7 +34,8 @@ export function evaluate(text: string, parameters: Parameters): unknown {
   const alone = /^\$([A-Za-z_]\w*)$/.exec(text.trim())?.[1];
   if (alone !== undefined) return lookup(alone, parameters);
   const tokens = text.match(/\d+(?:\.\d+)?|\$[A-Za-z_]\w*|\/\/|[-+*/()%]|\S/g) ?? [];
-  if (tokens.length > 200) throw new ExpressionError('the expression is too long');
+  if (tokens.length > 200)
+    throw new ExpressionError('the expression is too long', 'give its result as a parameter: "with": { … }');
   let next = 0;
   let depth = 0;
   const take = (...signs: readonly string[]): string | undefined => {
@@ -44,38 +59,62 @@ export function evaluate(text: string, parameters: Parameters): unknown {
     return total;
   };
   const atom = (): number => {
-    if (++depth > 100) throw new ExpressionError('the expression is nested too deeply');
+    if (++depth > 100)
+      throw new ExpressionError('the expression is nested too deeply', 'take parentheses away');
     try {
       if (take('-')) return -atom();
       if (take('(')) {
         const inside = sum();
-        if (!take(')')) throw new ExpressionError('a ")" is missing');
+        if (!take(')'))
+          throw new ExpressionError(
+            'a ")" is missing',
+            `write ${JSON.stringify(`${text})`)}, or put it where it belongs`,
+          );
         return inside;
       }
       const token = tokens[next++];
-      if (token === undefined) throw new ExpressionError('the expression ends too early');
+      if (token === undefined)
+        throw new ExpressionError(
+          'the expression ends too early',
+          `a number or a $parameter is missing after ${JSON.stringify(text)}`,
+        );
       if (token.startsWith('$') && token.length > 1) {
         const value = lookup(token.slice(1), parameters);
         if (typeof value === 'number') return value;
-        throw new ExpressionError(`${token} is not a number`);
+        throw new ExpressionError(
+          `${token} is not a number`,
+          `only numbers are calculated with; alone, "${token}" is its value`,
+        );
       }
       if (/^\d/.test(token)) return Number(token);
-      throw new ExpressionError(
-        `"${token}" is not understood; there are numbers, $parameters, + - * / // % and ( )`,
-      );
+      throw new ExpressionError(`"${token}" is not understood`, VOCABULARY);
     } finally {
       depth--;
     }
   };
   const result = sum();
-  if (next < tokens.length) throw new ExpressionError(`"${tokens[next]}" is not understood here`);
-  if (!Number.isFinite(result)) throw new ExpressionError('the result is not a number');
+  if (next < tokens.length) throw new ExpressionError(`"${tokens[next]}" is not understood here`, VOCABULARY);
+  if (!Number.isFinite(result))
+    throw new ExpressionError(
+      'the result is not a number',
+      'its divisor is 0: write another, or give the parameter another value',
+    );
   return result;
 }
 
 function lookup(name: string, parameters: Parameters): unknown {
-  if (parameters.has(name)) return parameters.get(name);
+  if (parameters.has(name)) {
+    const value = parameters.get(name);
+    if (value === NOT_GIVEN) throw new NotGiven();
+    return value;
+  }
   const known = [...parameters.keys()].map((key) => `$${key}`);
-  const what = known.length > 0 ? `there are ${known.join(', ')}` : 'parameters belong to blocks';
-  throw new ExpressionError(`there is no parameter $${name}; ${what}`);
+  throw new ExpressionError(
+    `there is no parameter $${name}`,
+    nearOrAll(
+      `$${name}`,
+      known,
+      'write the number itself, or put the layer in a block with this parameter under "blocks"',
+    ),
+  );
 }

@@ -1,14 +1,16 @@
 /** JSON network description → IR. */
 import { z } from 'zod';
 import { Builder } from '#ir/builder.ts';
-import { diagnostic, fail } from '#ir/diagnostics.ts';
-import type { Value } from '#ir/graph.ts';
-import { didYouMean } from '../../suggest.ts';
+import { type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';
+import { type Graph, type Node, producer, type Value } from '#ir/graph.ts';
 import { parseSafetensors } from '../../weights/safetensors.ts';
 import { bindInputs, type DimensionOptions } from '../onnx/dimensions.ts';
 import type { ImportedModel, ImportOptions } from '../onnx/index.ts';
+import { printable } from '../onnx/text.ts';
 import { type BlockDefinition, Expansion } from './expand.ts';
-import { whereJsonEnds } from './locate.ts';
+import { freeName, nearOrAll } from './hints.ts';
+import type { LayerPlace } from './layer.ts';
+import { repeatedKeys, whereJsonEnds } from './locate.ts';
 import { at, Problems } from './problems.ts';
 import { networkFields } from './schema.ts';
 import { type WeightSource, Weights } from './weights.ts';
@@ -20,9 +22,18 @@ export interface JsonImportOptions extends ImportOptions {
   readonly weights?: Uint8Array;
 }
 
-/** Is this the text of a description, and no ONNX file? */
-export const looksLikeJson = (bytes: Uint8Array): boolean =>
-  /^\uFEFF?\s*\{\s*["}]/.test(new TextDecoder().decode(bytes.subarray(0, 256)));
+/** Is this JSON, right or wrong? An ONNX file begins neither with a bracket nor is it a JSON value. */
+export function looksLikeJson(bytes: Uint8Array): boolean {
+  const head = new TextDecoder().decode(bytes.subarray(0, 256), { stream: true }).replace(/\s/g, ' ');
+  if (/^\uFEFF? *[{[][^\p{Cc}\uFFFD]*$/u.test(head)) return true;
+  if (bytes.length > 256) return false;
+  try {
+    JSON.parse(head);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 const shallow = z.strictObject(networkFields(z.array(z.unknown())));
 type Description = z.infer<typeof shallow> & { readonly layers: readonly unknown[] };
@@ -36,12 +47,19 @@ const DEEPEST = 100;
  * @throws CompileError with every problem found; nothing else, whatever the description
  */
 export function importJson(network: string | object, options: JsonImportOptions = {}): ImportedModel {
-  const parsed = typeof network === 'string' ? parse(network, options.name ?? 'the network') : network;
+  const subject = options.name ?? 'the network';
   const problems = new Problems();
+  const parsed = networkOf(
+    typeof network === 'string' ? parse(network, subject, problems) : network,
+    subject,
+  );
   if (deeperThan(parsed, DEEPEST)) {
-    fail('network-invalid', options.name ?? 'the network', `it is nested more than ${DEEPEST} deep`);
+    const hint =
+      'look for brackets that are opened and not closed; blocks and names take the place of nesting';
+    fail('network-invalid', subject, `it is nested more than ${DEEPEST} deep`, hint);
   }
-  const description = problems.check(shallow as z.ZodType<Description>, parsed, '') ?? fallback(parsed);
+  const description =
+    problems.check(shallow as z.ZodType<Description>, parsed, '', { hint: topHint }) ?? fallback(parsed);
   if (!description) problems.throwAny();
   const { layers, blocks, seed = 0 } = description as Description;
   const inputs = inputsOf(description as Description, problems);
@@ -54,8 +72,9 @@ export function importJson(network: string | object, options: JsonImportOptions 
   const values = new Map<string, Value>(
     bound.map(({ name, type }) => [name, builder.input(name, type.shape)]),
   );
+  const made = new Map<Node, LayerPlace>();
   const expansion = new Expansion(
-    { builder, weights, problems },
+    { builder, made, weights, problems },
     new Map(Object.entries(blocks ?? {}) as [string, BlockDefinition][]),
   );
   const { last, names } = expansion.run(layers, values);
@@ -64,10 +83,12 @@ export function importJson(network: string | object, options: JsonImportOptions 
   const unused = weights.unused;
   return {
     graph: builder.graph,
-    diagnostics:
-      unused.length === 0
+    diagnostics: [
+      ...unusedLayers(builder.graph, made),
+      ...(unused.length === 0
         ? []
-        : [diagnostic('weights-unused', unused[0] ?? '', `${unused.length} tensors are used by no layer`)],
+        : [diagnostic('weights-unused', unused[0] ?? '', `${unused.length} tensors are used by no layer`)]),
+    ],
     dims,
     opset: 0,
     producer: 'JSON network description',
@@ -75,16 +96,41 @@ export function importJson(network: string | object, options: JsonImportOptions 
   };
 }
 
-function parse(text: string, subject: string): object {
+/** What the type of an option at the top does not tell. */
+const topHint = (found: unknown, place: string): string | undefined =>
+  place === 'outputs' && Array.isArray(found) && found.length === 0
+    ? 'take it away, and the last layer is the output'
+    : undefined;
+
+function parse(text: string, subject: string, problems: Problems): unknown {
+  const own = text.replace(/^\uFEFF/, '');
   let parsed: unknown;
   try {
-    parsed = JSON.parse(text.replace(/^\uFEFF/, ''));
+    parsed = JSON.parse(own);
   } catch {
-    const { line, column } = whereJsonEnds(text);
-    fail('json-malformed', subject, `this is not JSON at line ${line}, column ${column}`);
+    const { line, column, hint } = whereJsonEnds(text);
+    fail('json-malformed', subject, `this is not JSON at line ${line}, column ${column}`, hint);
   }
+  for (const { path, key, lines } of repeatedKeys(own)) {
+    const where = lines[0] === lines[1] ? `line ${lines[0]}` : `lines ${lines.join(' and ')}`;
+    problems.report(path, `"${key}" stands twice in one object, in ${where}`, {
+      hint: 'keep one of them; JSON has each key once, and of two the first is lost',
+    });
+  }
+  return parsed;
+}
+
+/** @throws CompileError for what is no object */
+function networkOf(parsed: unknown, subject: string): object {
   if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed;
-  fail('network-invalid', subject, 'a network is an object with input and layers');
+  fail(
+    'network-invalid',
+    subject,
+    'a network is an object with input and layers',
+    Array.isArray(parsed) && parsed.length > 0
+      ? 'where this list has the layers: { "input": [3, 224, 224], "layers": [ … ] }'
+      : 'for example { "input": [3, 224, 224], "layers": [{ "conv": 64 }, "relu"] }',
+  );
 }
 
 /** Without recursion, as a hostile file may be nested beyond the stack. */
@@ -110,6 +156,37 @@ function fallback(parsed: unknown): Description | undefined {
   return Object.fromEntries(kept) as unknown as Description;
 }
 
+/** Layers that lead to no output, the last of each branch. */
+function unusedLayers(graph: Graph, made: ReadonlyMap<Node, LayerPlace>): Diagnostic[] {
+  const live = new Set<Node>();
+  const open = graph.outputs.flatMap(({ value }) => producer(value) ?? []);
+  for (let node = open.pop(); node; node = open.pop()) {
+    if (live.has(node)) continue;
+    live.add(node);
+    open.push(...node.operands.flatMap((v) => (v && producer(v)) || []));
+  }
+  const dead = graph.nodes.filter((node) => !live.has(node));
+  const read = new Set(dead.flatMap((node) => node.operands));
+  const last = new Map(
+    dead
+      .filter((node) => !node.outputs.some((v) => read.has(v)))
+      .flatMap((node) => {
+        const place = made.get(node);
+        return place ? [[place.path, place] as const] : [];
+      }),
+  );
+  return [...last.values()].map(({ path, name, container }) =>
+    diagnostic(
+      'layer-unused',
+      path,
+      `the result of "${name}" reaches no output, so it is not computed, nor what only it reads`,
+      container === ''
+        ? `list "${name}" under "outputs", or read it in a later layer: { "add": "${name}" }; else take it away`
+        : 'read it in a later layer, or take it away',
+    ),
+  );
+}
+
 interface Input {
   readonly name: string;
   readonly shape: readonly (number | string)[];
@@ -122,7 +199,11 @@ function inputsOf({ input, inputs }: Description, problems: Problems): Input[] {
         input === undefined
           ? 'this is missing; the network needs an input'
           : 'there is "inputs" too; only one of them';
-      problems.report('input', what, { hint: '"input": [3, 224, 224] is channels, height and width' });
+      const hint =
+        input === undefined
+          ? 'add "input": [3, 224, 224], which is channels, height and width'
+          : 'take one of them away; "inputs" is for several';
+      problems.report('input', what, { hint });
     }
     return [];
   }
@@ -132,7 +213,12 @@ function inputsOf({ input, inputs }: Description, problems: Problems): Input[] {
   const names = new Set<string>();
   return list.map(({ name, shape }, i) => {
     const own = name ?? (i === 0 ? 'input' : `input${i + 1}`);
-    if (names.has(own)) problems.report(at(at('inputs', i), 'name'), `there is another input "${own}"`);
+    if (names.has(own)) {
+      const free = freeName(own, (n) => names.has(n) || list.some((other) => other.name === n));
+      problems.report(at(at('inputs', i), 'name'), `there is another input "${own}"`, {
+        hint: `take another, for example "name": "${free}"`,
+      });
+    }
     names.add(own);
     return { name: own, shape };
   });
@@ -173,7 +259,13 @@ function weightSource(file: string | undefined, options: JsonImportOptions, seed
   if (options.weights) return { kind: 'file', tensors: parseSafetensors(options.weights) };
   if (file === undefined) return { kind: 'seed', seed };
   if (/^(\/|[A-Za-z]:)|(^|[\\/])\.\.([\\/]|$)/.test(file)) {
-    fail('external-outside', file, 'weights lie beside the description, and their name is a relative path');
+    const name = file.split(/[\\/]/).at(-1) || 'network.safetensors';
+    fail(
+      'external-outside',
+      'weights',
+      `"${printable(file)}" is outside the folder of the description`,
+      `put the file beside the description or below it, and write "weights": "${printable(name === '..' ? 'network.safetensors' : name)}"`,
+    );
   }
   const bytes = options.externalData?.(file);
   return bytes ? { kind: 'file', tensors: parseSafetensors(bytes, file) } : { kind: 'missing', file };
@@ -187,7 +279,8 @@ function addOutputs(
   problems: Problems,
 ): void {
   if (outputs === undefined) {
-    if (layers.length === 0) problems.report('layers', 'there are none');
+    if (layers.length === 0)
+      problems.report('layers', 'there are none', { hint: 'for example "layers": [{ "conv": 64 }, "relu"]' });
     const final = layers.at(-1);
     const named = typeof final === 'object' && final !== null && 'name' in final ? final.name : undefined;
     const name = typeof named === 'string' ? named : 'output';
@@ -196,11 +289,12 @@ function addOutputs(
   }
   outputs.forEach((name, i) => {
     const path = at('outputs', i);
-    if (outputs.indexOf(name) !== i) problems.report(path, `"${name}" is listed twice`);
+    if (outputs.indexOf(name) !== i)
+      problems.report(path, `"${name}" is listed twice`, { hint: 'take one of them away' });
     else if (!names.has(name)) {
       const known = [...names.keys()];
       problems.report(path, `no layer is named "${name}"`, {
-        hint: didYouMean(name, known) ?? `there are ${known.slice(-12).join(', ')}`,
+        hint: nearOrAll(name, known.slice(-12), 'give the layer a "name"'),
       });
     } else {
       const value = names.get(name);

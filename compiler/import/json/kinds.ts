@@ -16,32 +16,43 @@ export const EXPRESSION = z
 
 /** Values as written, with expressions, or as layers see them, without. */
 function vocabulary(written: boolean) {
-  /** `T`, or while it is only written an expression. */
-  const or = <T>(type: z.ZodType<T>, expected: string, more: readonly z.ZodType[] = []): z.ZodType<T> => {
+  /** `T`, or while it is only written an expression; hints show the examples. */
+  const or = <T>(
+    type: z.ZodType<T>,
+    expected: string,
+    examples: readonly T[],
+    more: readonly z.ZodType[] = [],
+  ): z.ZodType<T> => {
     const all = [type, ...more, ...(written ? [EXPRESSION] : [])];
-    return z.union(all).meta({ description: expected }) as unknown as z.ZodType<T>;
+    return z.union(all).meta({ description: expected, examples }) as unknown as z.ZodType<T>;
   };
-  const whole = (min: number, max: number) =>
-    or<number>(z.int().min(min).max(max), `a whole number from ${min} to ${max}`);
-  const element = (min: number, max: number) =>
-    written ? z.union([z.int().min(min).max(max), EXPRESSION]) : z.int().min(min).max(max);
+  const whole = (min: number, max: number, example: number) =>
+    or<number>(z.int().min(min).max(max), `a whole number from ${min} to ${max}`, [example]);
+  const element = (min: number, max: number) => {
+    const type = z.int().min(min).max(max);
+    return (written ? z.union([type, EXPRESSION]) : z.union([type])).meta({
+      description: `a whole number from ${min} to ${max}`,
+    });
+  };
   /** One number for all spatial axes, or one for each. */
-  const perAxis = (min: number, max: number) =>
+  const perAxis = (min: number, max: number, example: number) =>
     or<number | number[]>(
       z.int().min(min).max(max),
       `a whole number from ${min} to ${max}, or a list with one per spatial axis`,
+      [example],
       [z.array(element(min, max)).min(1).max(3)],
     );
-  const real = or<number>(z.number(), 'a number');
-  const flag = or<boolean>(z.boolean(), 'true or false');
+  const real = (example: number) => or<number>(z.number(), 'a number', [example]);
+  const flag = or<boolean>(z.boolean(), 'true or false', [true]);
   const word = <const W extends string>(...list: readonly [W, ...W[]]) =>
-    or<W>(words(...list), list.map((w) => `"${w}"`).join(', '));
+    or<W>(words(...list), list.map((w) => `"${w}"`).join(', '), [list[0]]);
 
-  const channels = whole(1, MOST_CHANNELS);
+  const channels = whole(1, MOST_CHANNELS, 64);
   const size = z.int().min(0).max(MOST_SIZE);
   const padding = or<PaddingValue>(
     words('same', 'valid', 'causal') as z.ZodType<PaddingValue>,
     '"same", "valid", "causal", a whole number, or a list with a number or [begin, end] per spatial axis',
+    ['same', 1],
     [
       size,
       z
@@ -53,6 +64,7 @@ function vocabulary(written: boolean) {
   const paddingList = or<PaddingList>(
     size as z.ZodType<PaddingList>,
     'a whole number, or a list with a number or [begin, end] per spatial axis',
+    [1],
     [
       z
         .array(z.union([element(0, MOST_SIZE), z.tuple([size, size])]))
@@ -60,38 +72,58 @@ function vocabulary(written: boolean) {
         .max(3),
     ],
   );
-  const values: z.ZodType<Values> = or<Values>(z.number(), 'a number, or numbers in (nested) lists', [
-    NESTED,
-  ]);
-  const init = or<InitName>(words(...INITS), INITS.map((w) => `"${w}"`).join(', '));
-  const bias = or<boolean | Values>(z.boolean(), 'true, false, or its numbers', [z.number(), NESTED]);
-  const activation = or<ActivationName>(words(...ACTIVATIONS), 'the name of an activation');
-  const norm = or<NormName>(words(...NORMS), NORMS.map((w) => `"${w}"`).join(', '));
+  const values: z.ZodType<Values> = or<Values>(
+    z.number(),
+    'a number, or numbers in (nested) lists',
+    [[1, 2, 1]],
+    [NESTED],
+  );
+  const init = or<InitName>(words(...INITS), INITS.map((w) => `"${w}"`).join(', '), ['heNormal']);
+  const bias = or<boolean | Values>(
+    z.boolean(),
+    'true, false, or its numbers',
+    [true, [0.5, -0.5]],
+    [z.number(), NESTED],
+  );
+  const activation = or<ActivationName>(words(...ACTIVATIONS), 'the name of an activation', ['relu']);
+  const norm = or<NormName>(words(...NORMS), NORMS.map((w) => `"${w}"`).join(', '), ['batch']);
   const normOptions = {
     kind: norm.optional(),
-    epsilon: real.optional(),
-    groups: whole(1, MOST_CHANNELS).optional(),
+    epsilon: real(1e-5).optional(),
+    groups: whole(1, MOST_CHANNELS, 8).optional(),
   };
   const normOption = or<NormName | NormOptions>(
     words(...NORMS) as z.ZodType<NormName | NormOptions>,
     `${NORMS.map((w) => `"${w}"`).join(', ')}, or an object with kind, epsilon and groups`,
+    ['batch', { kind: 'group', groups: 8 }],
     [z.strictObject(normOptions)],
   );
   /** What may follow any layer with weights, in this order. */
   const after = { norm: normOption.optional(), activation: activation.optional() };
-  const inner = z.strictObject(after).meta({ description: 'an object with norm and activation' }).optional();
+  const inner = z
+    .strictObject(after)
+    .meta({
+      description: 'an object with norm and activation',
+      examples: [{ norm: 'batch', activation: 'relu' }],
+    })
+    .optional();
   const weighted = { bias: bias.optional(), weight: values.optional(), init: init.optional() };
   const parts = z
     .record(z.string(), values)
-    .meta({ description: 'the numbers of each part, by its name' })
+    .meta({ description: 'the numbers of each part, by its name', examples: [{ vertical: [1, 2, 1] }] })
     .optional();
-  const stride = perAxis(1, MOST_SIZE).optional();
-  const kernel = perAxis(1, 4096).optional();
-  const dilation = perAxis(1, MOST_SIZE).optional();
-  const groups = whole(1, MOST_CHANNELS);
+  const stride = perAxis(1, MOST_SIZE, 2).optional();
+  const kernel = perAxis(1, 4096, 3).optional();
+  const dilation = perAxis(1, MOST_SIZE, 2).optional();
+  const groups = whole(1, MOST_CHANNELS, 2);
   const placed = { stride, dilation, padding: padding.optional() };
   const window = { kernel, ...placed };
-  const pool = { kernel: perAxis(1, MOST_SIZE), stride, padding: padding.optional(), ceil: flag.optional() };
+  const pool = {
+    kernel: perAxis(1, MOST_SIZE, 2),
+    stride,
+    padding: padding.optional(),
+    ceil: flag.optional(),
+  };
   const flip = flag.optional();
 
   return {
@@ -107,14 +139,14 @@ function vocabulary(written: boolean) {
       options: { channels, groups, stride, shuffle: flag.optional(), ...weighted, ...after },
     }),
     depthwise: kind('One filter per input channel, or as many as the multiplier says.', {
-      options: { ...window, multiplier: whole(1, 4096).optional(), flip, ...weighted, ...after },
-      short: ['kernel', perAxis(1, 4096)],
+      options: { ...window, multiplier: whole(1, 4096, 2).optional(), flip, ...weighted, ...after },
+      short: ['kernel', perAxis(1, 4096, 3)],
     }),
     depthwiseSeparable: kind('Depthwise, then pointwise.', {
       options: {
         channels,
         ...window,
-        multiplier: whole(1, 4096).optional(),
+        multiplier: whole(1, 4096, 2).optional(),
         inner,
         bias: flag.optional(),
         weights: parts,
@@ -156,7 +188,7 @@ function vocabulary(written: boolean) {
         channels,
         kernel,
         stride,
-        dilation: perAxis(1, MOST_SIZE),
+        dilation: perAxis(1, MOST_SIZE, 2),
         padding: padding.optional(),
         groups: groups.optional(),
         ...weighted,
@@ -168,7 +200,7 @@ function vocabulary(written: boolean) {
         channels,
         ...window,
         groups: groups.optional(),
-        outputPadding: perAxis(0, MOST_SIZE).optional(),
+        outputPadding: perAxis(0, MOST_SIZE, 1).optional(),
         flip,
         ...weighted,
         ...after,
@@ -181,26 +213,29 @@ function vocabulary(written: boolean) {
     }),
     interpolate: kind('Resizes the spatial axes by a factor, or to a size.', {
       options: {
-        scale: or<number | number[]>(z.number().positive(), 'a factor, or a list with one per spatial axis', [
-          z.array(z.number().positive()).min(1).max(3),
-        ]).optional(),
-        size: perAxis(1, MOST_SIZE).optional(),
+        scale: or<number | number[]>(
+          z.number().positive(),
+          'a factor, or a list with one per spatial axis',
+          [2],
+          [z.array(z.number().positive()).min(1).max(3)],
+        ).optional(),
+        size: perAxis(1, MOST_SIZE, 32).optional(),
         mode: word('nearest', 'linear', 'cubic').optional(),
         alignCorners: flag.optional(),
       },
-      short: ['scale', or<number>(z.number().positive(), 'a factor')],
+      short: ['scale', or<number>(z.number().positive(), 'a factor', [2])],
     }),
     depthToSpace: kind('Moves channels to space (pixel shuffle); order CRD unless said.', {
-      options: { block: whole(1, 1024), order: word('CRD', 'DCR').optional() },
-      short: ['block', whole(1, 1024)],
+      options: { block: whole(1, 1024, 2), order: word('CRD', 'DCR').optional() },
+      short: ['block', whole(1, 1024, 2)],
     }),
     maxPool: kind('Largest value under a window; stride is the kernel and padding valid unless said.', {
       options: { ...pool, dilation },
-      short: ['kernel', perAxis(1, MOST_SIZE)],
+      short: ['kernel', perAxis(1, MOST_SIZE, 2)],
     }),
     averagePool: kind('Mean under a window; stride is the kernel and padding valid unless said.', {
       options: { ...pool, includePadding: flag.optional() },
-      short: ['kernel', perAxis(1, MOST_SIZE)],
+      short: ['kernel', perAxis(1, MOST_SIZE, 2)],
     }),
     globalPool: kind('Mean or maximum over all spatial axes, which stay as size 1.', {
       options: { mode: word('average', 'max').optional() },
@@ -210,7 +245,7 @@ function vocabulary(written: boolean) {
       options: {
         padding: paddingList,
         mode: word('constant', 'reflect', 'edge').optional(),
-        value: real.optional(),
+        value: real(0).optional(),
       },
       short: ['padding', paddingList],
     }),
@@ -219,28 +254,29 @@ function vocabulary(written: boolean) {
       short: ['kind', norm],
     }),
     activation: kind('An activation, by its name.', {
-      options: { name: activation, alpha: real.optional() },
+      options: { name: activation, alpha: real(0.1).optional() },
       short: ['name', activation],
     }),
     softmax: kind('Softmax over the channels.', { options: {} }),
     split: kind('Splits the channels; the parts are NAME.0, NAME.1 …, and the first one goes on.', {
       options: {
-        parts: whole(1, 1024).optional(),
+        parts: whole(1, 1024, 2).optional(),
         sizes: or<number[]>(
           z.array(element(1, MOST_CHANNELS)).min(1).max(1024) as z.ZodType<number[]>,
           'a list of sizes',
+          [[16, 16]],
         ).optional(),
       },
-      short: ['parts', whole(1, 1024)],
+      short: ['parts', whole(1, 1024, 2)],
     }),
     squeezeExcite: kind('Scales each channel by what a small network makes of the means of all.', {
       options: {
-        reduction: real.optional(),
+        reduction: real(16).optional(),
         channels: channels.optional(),
         activation: activation.optional(),
         gate: activation.optional(),
       },
-      short: ['reduction', real],
+      short: ['reduction', real(16)],
     }),
     flatten: kind('All axes after the batch become one.', { options: {} }),
     dense: kind('Fully connected layer.', {
@@ -248,8 +284,8 @@ function vocabulary(written: boolean) {
       short: ['units', channels],
     }),
     dropout: kind('Does nothing at inference.', {
-      options: { rate: real.optional() },
-      short: ['rate', real],
+      options: { rate: real(0.5).optional() },
+      short: ['rate', real(0.5)],
     }),
   };
 }

@@ -1,10 +1,11 @@
 /** What the layer kinds build with: nodes with names, weights with keys, problems with paths. */
 import type { Builder } from '#ir/builder.ts';
-import type { OpAttrsInput, OpName, Value } from '#ir/graph.ts';
+import type { Node, OpAttrsInput, OpName, Value } from '#ir/graph.ts';
 import { OpError } from '#ir/op.ts';
 import { formatShape, type Shape } from '#ir/types.ts';
 import { extent, outputSize, samePadding, type Window, windowAxes } from '#ir/window.ts';
 import { shapeProblem } from '../onnx/element-types.ts';
+import { written } from './hints.ts';
 import type { InitName, PaddingList, PaddingValue, Values } from './kinds.ts';
 import { at, type Path, type Problems } from './problems.ts';
 import type { Weights } from './weights.ts';
@@ -20,10 +21,17 @@ export interface LayerPlace {
   /** The containers that it is in: `stage1.0`; empty at the top. */
   readonly container: string;
   readonly name: string;
+  /** Its options as they stand in the description. */
+  readonly written: unknown;
 }
+
+/** What of a place a layer of the description has by itself. */
+export type WrittenPlace = Pick<LayerPlace, 'path' | 'name' | 'written'>;
 
 export interface Workshop {
   readonly builder: Builder;
+  /** The layers that nodes come from. */
+  readonly made: Map<Node, LayerPlace>;
   readonly weights: Weights;
   readonly problems: Problems;
 }
@@ -53,12 +61,19 @@ export class Layer {
   }
 
   /** Reports a problem of an option; returns undefined for convenience. */
-  wrong(option: string, message: string, hint?: string): undefined {
-    const { path, used } = this.place;
-    this.#shop.problems.report(option === '' ? path : option.split('.').reduce(at, path), message, {
-      hint,
-      used,
-    });
+  wrong(option: string, message: string, hint: string): undefined {
+    this.#shop.problems.report(this.#pathOf(option), message, { hint, used: this.place.used });
+  }
+
+  /** The path of an option (`norm.groups`), as far as it is written. */
+  #pathOf(option: string): Path {
+    let { path, written: value } = this.place;
+    for (const key of option.split('.')) {
+      if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) break;
+      path = at(path, key);
+      value = (value as Readonly<Record<string, unknown>>)[key];
+    }
+    return path;
   }
 
   /**
@@ -83,18 +98,23 @@ export class Layer {
         name: full,
         ...(part === '' ? {} : { origin: kind }),
       });
+      this.#shop.made.set(node, this.place);
       const problem = node.outputs.map(({ type }) => shapeProblem(type.shape)).find((p) => p !== undefined);
-      if (problem !== undefined) return this.wrong('', `its result is too large: ${problem}`);
+      if (problem !== undefined) return this.wrong('', `its result is too large: ${problem}`, SMALLER);
       return node.outputs;
     } catch (error) {
-      if (error instanceof OpError || error instanceof RangeError) return this.wrong('', error.message);
+      if (error instanceof OpError || error instanceof RangeError) {
+        const shapes = inputs.flatMap((v) => (v ? [formatShape(v.type.shape)] : []));
+        const other = `it reads ${shapes[0]}; change its options, or the layers before it, so that they fit`;
+        return this.wrong('', error.message, /too large/.test(error.message) ? SMALLER : other);
+      }
       throw error;
     }
   }
 
   /** A weight; `key` says which of the layer's: `depthwise.weight`. */
   weight(key: string, shape: Shape, options: WeightOptions): Flow {
-    const { container, name, path } = this.place;
+    const { container, name, path, used } = this.place;
     const full = [container, name, key].filter((s) => s !== '').join('.');
     const constant = this.#shop.weights.constant({
       key: full,
@@ -102,7 +122,9 @@ export class Layer {
       init: options.init ?? 'heNormal',
       fan: options.fan,
       values: options.values,
-      path: options.option !== undefined && options.values !== undefined ? at(path, options.option) : path,
+      path:
+        options.option !== undefined && options.values !== undefined ? this.#pathOf(options.option) : path,
+      used,
     });
     return constant && this.#shop.builder.constant(full, constant);
   }
@@ -129,14 +151,29 @@ export class Layer {
     const given = value ?? fallback;
     if (typeof given === 'number') return new Array<number>(rank).fill(given);
     if (given.length === rank) return [...given];
-    return this.wrong(option, `${given.length} numbers for ${axes(rank)} of the input`);
+    const list = Array.from({ length: rank }, (_, i) => given[i] ?? given.at(-1) ?? 1);
+    return this.wrong(
+      option,
+      `${counted(given.length, 'number')} for ${axes(rank)} of the input`,
+      `for example "${option}": ${written(list)}; one number alone is for all axes`,
+    );
   }
 
   /** How many spatial axes the input has. */
   rank(x: Value): number | undefined {
     const rank = x.type.shape.length - 2;
     if (rank >= 1 && rank <= 3) return rank;
-    return this.wrong('', `its input is ${formatShape(x.type.shape)} and has no spatial axes`);
+    const { kind } = this.place;
+    const given = x.source.kind === 'input';
+    const size = x.type.shape[1] ?? 1;
+    const before = given
+      ? `give the input spatial axes, for example "shape": ${written([1, size])}`
+      : 'put it before "flatten", where there are some';
+    return this.wrong(
+      '',
+      `its input is ${formatShape(x.type.shape)} and has no spatial axes`,
+      `"${kind}" needs spatial axes: ${before}${kind.endsWith('ool') || !CONVOLVES.test(kind) ? '' : ', or use "dense"'}`,
+    );
   }
 
   /** Kernel, stride, dilation and pads in numbers. */
@@ -164,12 +201,17 @@ export class Layer {
     const axesOf = windowAxes(window);
     if (axesOf.every((axis, i) => outputSize(axis, spatial[i] ?? 0) >= 1)) return true;
     const sizes = axesOf.map(extent);
-    const holes = sizes.join() === window.kernel.join() ? '' : `, with dilation ${sizes.join('×')},`;
+    const holes = sizes.join() === window.kernel.join() ? '' : `, ${sizes.join('×')} with its dilation,`;
     const padded = window.pads.some((p) => p > 0) ? ` padded by ${window.pads.join(', ')}` : '';
+    const most = axesOf.map(
+      ({ dilation, padBegin, padEnd }, i) =>
+        Math.floor(((spatial[i] ?? 1) + padBegin + padEnd - 1) / dilation) + 1,
+    );
+    const kernel = window.kernel.map((k, i) => Math.min(k, most[i] ?? k));
     this.wrong(
       'kernel',
-      `${window.kernel.join('×')}${holes} does not fit the input of ${spatial.join('×')}${padded}`,
-      'use a smaller kernel, more padding, or less stride before it',
+      `a kernel of ${window.kernel.join('×')}${holes} does not fit the input of ${spatial.join('×')}${padded}`,
+      `a kernel of ${kernel.join('×')} would fit, or "padding": "same"`,
     );
     return false;
   }
@@ -188,11 +230,26 @@ export class Layer {
   /** Begins, then ends. */
   padList(option: string, padding: PaddingList, rank: number): number[] | undefined {
     const list = typeof padding === 'number' ? new Array<number>(rank).fill(padding) : padding;
-    if (list.length !== rank)
-      return this.wrong(option, `${list.length} entries for ${axes(rank)} of the input`);
+    if (list.length !== rank) {
+      const fitting = Array.from({ length: rank }, (_, i) => list[i] ?? list.at(-1) ?? 0);
+      return this.wrong(
+        option,
+        `${counted(list.length, 'entry')} for ${axes(rank)} of the input`,
+        `for example "padding": ${written(fitting)}; one number alone is for all sides`,
+      );
+    }
     return joined(list.map((p) => (typeof p === 'number' ? [p, p] : p)));
   }
 }
+
+/** Most numbers that a value may have are beyond any machine: what is asked for is a slip. */
+const SMALLER = 'make it smaller: its sizes, factors or channels, or the input';
+
+/** Kinds for which a dense layer does the same without space. */
+const CONVOLVES = /^(conv|pointwise|grouped|dilated|depthwise|spatially|flattened|transposed)/;
+
+const counted = (count: number, what: 'number' | 'entry'): string =>
+  `${count === 1 ? 'one' : count} ${count === 1 ? what : what === 'entry' ? 'entries' : 'numbers'}`;
 
 const axes = (rank: number): string => (rank === 1 ? 'one spatial axis' : `${rank} spatial axes`);
 

@@ -1,8 +1,9 @@
-/** What is wrong with a description, each at its path. */
+/** What is wrong with a description, each at its path, with what to do. */
 import type { z } from 'zod';
 import { CompileError, type Diagnostic, type DiagnosticCode, diagnostic } from '#ir/diagnostics.ts';
 import { didYouMean } from '../../suggest.ts';
 import { printable } from '../onnx/text.ts';
+import { expectedHint, freeName } from './hints.ts';
 
 export type Path = string;
 
@@ -16,20 +17,29 @@ export const at = (path: Path, key: string | number): Path => {
 /** More are counted, not kept. */
 const MOST = 200;
 
+export interface ReportOptions {
+  /** What to write so that the problem is gone. */
+  readonly hint: string;
+  readonly code?: DiagnosticCode;
+  /** From where a block is entered, where the path is inside one. */
+  readonly used?: Path | undefined;
+}
+
+export interface CheckOptions {
+  readonly used?: Path | undefined;
+  /** What to do where the place knows better than the type. */
+  readonly hint?: ((found: unknown, place: Path) => string | undefined) | undefined;
+}
+
 export class Problems {
   readonly #found = new Map<string, Diagnostic>();
 
-  /** `used` says from where a block is entered, where the path is inside one. */
-  report(
-    path: Path,
-    message: string,
-    options: { code?: DiagnosticCode; hint?: string | undefined; used?: Path | undefined } = {},
-  ): void {
+  report(path: Path, message: string, { hint, code = 'network-invalid', used }: ReportOptions): void {
     const key = `${path} ${message}`;
     // a block that is used twice is wrong once
     if (this.#found.has(key) || this.#found.size >= MOST) return;
-    const where = options.used === undefined ? '' : ` (as ${options.used} uses it)`;
-    this.#found.set(key, diagnostic(options.code ?? 'network-invalid', path, message + where, options.hint));
+    const where = used === undefined ? '' : ` (as ${used} uses it)`;
+    this.#found.set(key, diagnostic(code, path, message + where, hint));
   }
 
   get count(): number {
@@ -42,10 +52,10 @@ export class Problems {
   }
 
   /** The value as the schema sees it; undefined where it does not fit, which is reported. */
-  check<T>(schema: z.ZodType<T>, value: unknown, path: Path, used?: Path): T | undefined {
+  check<T>(schema: z.ZodType<T>, value: unknown, path: Path, options: CheckOptions = {}): T | undefined {
     const result = schema.safeParse(value);
     if (result.success) return result.data;
-    for (const issue of result.error.issues) this.#issue(issue, value, path, schema, used);
+    for (const issue of result.error.issues) this.#issue(issue, value, path, schema, options);
     return undefined;
   }
 
@@ -54,7 +64,7 @@ export class Problems {
     value: unknown,
     path: Path,
     schema: z.ZodType,
-    used: Path | undefined,
+    options: CheckOptions,
     before: readonly (string | number)[] = [],
   ): void {
     const keys = [...before, ...issue.path.map((key) => (typeof key === 'symbol' ? String(key) : key))];
@@ -63,21 +73,30 @@ export class Problems {
       const inside = issue.errors.find(
         (errors) => errors.length > 0 && errors.every((e) => e.path.length > 0),
       );
-      for (const error of inside ?? []) this.#issue(error, value, path, schema, used, keys);
+      for (const error of inside ?? []) this.#issue(error, value, path, schema, options, keys);
       if (inside) return;
     }
     const place = keys.reduce<Path>(at, path);
+    const { used } = options;
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys)
         this.unknownOption(at(place, key), key, keysOf(schemaAt(schema, keys).schema), used);
       return;
     }
     const found = keys.reduce<unknown>(valueAt, value);
+    const last = keys.at(-1) ?? lastKey(path);
+    if (issue.code === 'invalid_key') {
+      const word = String(last).replace(/\W+/g, '_').replace(/^\d/, '_$&') || 'name';
+      const siblings = keys.slice(0, -1).reduce<unknown>(valueAt, value);
+      const free = freeName(word, (name) => Object.hasOwn(Object(siblings) as object, name));
+      const hint = `call it "${free}"`;
+      this.report(place, 'a name here is a word of letters, digits and "_"', { used, hint });
+      return;
+    }
     const { schema: own, expected } = schemaAt(schema, keys);
     const what = `expected ${expected ?? issue.message}`;
-    const words = wordsOf(own);
-    const list = words.length > 0 && !what.includes('"') ? `there are ${words.join(', ')}` : undefined;
-    const hint = typeof found === 'string' ? (didYouMean(found, words) ?? list) : undefined;
+    const key = typeof last === 'number' ? undefined : last;
+    const hint = options.hint?.(found, place) ?? expectedHint(own, found, { key, expressions: path !== '' });
     this.report(place, found === undefined ? `this is missing; ${what}` : `${what}; got ${show(found)}`, {
       used,
       hint,
@@ -85,10 +104,21 @@ export class Problems {
   }
 
   unknownOption(path: Path, key: string, known: readonly string[], used?: Path): void {
-    const list = known.length > 0 ? `the options here are ${known.join(', ')}` : undefined;
-    this.report(path, 'there is no such option', { hint: didYouMean(key, known) ?? list, used });
+    const kind = lastKey(path.slice(0, path.length - key.length - 1));
+    const list =
+      known.length > 0
+        ? `the options here are ${known.join(', ')}`
+        : `there are no options here; take "${key}" away`;
+    const beside = (key === 'name' || key === 'from') && kind !== undefined && !known.includes(key);
+    const hint = beside
+      ? `write it beside the kind: { "${kind}": …, "${key}": … }`
+      : (didYouMean(key, known) ?? list);
+    this.report(path, 'there is no such option', { hint, used });
   }
 }
+
+/** The word that a path ends with. */
+const lastKey = (path: Path): string | undefined => /(?:^|\.)([$A-Za-z_][\w$-]*)$/.exec(path)?.[1];
 
 const valueAt = (value: unknown, key: string | number): unknown =>
   typeof value === 'object' && value !== null ? (value as Record<string | number, unknown>)[key] : undefined;
@@ -122,12 +152,6 @@ function unwrapped(schema: z.ZodType): z.ZodType {
   let inner: z.ZodType = schema;
   while ('innerType' in inner.def) inner = inner.def.innerType as z.ZodType;
   return inner;
-}
-
-/** The words that an option may be. */
-function wordsOf(schema: z.ZodType): readonly string[] {
-  const { options = [schema] } = schema.def as { options?: readonly z.ZodType[] };
-  return options.flatMap((s) => Object.keys((s.def as { entries?: object }).entries ?? {}));
 }
 
 const keysOf = (schema: z.ZodType): readonly string[] =>

@@ -7,7 +7,12 @@ import { ACTIVATIONS, EXPRESSION, KIND_NAMES, KINDS, MOST_SIZE, WRITTEN_KINDS } 
 /** Iterations of one `repeat`. */
 const MOST_REPEATS = 10_000;
 
-const text = (what: string) => z.string().min(1).max(200).meta({ description: what });
+const text = (what: string, example: string) =>
+  z
+    .string()
+    .min(1)
+    .max(200)
+    .meta({ description: what, examples: [example] });
 
 /** Layers that join several values: names of layers, or layers of their own that start from the value before. */
 export const JOINS = ['add', 'mul', 'concat'] as const;
@@ -19,63 +24,82 @@ export const COMMON = {
   name: z
     .string()
     .regex(/^[^/$\s]{1,200}$/)
-    .meta({ description: 'a name without spaces, "/" and "$"' })
+    .meta({ description: 'a name without spaces, "/" and "$"', examples: ['stem'] })
     .optional(),
-  from: text('the name of a layer').optional(),
+  from: text('the name of a layer', 'conv1').optional(),
 };
 
 const dimension = z
   .union([z.int().min(1).max(MOST_SIZE), z.string().regex(/^[A-Za-z_]\w*$/)])
-  .meta({ description: 'a size of at least 1, or the name of an open dimension' });
+  .meta({ description: 'a size of at least 1, or the name of an open dimension', examples: [224, 'height'] });
 const shape = z
   .array(dimension)
   .min(1)
   .max(4)
-  .meta({ description: 'a list of 1 to 4 sizes, the channels first' });
-const input = z
-  .strictObject({ name: text('a name').optional(), shape })
-  .meta({ description: 'an object with name and shape' });
+  .meta({ description: 'a list of 1 to 4 sizes, the channels first', examples: [[3, 224, 224]] });
+const input = z.strictObject({ name: text('a name', 'image').optional(), shape }).meta({
+  description: 'an object with name and shape',
+  examples: [{ name: 'image', shape: [3, 224, 224] }],
+});
 const word = z.string().regex(/^[A-Za-z_]\w*$/);
 
 /** The whole description, given what a layer is. */
 export const networkFields = (layers: z.ZodType) => ({
-  $schema: z.string().optional(),
-  name: text('a name').optional(),
-  description: z.string().optional(),
+  $schema: text('the path of the schema', 'schema/network.schema.json').optional(),
+  name: text('a name', 'network').optional(),
+  description: z.string().meta({ description: 'text for people' }).optional(),
   input: z
     .union([shape, input])
-    .meta({ description: 'a shape, or an object with name and shape' })
+    .meta({ description: 'a shape, or an object with name and shape', examples: [[3, 224, 224]] })
     .optional(),
-  inputs: z.array(input).min(1).meta({ description: 'a list of objects with name and shape' }).optional(),
+  inputs: z
+    .array(input)
+    .min(1)
+    .meta({
+      description: 'a list of objects with name and shape',
+      examples: [[{ name: 'image', shape: [3, 224, 224] }]],
+    })
+    .optional(),
   batch: dimension.optional(),
   blocks: z
     .record(
       word,
-      z
-        .strictObject({ parameters: z.record(word, z.unknown()).optional(), layers })
-        .meta({ description: 'an object with parameters and layers' }),
+      z.strictObject({ parameters: z.record(word, z.unknown()).optional(), layers }).meta({
+        description: 'an object with parameters and layers',
+        examples: [{ parameters: { width: null }, layers: [{ conv: '$width' }] }],
+      }),
     )
-    .meta({ description: 'blocks, by name; a name is a word of letters, digits and "_"' })
+    .meta({
+      description: 'blocks, by name; a name is a word of letters, digits and "_"',
+      examples: [{ unit: { layers: ['relu'] } }],
+    })
     .optional(),
-  layers: layers.meta({ description: 'a list of layers' }),
-  outputs: z.array(z.string()).min(1).meta({ description: 'a list of names of layers' }).optional(),
+  layers: layers.meta({ description: 'a list of layers', examples: [[{ conv: 64 }, 'relu']] }),
+  outputs: z
+    .array(z.string())
+    .min(1)
+    .meta({ description: 'a list of names of layers', examples: [['conv1']] })
+    .optional(),
   seed: z
     .int()
     .min(0)
     .max(2 ** 32 - 1)
-    .meta({ description: 'a whole number from 0 to 4294967295' })
+    .meta({ description: 'a whole number from 0 to 4294967295', examples: [1] })
     .optional(),
-  weights: text('the name of a safetensors file').optional(),
+  weights: text('the name of a safetensors file', 'network.safetensors').optional(),
 });
 
 export const REPEAT = {
   repeat: z
     .union([z.int().min(1).max(MOST_REPEATS), EXPRESSION])
-    .meta({ description: `a whole number from 1 to ${MOST_REPEATS}` }),
+    .meta({ description: `a whole number from 1 to ${MOST_REPEATS}`, examples: [3] }),
 };
 export const USE = {
-  use: text('the name of a block'),
-  with: z.record(z.string(), z.unknown()).meta({ description: 'values for parameters, by name' }).optional(),
+  use: text('the name of a block', 'unit'),
+  with: z
+    .record(z.string(), z.unknown())
+    .meta({ description: 'values for parameters, by name', examples: [{ width: 64 }] })
+    .optional(),
 };
 
 /** A layer in full, for the published schema. */

@@ -2,9 +2,10 @@
 import type { z } from 'zod';
 import type { Value } from '#ir/graph.ts';
 import { didYouMean } from '../../suggest.ts';
-import { ExpressionError, type Parameters, substitute } from './expressions.ts';
+import { ExpressionError, NotGiven, type Parameters, substitute } from './expressions.ts';
+import { freeName } from './hints.ts';
 import type { Flow } from './layer.ts';
-import { at, type Path, type Problems } from './problems.ts';
+import { at, type CheckOptions, type Path, type Problems } from './problems.ts';
 import { COMMON } from './schema.ts';
 
 interface Entered {
@@ -25,6 +26,10 @@ export class Scope implements Entered {
   readonly parameters: Parameters;
   readonly blocks: readonly string[];
   readonly used: Path | undefined;
+  /** Names that layers of this scope get later, with their paths; the layer that is being built is among them. */
+  readonly later = new Map<string, Path>();
+  /** The name of the layer that is being built. */
+  current: string | undefined;
   readonly #problems: Problems;
   readonly #parent: Scope | undefined;
   /** How many layers of each kind have been numbered. */
@@ -60,13 +65,13 @@ export class Scope implements Entered {
   }
 
   /** Reports a problem; returns undefined for convenience. */
-  report(path: Path, message: string, hint?: string): undefined {
+  report(path: Path, message: string, hint: string): undefined {
     this.#problems.report(path, message, { hint, used: this.used });
   }
 
   /** The value as the schema sees it; undefined where it does not fit, which is reported. */
-  check<T>(schema: z.ZodType<T>, value: unknown, path: Path): T | undefined {
-    return this.#problems.check(schema, value, path, this.used);
+  check<T>(schema: z.ZodType<T>, value: unknown, path: Path, hint?: CheckOptions['hint']): T | undefined {
+    return this.#problems.check(schema, value, path, { used: this.used, hint });
   }
 
   /** Reports what a layer has beside the options that are known. */
@@ -76,36 +81,43 @@ export class Scope implements Entered {
   }
 
   /** The value with its expressions replaced; undefined where one is wrong, which is reported. */
-  substituted(value: unknown, path: Path): unknown {
+  substituted(value: unknown, path: Path): { readonly value: unknown } | undefined {
     try {
-      return substitute(value, this.parameters);
+      return { value: substitute(value, this.parameters) };
     } catch (error) {
+      if (error instanceof NotGiven) return undefined;
       if (!(error instanceof ExpressionError)) throw error;
-      return this.report(path, error.message);
+      return this.report(path, error.message, error.hint);
     }
   }
 
   /** Each option on its own, so that a problem names it. Undefined where an expression is wrong. */
   substitutedOptions(value: unknown, path: Path): { readonly value: unknown } | undefined {
-    const before = this.#problems.count;
-    const result =
-      typeof value === 'object' && value !== null && !Array.isArray(value)
-        ? Object.fromEntries(
-            Object.entries(value).map(([key, v]) => [key, this.substituted(v, at(path, key))]),
-          )
-        : this.substituted(value, path);
-    return this.#problems.count > before ? undefined : { value: result };
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return this.substituted(value, path);
+    const entries = Object.entries(value).map(
+      ([key, v]) => [key, this.substituted(v, at(path, key))] as const,
+    );
+    if (entries.some(([, known]) => known === undefined)) return undefined;
+    return { value: Object.fromEntries(entries.map(([key, known]) => [key, known?.value])) };
   }
 
   /** The name that a layer has, or gets: its kind and a number. */
   nameOf(layer: { readonly name?: unknown }, kind: string, path: Path): string {
+    const place = at(path, 'name');
+    const free = (wanted: string) =>
+      freeName(wanted, (n) => this.names.has(n) || this.later.has(n) || RESERVED.includes(n));
     const given =
-      layer.name === undefined ? undefined : this.check(COMMON.name, layer.name, at(path, 'name'));
+      layer.name === undefined
+        ? undefined
+        : this.check(COMMON.name, layer.name, place, (found) => {
+            const word = typeof found === 'string' ? found.replace(/[/$\s]+/g, '_').slice(0, 180) : '';
+            return `for example "name": "${free(word || kind)}"`;
+          });
     if (given !== undefined) {
-      if (RESERVED.includes(given))
-        this.report(at(path, 'name'), `"${given}" has a meaning of its own; take another name`);
-      else if (this.names.has(given))
-        this.report(at(path, 'name'), `there is another "${given}" before; names are given once`);
+      const another = `take another, for example "name": "${free(given)}"`;
+      if (RESERVED.includes(given)) this.report(place, `"${given}" has a meaning of its own`, another);
+      else if (this.names.has(given)) this.report(place, `there is another "${given}" before`, another);
       else return given;
     }
     let count = this.#counts.get(kind) ?? 0;
@@ -115,21 +127,38 @@ export class Scope implements Entered {
     return `${kind}${count}`;
   }
 
-  /** The value of a layer before this one, here or outside. `later` are the names that come after it. */
-  named(name: string, path: Path, previous: Flow, later: ReadonlySet<string>): Flow {
+  /** The names that a layer can read here, the nearest last. */
+  get readable(): readonly string[] {
+    return [...(this.#parent?.readable ?? []), ...this.names.keys()];
+  }
+
+  /** The value of a layer before this one, here or outside. */
+  named(name: string, path: Path, previous: Flow): Flow {
     if (name === 'previous') return previous;
-    const known: string[] = [];
     for (let scope: Scope | undefined = this; scope; scope = scope.#parent) {
       if (scope.names.has(name)) return scope.names.get(name);
-      known.push(...scope.names.keys());
     }
-    if (later.has(name))
+    const known = this.readable;
+    const others = `what can be read here is ${['previous', ...known.slice(-12)].join(', ')}`;
+    for (let scope: Scope | undefined = this; scope; scope = scope.#parent) {
+      const place = scope.later.get(name);
+      if (place === undefined) continue;
+      if (scope.current === name)
+        return this.report(
+          path,
+          `"${name}" is this layer itself${scope === this ? '' : `, from within`}; a network has no cycles`,
+          others,
+        );
       return this.report(
         path,
-        `"${name}" does not come before this layer; a network has no cycles, so a layer reads only what is before it`,
+        `"${name}" does not come before this layer but after it, at ${place}; a network has no cycles`,
+        `move the layer "${name}" before this one; ${others}`,
       );
-    const hint =
-      didYouMean(name, known) ?? (known.length > 0 ? `there are ${known.slice(-12).join(', ')}` : undefined);
-    return this.report(path, `no layer before this one is named "${name}"`, hint);
+    }
+    return this.report(
+      path,
+      `no layer before this one is named "${name}"`,
+      didYouMean(name, known) ?? others,
+    );
   }
 }

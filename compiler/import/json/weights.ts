@@ -1,6 +1,8 @@
 /** Where the weights of a described network come from: written down, from a file, or made from a seed. */
 import type { Constant, Tensor } from '#ir/tensor.ts';
 import { elementCount, formatShape, type Shape, sameShape } from '#ir/types.ts';
+import { didYouMean } from '../../suggest.ts';
+import { listed } from '../onnx/text.ts';
 import type { InitName, Values } from './kinds.ts';
 import type { Problems } from './problems.ts';
 
@@ -14,6 +16,8 @@ export interface WeightRequest {
   /** Values written in the description, and where. */
   readonly values?: Values | undefined;
   readonly path: string;
+  /** From where the block of its layer is entered. */
+  readonly used: string | undefined;
 }
 
 export type WeightSource =
@@ -43,23 +47,32 @@ export class Weights {
 
   /** Values are made when somebody reads them. Undefined where they cannot be, which is reported. */
   constant(request: WeightRequest): Constant | undefined {
-    const { key, shape, path, values } = request;
+    const { key, shape, path, values, used } = request;
     const type = { dtype: 'f32', shape } as const;
-    const report = (message: string) => this.#problems.report(path, message);
+    const report = (message: string, hint: string) => this.#problems.report(path, message, { hint, used });
     if (this.#asked.has(key)) {
-      report(`another layer has weights of the same name, "${key}"; give one of them another name`);
+      report(
+        `another layer has weights of the same name, "${key}"`,
+        'give one of the layers another "name"; a dot in a name may make two alike',
+      );
       return undefined;
     }
     this.#asked.add(key);
     const count = elementCount(shape);
     if (!(count <= MOST_ELEMENTS)) {
-      report(`its weights would be ${formatShape(shape)}, ${count.toExponential(1)} numbers`);
+      report(
+        `its weights would be ${formatShape(shape)}, ${count.toExponential(1)} numbers`,
+        `there may be ${MOST_ELEMENTS.toExponential(1)}: take fewer channels, here or before it`,
+      );
       return undefined;
     }
     if (values !== undefined) {
       const flat = typeof values === 'number' ? undefined : (values as readonly Values[]).flat(16);
       if (flat && flat.length !== count) {
-        report(`${flat.length} numbers are given; [${shape.join(', ')}] has ${count}`);
+        report(
+          `${flat.length} numbers are given; [${shape.join(', ')}] has ${count}`,
+          `write ${count} in the order of [${shape.join(', ')}], or one number alone, which is for all`,
+        );
         return undefined;
       }
       return lazy(type, () => {
@@ -73,13 +86,30 @@ export class Weights {
       const { seed } = this.#source;
       return lazy(type, () => initial(request, seed));
     }
-    const stored = this.#source.tensors.get(key);
-    const invalid = (message: string) => this.#problems.report(path, message, { code: 'weights-invalid' });
-    if (!stored) invalid(`the file with weights has no tensor "${key}" of [${shape.join(', ')}]`);
-    else if (!sameShape(stored.type.shape, shape)) {
-      const got = stored.type.shape.join(', ');
+    const { tensors } = this.#source;
+    const stored = tensors.get(key);
+    const invalid = (message: string, hint: string) =>
+      this.#problems.report(path, message, { code: 'weights-invalid', hint, used });
+    const wanted = `[${shape.join(', ')}]`;
+    if (!stored) {
+      const free = this.unused;
+      const fitting = free.filter((name) => {
+        const tensor = tensors.get(name);
+        return tensor && sameShape(tensor.type.shape, shape);
+      });
+      const others =
+        fitting.length > 0
+          ? `of this shape it has ${listed(fitting)}; a tensor is named by the path of its layer`
+          : `the file has ${listed(free.length > 0 ? free : [...tensors.keys()])}; a tensor is named by the path of its layer`;
       invalid(
-        `the tensor "${key}" of the file with weights is [${got}]; the layer has [${shape.join(', ')}]`,
+        `the file with weights has no tensor "${key}" of ${wanted}`,
+        didYouMean(key, fitting.length > 0 ? fitting : free) ?? others,
+      );
+    } else if (!sameShape(stored.type.shape, shape)) {
+      const got = `[${stored.type.shape.join(', ')}]`;
+      invalid(
+        `the tensor "${key}" of the file with weights is ${got}; the layer has ${wanted}`,
+        `change the channels and the kernel of the layer so that its weight is ${got}, or save the tensor as ${wanted}`,
       );
     } else return stored;
     return undefined;

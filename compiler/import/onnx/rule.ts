@@ -1,4 +1,4 @@
-import { type DiagnosticCode, fail } from '#ir/diagnostics.ts';
+import { fail, type HintedCode } from '#ir/diagnostics.ts';
 import { type OpAttrsInput, type OpName, tensorOf, type Value } from '#ir/graph.ts';
 import { numbers, type Tensor } from '#ir/tensor.ts';
 import type { DType, Shape } from '#ir/types.ts';
@@ -163,7 +163,7 @@ export class NodeImport {
     return [...new Set(axes.map((a) => this.axis(a, rank)))].sort((a, b) => a - b);
   }
 
-  refuse(message: string, code: DiagnosticCode = 'op-unsupported-form', hint?: string): never {
+  refuse(message: string, code: HintedCode = 'op-unsupported-form', hint?: string): never {
     fail(code, this.name, message, hint);
   }
 }

@@ -2,7 +2,8 @@
 import type { Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { product } from '#ir/types.ts';
-import { extent, type Window, windowAxes } from '#ir/window.ts';
+import { extent, transposedOutputSize, type Window, windowAxes } from '#ir/window.ts';
+import { divisorsOf, multiplesAround, nearOrAll } from '../hints.ts';
 import type { ActivationName, InitName, NormName, NormOptions, OptionsOf, Values } from '../kinds.ts';
 import type { Flow, Layer, WindowOptions } from '../layer.ts';
 import { activate, normalise } from './pointwise.ts';
@@ -59,12 +60,13 @@ const attributes = ({ strides, dilations, pads }: Window) => ({ strides, dilatio
 
 /** The groups where they divide both channel counts; else 1, so that what follows is looked at too. */
 function divisor(layer: Layer, groups: number, cin: number, cout: number): number {
-  const wrong = (count: number, what: string) => {
-    const common = Array.from({ length: Math.min(cin, cout, 4096) }, (_, i) => i + 1).filter(
-      (g) => cin % g === 0 && cout % g === 0,
+  const wrong = (count: number, what: 'input' | 'output') => {
+    const other = what === 'output' ? `; so would ${multiplesAround(groups, cout)} channels` : '';
+    layer.wrong(
+      'groups',
+      `${groups} does not divide ${count} ${what} channels`,
+      `${divisorsOf([cin, cout])} would${other}`,
     );
-    const list = common.length > 10 ? `${common.slice(0, 10).join(', ')} …` : common.join(', ');
-    layer.wrong('groups', `${groups} does not divide ${count} ${what} channels`, `${list} would`);
   };
   if (cin % groups !== 0) wrong(cin, 'input');
   else if (cout % groups !== 0) wrong(cout, 'output');
@@ -111,6 +113,7 @@ function after(layer: Layer, x: Flow, { norm, activation }: After, part: string)
           typeof norm === 'string' ? { kind: norm } : norm,
           named('norm'),
           keyed(part, 'norm'),
+          part === '' ? 'norm' : 'inner.norm',
         )
       : x;
   return normed && activation ? activate(layer, normed, activation, {}, named(activation)) : normed;
@@ -124,7 +127,7 @@ function valuesOf(
 ) {
   for (const key of Object.keys(given ?? {})) {
     if (!parts.includes(key))
-      layer.wrong(`weights.${key}`, 'there is no such part', `the parts are ${parts.join(', ')}`);
+      layer.wrong(`weights.${key}`, 'there is no such part', nearOrAll(key, parts, ''));
   }
   return (part: string): Pick<ConvPart, 'weight'> => ({
     weight: given && Object.hasOwn(given, part) ? given[part] : undefined,
@@ -186,8 +189,9 @@ function factors(layer: Layer, x: Value, options: WindowOptions) {
   const kernel = rank && layer.perAxis('kernel', options.kernel, 3, rank);
   const stride = rank && layer.perAxis('stride', options.stride, 1, rank);
   const dilation = rank && layer.perAxis('dilation', options.dilation, 1, rank);
-  if (!rank || !kernel || !stride || !dilation) return undefined;
   const { padding } = options;
+  const fits = typeof padding !== 'object' || (rank && layer.padList('padding', padding, rank));
+  if (!rank || !kernel || !stride || !dilation || !fits) return undefined;
   return (FACTORS[rank] ?? []).map((part, axis) => {
     const only = (list: readonly number[]) => list.map((v, i) => (i === axis ? v : 1));
     const pads = typeof padding === 'object' || typeof padding === 'number' ? padding : undefined;
@@ -253,12 +257,28 @@ function transposed(layer: Layer, x: Value, o: OptionsOf<'transposed'>): Flow {
   if (!window || outputPadding.length === 0) return undefined;
   const padding = o.padding ?? 'same';
   let pads = typeof padding === 'string' ? [...window.pads] : layer.padList('padding', padding, rank);
-  if (padding === 'causal') return layer.wrong('padding', 'a transposed convolution has no causal padding');
+  if (padding === 'causal')
+    return layer.wrong(
+      'padding',
+      'a transposed convolution has no causal padding',
+      'write "same", or [[0, 3]] to cut three from the end',
+    );
   if (!pads) return undefined;
+  const axes = windowAxes(window);
+  const wide = axes.findIndex(({ stride }, i) => (outputPadding[i] ?? 0) >= stride);
+  const most = (axes[wide]?.stride ?? 1) - 1;
+  if (wide >= 0)
+    return layer.wrong(
+      'outputPadding',
+      `${outputPadding[wide]} is not smaller than the stride of ${most + 1}`,
+      most === 0
+        ? 'with a stride of 1 it is 0; "pad" after it makes the result larger'
+        : `${most} is the largest; "pad" after it adds more`,
+    );
   if (padding === 'same') {
     const begins: number[] = [];
     const ends: number[] = [];
-    windowAxes(window).forEach((axis, i) => {
+    axes.forEach((axis, i) => {
       const cut = extent(axis) - axis.stride + (outputPadding[i] ?? 0);
       begins.push(Math.floor(Math.max(0, cut) / 2));
       ends.push(Math.max(0, cut) - Math.floor(Math.max(0, cut) / 2));
@@ -266,6 +286,16 @@ function transposed(layer: Layer, x: Value, o: OptionsOf<'transposed'>): Flow {
     });
     pads = [...begins, ...ends];
   }
+  const padded = windowAxes({ ...window, pads });
+  const full = padded.map((a, i) =>
+    transposedOutputSize({ ...a, padBegin: 0, padEnd: 0 }, x.type.shape[i + 2] ?? 1, outputPadding[i] ?? 0),
+  );
+  if (padded.some(({ padBegin, padEnd }, i) => padBegin + padEnd >= (full[i] ?? 1)))
+    return layer.wrong(
+      'padding',
+      `it cuts ${padded.map((a) => a.padBegin + a.padEnd).join('×')} from a result of ${full.join('×')}`,
+      'write "same", or smaller numbers: padding is what a transposed convolution cuts away',
+    );
   const cin = x.type.shape[1] ?? 0;
   const groups = divisor(layer, o.groups ?? 1, cin, o.channels);
   const perGroup = o.channels / groups;

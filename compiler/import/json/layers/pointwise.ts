@@ -1,6 +1,7 @@
 /** Normalisation, activations, and what is made of them. */
 import type { Value } from '#ir/graph.ts';
 import { formatShape } from '#ir/types.ts';
+import { divisorsOf } from '../hints.ts';
 import type { ActivationName, OptionsOf } from '../kinds.ts';
 import type { Flow, Layer } from '../layer.ts';
 
@@ -14,13 +15,16 @@ export function normalise(
   { kind = 'batch', epsilon = 1e-5, groups }: OptionsOf<'norm'>,
   part: string,
   key: string,
+  /** The option of the layer that says it; none where it is the layer. */
+  option = '',
 ): Flow {
   const channels = x.type.shape[1] ?? 0;
   const named = (name: string) => (key === '' ? name : `${key}.${name}`);
   const make = (name: string, init: 'ones' | 'zeros') =>
     layer.weight(named(name), [channels], { init, fan: [1, 1] });
+  const said = option === '' ? 'groups' : `${option}.groups`;
   if (groups !== undefined && kind !== 'group')
-    return layer.wrong('groups', `it goes with "group", not "${kind}"`);
+    return layer.wrong(said, `it goes with "group", not "${kind}"`, `take it away, or write "kind": "group"`);
   const scale = make('weight', 'ones');
   const shift = make('bias', 'zeros');
   if (!scale || !shift) return undefined;
@@ -37,9 +41,18 @@ export function normalise(
   if (kind === 'instance') return layer.op('InstanceNormalization', [x, scale, shift], { epsilon }, part);
   const count = kind === 'layer' ? 1 : (groups ?? 32);
   if (channels % count !== 0)
-    return layer.wrong('groups', `${count} does not divide ${channels} input channels`);
+    return layer.wrong(
+      said,
+      `${count} ${groups === undefined ? 'groups, the default, do' : 'does'} not divide ${channels} channels`,
+      `${divisorsOf([channels])} would: { "kind": "group", "groups": ${largestDivisor(channels, count)} }`,
+    );
   return layer.op('GroupNormalization', [x, scale, shift], { groups: count, epsilon }, part);
 }
+
+const largestDivisor = (channels: number, most: number): number => {
+  for (let d = Math.min(most, channels); d > 1; d--) if (channels % d === 0) return d;
+  return 1;
+};
 
 type Activate = (layer: Layer, x: Value, alpha: number | undefined, part: string) => Flow;
 
@@ -72,9 +85,18 @@ function squeezeExcite(layer: Layer, x: Value, o: OptionsOf<'squeezeExcite'>): F
   const channels = x.type.shape[1] ?? 1;
   const rank = layer.rank(x);
   if (rank === undefined) return undefined;
-  const reduced = o.channels ?? Math.floor(channels / (o.reduction ?? 16));
-  if (!(reduced >= 1))
-    return layer.wrong('reduction', `${o.reduction ?? 16} leaves none of ${channels} channels`);
+  if (o.channels !== undefined && o.reduction !== undefined)
+    return layer.wrong('reduction', 'it has channels too', 'take one of them away');
+  const reduction = o.reduction ?? 16;
+  const reduced = o.channels ?? Math.floor(channels / reduction);
+  if (!(reduced >= 1 && Number.isFinite(reduced)))
+    return layer.wrong(
+      'reduction',
+      reduction > 0
+        ? `a reduction of ${reduction} leaves none of ${channels} channels`
+        : `${reduction} is no reduction`,
+      `for example { "squeezeExcite": ${Math.max(1, Math.min(4, channels))} }; at most ${channels}`,
+    );
   const ones = new Array<number>(rank).fill(1);
   const attrs = { strides: ones, dilations: ones, pads: new Array<number>(2 * rank).fill(0), group: 1 };
   const pointwise = (from: Flow, cout: number, part: string): Flow => {

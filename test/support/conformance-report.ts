@@ -2,6 +2,7 @@
 import { RULES } from '#compiler/import/onnx/ops/index.ts';
 import { REFUSED } from '#compiler/import/onnx/refused.ts';
 import { byOperator, type ConformanceCase, type OpRow, type Outcome } from './conformance.ts';
+import type { CompiledCase } from './onnx-cases.ts';
 
 export { DEBIAN_CASES, hasCases, runConformance } from './conformance.ts';
 
@@ -49,6 +50,18 @@ export function markdownTable(cases: readonly ConformanceCase[]): string {
 
 const thousands = (n: number): string => n.toLocaleString('en');
 
+/** Of how many cases kernels did not see all inputs, or did not run at all. */
+function compiledPart(cases: readonly ConformanceCase[]): string {
+  const compiled = cases.flatMap((c) => c.compiled ?? []);
+  const count = (which: (c: CompiledCase) => boolean) => thousands(compiled.filter(which).length);
+  const some = count((c) => c.constants > 0 && c.constants < c.inputs);
+  const all = count((c) => c.constants > 0 && c.constants === c.inputs);
+  const folded = count((c) => c.nodes === 0);
+  return `Sizes must be known when a network is compiled, so inputs that decide them are constants there: some of the inputs in ${some} of
+the ${thousands(compiled.length)} compiled cases, all of them in ${all}. ${folded} compiled cases have no node left after the passes: folding constants
+answered them, and no kernel ran.`;
+}
+
 /** The part of README.md about the official cases. */
 export function conformancePart(cases: readonly ConformanceCase[]): string {
   const tested = new Set(byOperator(cases).map(({ op }) => op));
@@ -57,6 +70,7 @@ export function conformancePart(cases: readonly ConformanceCase[]): string {
   const [reference, wasm] = (['reference', 'wasm'] as const).map((where) => thousands(passed(cases, where)));
   return `Of ${all} operator cases of the ONNX project, ${reference} pass on the reference evaluator and ${wasm} compiled to WebAssembly
 (\`npm run conformance\`; what does not pass is listed with its reason in \`test/support/conformance-gaps.ts\`).
+${compiledPart(cases)}
 
 <details>
 <summary>Each operator</summary>

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ModelProto } from '#compiler/import/onnx/generated/onnx-proto.js';
-import { type CaseResult, caseFolders, runCase, runCaseCompiled } from './onnx-cases.ts';
+import { type CaseResult, type CompiledCase, caseFolders, runCase, runCaseCompiled } from './onnx-cases.ts';
 
 export type Outcome = 'passed' | 'failed' | 'unsupported';
 
@@ -11,6 +11,8 @@ export interface ConformanceCase {
   readonly ops: readonly string[];
   readonly reference: Outcome;
   readonly wasm: Outcome;
+  /** Of a case that passes compiled. */
+  readonly compiled?: CompiledCase;
   /** Why it did not pass. */
   readonly reason?: string;
 }
@@ -39,6 +41,7 @@ export async function runConformanceCase(folder: string): Promise<ConformanceCas
     ops: operators(folder),
     reference: outcomeOf(reference),
     wasm: outcomeOf(wasm),
+    ...(wasm.status === 'passed' && wasm.compiled ? { compiled: wasm.compiled } : {}),
     ...(reason === undefined ? {} : { reason }),
   };
 }

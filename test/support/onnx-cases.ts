@@ -15,8 +15,17 @@ import { sameShape } from '#ir/types.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { PIPELINES } from '#passes/pipeline.ts';
 
+/** What was left to compute when a case was compiled. */
+export interface CompiledCase {
+  /** Nodes after all passes; none where the case was answered by folding constants. */
+  readonly nodes: number;
+  readonly inputs: number;
+  /** How many of the inputs were made constants. */
+  readonly constants: number;
+}
+
 export type CaseResult =
-  | { readonly status: 'passed' }
+  | { readonly status: 'passed'; readonly compiled?: CompiledCase }
   /** The case uses what convolith does not read at all. */
   | { readonly status: 'outside'; readonly why: string }
   | { readonly status: 'refused' | 'wrong'; readonly why: string };
@@ -78,7 +87,9 @@ export async function runCaseCompiled(folder: string): Promise<CaseResult> {
     const stepper = await Stepper.load(wasmTarget.lower(graph));
     stepper.setInputs(feedsOf(graph, opened));
     stepper.run();
-    return compared([...stepper.trimmedOutputs().values()], opened);
+    const result = compared([...stepper.trimmedOutputs().values()], opened);
+    const compiled = { nodes: graph.nodes.length, inputs: opened.inputs.size, constants: constants.length };
+    return result.status === 'passed' ? { ...result, compiled } : result;
   }
   return refused(failure ?? new CompileError([]));
 }

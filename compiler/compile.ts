@@ -25,6 +25,8 @@ import { type PreprocessOptions, parsePreprocess } from './preprocess/options.ts
 import { ConstantPool, type LinkedProgram } from './schedule/link.ts';
 import { type Port, writeConstants } from './schedule/program.ts';
 import {
+  ENGINES,
+  type Engine,
   emitLinked,
   lowerGraph,
   runExport,
@@ -56,6 +58,8 @@ export interface CompileGraphOptions {
    * reference. `full`: also all outputs against the reference of the whole network, which takes as long as that takes.
    */
   readonly check?: 'sampled' | 'full';
+  /** The bundle has a module for engines with relaxed SIMD too, on which it is faster; true unless given. */
+  readonly relaxed?: boolean;
   readonly signal?: AbortSignal;
   /** Told what is under way, and how far it is, from 0 to 1. */
   readonly onProgress?: (stage: CompileStage, fraction: number) => void;
@@ -99,7 +103,16 @@ export interface CompiledBundle {
   readonly stats: CompileStats;
 }
 
-const GRAPH_OPTIONS = ['name', 'target', 'outputs', 'preprocess', 'check', 'signal', 'onProgress'] as const;
+const GRAPH_OPTIONS = [
+  'name',
+  'target',
+  'outputs',
+  'preprocess',
+  'check',
+  'relaxed',
+  'signal',
+  'onProgress',
+] as const;
 const MODEL_OPTIONS = [...GRAPH_OPTIONS, 'dims', 'shapes', 'specialisations', 'externalData'] as const;
 
 /** How much of a full check the sampled one before it is, in time. */
@@ -219,7 +232,12 @@ async function emitted(
   write: (target: Uint8Array) => void,
 ): Promise<EmittedModule> {
   const code = emitLinked(name, programs, constantBytes);
-  const runnable = await RunnableModule.load(code.bytes, code.memory.constants, constantBytes);
+  const { constants, pages } = code.memory;
+  const runnable = await RunnableModule.load(code.bytes, {
+    memoryBytes: pages * 65536,
+    weightsAddress: constants,
+    weightBytes: constantBytes,
+  });
   write(runnable.weights);
   return { code, runnable };
 }
@@ -268,11 +286,20 @@ async function bundleOf(
       cost: { macs, parameters, arenaBytes: program.arenaBytes },
     };
   });
+  const programs = checked.map(({ program }) => program);
+  const relaxed =
+    options.relaxed === false
+      ? undefined
+      : await relaxedModule(name, programs, runnable, code.memory.constantBytes);
   const seededOutputs: TensorArray[] = [];
   for (const [i, specialisation] of specialisations.entries()) {
     const { variant, program, check } = checked[i] as CheckedVariant;
     const got = runnable.runSeeded(specialisation, SELF_TEST_SEED);
-    checkSameOutputs(program, check.outputs, got);
+    checkSameOutputs(program, check.outputs, got, 'the module’s run', 'its layers one by one');
+    if (relaxed) {
+      const alike = relaxed.standIn.runSeeded(specialisation, SELF_TEST_SEED);
+      checkSameOutputs(program, got, alike, 'the module for relaxed SIMD', 'the baseline module');
+    }
     if (options.check === 'full') {
       checkWhole(variant.graph, got, SELF_TEST_SEED, {
         ...(options.signal && { signal: options.signal }),
@@ -298,7 +325,10 @@ async function bundleOf(
       cost,
       ...(further.length > 0 ? { further } : {}),
     },
-    module: code.bytes,
+    modules: [
+      ...(relaxed ? [{ engine: 'relaxed' as const, bytes: relaxed.bytes }] : []),
+      { engine: 'simd', bytes: code.bytes },
+    ],
     weights: runnable.weights,
     seededOutputs,
   });
@@ -308,6 +338,24 @@ async function bundleOf(
     manifest,
     diagnostics: distinct(checked.flatMap(({ check }) => check.diagnostics)),
     stats: statsOf(checked, code),
+  };
+}
+
+/**
+ * The module for relaxed SIMD, and one that does the same with instructions that every engine has: it adds in the same
+ * order as the baseline module, so it must give the same bits.
+ */
+async function relaxedModule(
+  name: string,
+  programs: readonly LinkedProgram<WasmKernel>[],
+  baseline: RunnableModule,
+  constantBytes: number,
+): Promise<{ readonly bytes: Uint8Array; readonly standIn: RunnableModule }> {
+  const codeFor = (engine: Engine) => emitLinked(name, programs, constantBytes, { engine }).bytes;
+  const { relaxed } = ENGINES;
+  return {
+    bytes: codeFor(relaxed),
+    standIn: await baseline.sibling(codeFor({ ...relaxed, multiplyAdd: 'separate' })),
   };
 }
 

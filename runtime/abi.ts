@@ -2,9 +2,10 @@
  * What a bundle's files say to each other: the manifest, and the inputs of the self-test. Shared by the compiler, which
  * writes bundles, and the runtime inside them, which reads them.
  */
+import type { EngineName } from './engines.ts';
 
 /** Raised whenever a runtime could not read an older manifest, or an older runtime a new one. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 /** Element types, and the arrays that hold them; a bool is a byte, 0 or 1. */
 export const ARRAYS = {
@@ -89,12 +90,19 @@ export const specialisationsOf = ({
   ...further,
 ];
 
+/** Imports `convolith.memory`; exports `run()`, and a function for each further specialisation. */
+export interface ModuleEntry extends FileEntry {
+  readonly file: string;
+  readonly engine: EngineName;
+}
+
 export interface WasmManifest {
-  /** Exports `memory`, of fixed size, `run()`, and a function for each further specialisation. */
-  readonly module: FileEntry;
+  /** The same network for different engines, the fastest first; they read the same weights. */
+  readonly modules: readonly ModuleEntry[];
   /** Copied to `weightsAddress` before the first run. */
   readonly weights: FileEntry;
   readonly weightsAddress: number;
+  /** Of the memory, whose size is fixed; whole pages. */
   readonly memoryBytes: number;
 }
 
@@ -118,8 +126,8 @@ export interface Manifest extends ProgramManifest {
 }
 
 /**
- * Outputs of the module on seeded inputs. They are compared for equality: the module uses no instruction and no function
- * of the engine whose result may vary, the payload of a NaN apart.
+ * Outputs of the baseline module on seeded inputs. They are compared for equality: the module uses no instruction and no
+ * function of the engine whose result may vary, the payload of a NaN apart.
  */
 export interface SelfTest {
   readonly seed: number;

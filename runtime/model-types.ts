@@ -7,6 +7,11 @@ export interface LoadOptions {
   /** `auto` takes the fastest that the bundle has and the engine runs. */
   readonly backend?: 'auto' | 'wasm';
   readonly threads?: 1;
+  /**
+   * Take the module for relaxed SIMD where the bundle has one and the engine runs it well: faster, its sums may differ in
+   * their last bits from engine to engine. With false the outputs are the same bits everywhere. True unless said.
+   */
+  readonly relaxed?: boolean;
   /** Run a few times before the promise resolves, so that the engine has compiled its fast code; true unless said. */
   readonly warmup?: boolean;
   /** Check the SHA-256 of module and weights too, not only their sizes; false unless said. */
@@ -36,6 +41,8 @@ export interface SpecialisationInfo {
 export interface ModelInfo {
   readonly name: string;
   readonly backend: 'wasm';
+  /** What the module in use was made for: baseline SIMD, or relaxed SIMD. */
+  readonly engine: 'simd' | 'relaxed';
   readonly threads: 1;
   /** All memory that the model uses, weights included; fixed. */
   readonly memoryBytes: number;

@@ -42,8 +42,9 @@ export type AnyModel = Model<Readonly<Record<string, InputData>>, Results, Resul
 export const loader =
   (manifest: ProgramManifest, files: BundleFiles) =>
   async (options: LoadOptions = {}): Promise<AnyModel> => {
-    checkKeys(options, ['backend', 'threads', 'warmup', 'verify', 'signal', 'onProgress'], 'load');
-    const { backend = 'auto', threads = 1, warmup = true, verify = false, signal, onProgress } = options;
+    checkKeys(options, ['backend', 'threads', 'relaxed', 'warmup', 'verify', 'signal', 'onProgress'], 'load');
+    const { backend = 'auto', threads = 1, relaxed = true, warmup = true, verify = false } = options;
+    const { signal, onProgress } = options;
     if (manifest.abi !== ABI_VERSION) {
       throw new Error(`the manifest has version ${manifest.abi}, the runtime ${ABI_VERSION}`);
     }
@@ -51,7 +52,7 @@ export const loader =
       throw new Error(`backend: this bundle has "wasm" (or "auto"), not ${JSON.stringify(backend)}`);
     }
     if (threads !== 1) throw new Error(`threads: this bundle runs on 1 thread, not ${threads}`);
-    for (const [name, value] of Object.entries({ warmup, verify })) {
+    for (const [name, value] of Object.entries({ relaxed, warmup, verify })) {
       if (typeof value !== 'boolean')
         throw new Error(`${name}: expected true or false, got ${String(value)}`);
     }
@@ -59,6 +60,7 @@ export const loader =
     const instance = await loadWasm(manifest, files, {
       signal,
       verify,
+      relaxed,
       onWeights: (fraction) => onProgress?.('weights', fraction),
     });
     const all = specialisationsOf(manifest);
@@ -86,6 +88,7 @@ class WasmModel implements AnyModel {
     this.info = {
       name,
       backend: 'wasm',
+      engine: instance.engine,
       threads: 1,
       memoryBytes: instance.memory.buffer.byteLength,
       inputs: manifest.inputs.map(infoOf),
@@ -110,7 +113,7 @@ class WasmModel implements AnyModel {
     );
     const chosen = choose(this.#specialisations, parts);
     for (const tensor of chosen.inputs) view(instance, tensor).set(parts[tensor.name]?.data as never);
-    (instance[chosen.run] as () => void)();
+    start(instance, chosen);
     const outputs: Record<string, unknown> = Object.create(null);
     for (const tensor of chosen.outputs) {
       const output = tensor.count ? counted(instance, tensor, tensor.count) : whole(instance, tensor);
@@ -135,6 +138,9 @@ const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * 
 
 const view = ({ memory }: WasmInstance, { dtype, shape, address }: ManifestTensor): TensorArray =>
   new ARRAYS[dtype](memory.buffer, address, sizeOf(shape));
+
+/** Runs the network on what is in the memory. */
+const start = ({ exports }: WasmInstance, { run }: Specialisation): void => (exports[run] as () => void)();
 
 const whole = (instance: WasmInstance, tensor: ManifestTensor): ShapedOutput => ({
   data: view(instance, tensor).slice(),
@@ -256,21 +262,21 @@ const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve))
  */
 async function warmUp(
   instance: WasmInstance,
-  { cost, run }: Specialisation,
+  specialisation: Specialisation,
   signal: AbortSignal | undefined,
   onProgress: (fraction: number) => void,
 ): Promise<void> {
-  const mostRuns = cost.macs > 1e10 ? 1 : 4;
-  const start = performance.now();
+  const mostRuns = specialisation.cost.macs > 1e10 ? 1 : 4;
+  const since = performance.now();
   let before = Number.POSITIVE_INFINITY;
   for (let i = 1; i <= mostRuns; i++) {
     const begin = performance.now();
-    (instance[run] as () => void)();
+    start(instance, specialisation);
     const time = performance.now() - begin;
     onProgress(i / mostRuns);
     await pause();
     signal?.throwIfAborted();
-    if (i > 1 && (time > before * 0.9 || performance.now() - start > 1000)) break;
+    if (i > 1 && (time > before * 0.9 || performance.now() - since > 1000)) break;
     before = time;
   }
 }

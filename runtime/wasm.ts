@@ -1,29 +1,28 @@
 /** Loads the WebAssembly module of a bundle and its weights; from the file system in Node, by fetch elsewhere. */
-import type { FileEntry, ProgramManifest, WasmManifest } from './abi.ts';
+import type { FileEntry, ModuleEntry, ProgramManifest, WasmManifest } from './abi.ts';
+import { type EngineName, supports } from './engines.ts';
 
 export interface BundleFiles {
-  readonly module: URL;
+  /** By file name. */
+  readonly modules: Readonly<Record<string, URL>>;
   readonly weights: URL;
 }
 
 export interface LoadContext {
   readonly signal: AbortSignal | undefined;
   readonly verify: boolean;
+  /** Modules for relaxed SIMD may be taken. */
+  readonly relaxed: boolean;
   /** Told how much of the weights has come. */
   readonly onWeights: (fraction: number) => void;
 }
 
 export interface WasmInstance {
+  readonly engine: EngineName;
   readonly memory: WebAssembly.Memory;
   /** A function for each specialisation. */
-  readonly [run: string]: unknown;
+  readonly exports: WebAssembly.Exports;
 }
-
-/** A module with one function that uses a SIMD instruction. */
-const SIMD_PROBE = [
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98,
-  11,
-];
 
 /**
  * Instantiates the module and fills its memory. The weights are written where they stay, as they arrive.
@@ -34,22 +33,26 @@ export async function loadWasm(
   files: BundleFiles,
   context: LoadContext,
 ): Promise<WasmInstance> {
-  if (typeof WebAssembly !== 'object' || !WebAssembly.validate(new Uint8Array(SIMD_PROBE))) {
+  const entry = wasm.modules.find(
+    ({ engine }) => (engine !== 'relaxed' || context.relaxed) && supports(engine),
+  );
+  if (!entry) {
     throw new Error(
       'this engine has no WebAssembly SIMD, which the model needs: use Chrome 91, Firefox 89, Safari 16.4, Node 16.4 or newer',
     );
   }
-  const access = files.module.protocol === 'file:' ? await fromFileSystem() : fromNetwork;
+  const access = files.weights.protocol === 'file:' ? await fromFileSystem() : fromNetwork;
   // both files are on their way before either is waited for
   const pending = access.open(files.weights, wasm.weights, context);
   pending.catch(() => {});
   try {
-    const module = await access.compile(files.module, wasm.module, context);
+    const module = await access.compile(files.modules[entry.file] as URL, entry, context);
     context.signal?.throwIfAborted();
-    const { exports } = await WebAssembly.instantiate(module, {});
-    const instance = exports as unknown as WasmInstance;
-    await fill(await pending, instance.memory, wasm, context);
-    return instance;
+    const pages = wasm.memoryBytes / 65536;
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const { exports } = await WebAssembly.instantiate(module, { convolith: { memory } });
+    await fill(await pending, memory, wasm, context);
+    return { engine: entry.engine, memory, exports };
   } finally {
     await pending.then((source) => source.close()).catch(() => {});
   }
@@ -95,16 +98,16 @@ async function checkDigest(name: string, bytes: Uint8Array<ArrayBuffer>, entry: 
 
 interface Access {
   open(url: URL, entry: FileEntry, context: LoadContext): Promise<Source>;
-  compile(url: URL, entry: FileEntry, context: LoadContext): Promise<WebAssembly.Module>;
+  compile(url: URL, entry: ModuleEntry, context: LoadContext): Promise<WebAssembly.Module>;
 }
 
 async function compileBytes(
   bytes: Uint8Array<ArrayBuffer>,
-  entry: FileEntry,
+  entry: ModuleEntry,
   { verify }: LoadContext,
 ): Promise<WebAssembly.Module> {
-  if (bytes.length !== entry.bytes) throw sizeError('model.wasm', entry.bytes, bytes.length);
-  if (verify) await checkDigest('model.wasm', bytes, entry);
+  if (bytes.length !== entry.bytes) throw sizeError(entry.file, entry.bytes, bytes.length);
+  if (verify) await checkDigest(entry.file, bytes, entry);
   return WebAssembly.compile(bytes);
 }
 

@@ -1,5 +1,6 @@
 /** Times a compiled network layer by layer and as a whole, in turn with another way to run it. */
 import type { Tensor } from '#ir/tensor.ts';
+import type { EngineName } from '#runtime/engines.ts';
 import type { WasmProgram } from '../targets/wasm/index.ts';
 import { type LayerPass, LayerTimer } from './layers.ts';
 import { alternate, type Clock, median, type Run, settle, spread } from './measure.ts';
@@ -31,6 +32,8 @@ export interface BenchOptions {
   readonly name: string;
   readonly rounds: number;
   readonly inputs: ReadonlyMap<string, Tensor>;
+  /** The engine that the layers' kernels are made for. */
+  readonly engine: EngineName;
   readonly ours: Contender;
   /** Or why there is none. */
   readonly other: Contender | string;
@@ -63,7 +66,7 @@ export async function bench(program: WasmProgram, options: BenchOptions): Promis
   const found = typeof options.other === 'string' ? options.other : await tried(options.other, clock);
   const [other, otherMissing] = typeof found === 'string' ? [undefined, found] : [found, null];
   try {
-    const timer = await LayerTimer.load(program, inputs, clock);
+    const timer = await LayerTimer.load(program, inputs, options.engine, clock);
     const passes: LayerPass[] = [];
     const sides: Run[] = [() => passes.push(timer.pass()), ours.run, ...(other ? [other.run] : [])];
     const settled: boolean[] = [];

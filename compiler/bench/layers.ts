@@ -2,9 +2,10 @@
 import type { Tensor } from '#ir/tensor.ts';
 import type { Shape } from '#ir/types.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
+import type { EngineName } from '#runtime/engines.ts';
 import { Stepper } from '../check/stepper.ts';
 import type { NodeStep } from '../schedule/program.ts';
-import { kernelLabel, type WasmKernel, type WasmProgram } from '../targets/wasm/index.ts';
+import { ENGINES, kernelLabel, type WasmKernel, type WasmProgram } from '../targets/wasm/index.ts';
 import { winogradTransform } from '../targets/wasm/kernels/winograd/transforms.ts';
 import type { Clock } from './measure.ts';
 import { PeakProbe } from './peak.ts';
@@ -89,9 +90,11 @@ export class LayerTimer {
   static async load(
     program: WasmProgram,
     inputs: ReadonlyMap<string, Tensor>,
+    engine: EngineName,
     clock: Clock,
   ): Promise<LayerTimer> {
-    return new LayerTimer(await Stepper.load(program), await PeakProbe.load(), inputs, clock);
+    const stepper = await Stepper.load(program, engine === 'simd' ? {} : { engine: ENGINES[engine] });
+    return new LayerTimer(stepper, await PeakProbe.load(engine), inputs, clock);
   }
 
   pass(): LayerPass {

@@ -5,6 +5,7 @@ import {
   type FileEntry,
   type Manifest,
   type ManifestTensor,
+  type ModuleEntry,
   type PictureInput,
   type SelfTest,
   type Specialisation,
@@ -51,6 +52,14 @@ const isListOf = <T>(value: unknown, is: (item: unknown) => item is T): value is
 
 const isFileEntry = (value: unknown): value is FileEntry =>
   isObject(value) && isSize(value.bytes) && typeof value.sha256 === 'string';
+
+const isModuleEntry = (value: unknown): value is ModuleEntry =>
+  isFileEntry(value) &&
+  'file' in value &&
+  typeof value.file === 'string' &&
+  isFileName(value.file) &&
+  'engine' in value &&
+  (value.engine === 'simd' || value.engine === 'relaxed');
 
 const isNumber = (value: unknown): value is number => typeof value === 'number';
 
@@ -102,7 +111,8 @@ function isManifest(value: Fields): value is Fields & Manifest {
     isListOf(value.outputs, isTensor) &&
     (value.further === undefined || isListOf(value.further, isSpecialisation)) &&
     isObject(wasm) &&
-    isFileEntry(wasm.module) &&
+    isListOf(wasm.modules, isModuleEntry) &&
+    wasm.modules.some(({ engine }) => engine === 'simd') &&
     isFileEntry(wasm.weights) &&
     isSize(wasm.weightsAddress) &&
     isSize(wasm.memoryBytes) &&

@@ -6,6 +6,7 @@ import {
   specialisationsOf,
   type TensorArray,
 } from '#runtime/abi.ts';
+import type { EngineName } from '#runtime/engines.ts';
 import { demoPage } from './demo.ts';
 import { sha256 } from './digest.ts';
 import { RUNTIME_SOURCE } from './generated/runtime-source.ts';
@@ -13,11 +14,17 @@ import { formatManifest, MANIFEST_FILE, sealManifest } from './manifest.ts';
 import { makeSelfTest } from './self-test.ts';
 import { typings } from './typings.ts';
 
+export const MODULE_FILES: Readonly<Record<EngineName, string>> = {
+  relaxed: 'model.relaxed.wasm',
+  simd: 'model.wasm',
+};
+
 export interface BundleContent {
   readonly program: Omit<ProgramManifest, 'wasm'> & {
-    readonly wasm: Omit<ProgramManifest['wasm'], 'module' | 'weights'>;
+    readonly wasm: Omit<ProgramManifest['wasm'], 'modules' | 'weights'>;
   };
-  readonly module: Uint8Array;
+  /** The fastest first; one of them is the baseline. */
+  readonly modules: readonly { readonly engine: EngineName; readonly bytes: Uint8Array }[];
   readonly weights: Uint8Array;
   /** The module's outputs on the seeded inputs, in order, those of each specialisation after the other. */
   readonly seededOutputs: readonly TensorArray[];
@@ -35,8 +42,15 @@ export interface Bundle {
 }
 
 export async function makeBundle(content: BundleContent): Promise<Bundle> {
-  const { program: given, module, weights } = content;
-  const wasm = { module: await entryOf(module), weights: await entryOf(weights) };
+  const { program: given, modules, weights } = content;
+  const entries = await Promise.all(
+    modules.map(async ({ engine, bytes }) => ({
+      file: MODULE_FILES[engine],
+      engine,
+      ...(await entryOf(bytes)),
+    })),
+  );
+  const wasm = { modules: entries, weights: await entryOf(weights) };
   const program: ProgramManifest = { ...given, wasm: { ...given.wasm, ...wasm } };
   const selfTest = makeSelfTest(
     specialisationsOf(program).flatMap(({ outputs }) => outputs.map((o) => o.name)),
@@ -45,21 +59,21 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
   const files = new Map<string, Uint8Array>([
     ['index.js', utf8(script(program))],
     ['index.d.ts', utf8(typings(program))],
-    ['model.wasm', module],
+    ...modules.map(({ engine, bytes }) => [MODULE_FILES[engine], bytes] as const),
     ['weights.bin', weights],
     [selfTest.selfTest.file, selfTest.bytes],
     ['package.json', utf8(packageJson(program))],
     ['demo.html', utf8(demoPage(program))],
   ]);
-  const entries: Record<string, FileEntry> = {};
+  const listed: Record<string, FileEntry> = {};
   for (const [name, bytes] of files) {
-    entries[name] = bytes === weights ? wasm.weights : await entryOf(bytes);
+    listed[name] = bytes === weights ? wasm.weights : await entryOf(bytes);
   }
   const manifest = await sealManifest({
     ...program,
     tolerance: TOLERANCE,
     selfTest: selfTest.selfTest,
-    files: entries,
+    files: listed,
   });
   files.set(MANIFEST_FILE, utf8(formatManifest(manifest)));
   return { files, manifest };
@@ -75,7 +89,8 @@ const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 /** The URLs are spelled out where they are used: so bundlers find the files and move them along. */
 const script = (program: ProgramManifest): string => `const BUNDLE_MANIFEST = ${JSON.stringify(program)};
 const BUNDLE_FILES = {
-  module: new URL('./model.wasm', import.meta.url),
+  modules: {
+${program.wasm.modules.map(({ file }) => `    '${file}': new URL('./${file}', import.meta.url),\n`).join('')}  },
   weights: new URL('./weights.bin', import.meta.url),
 };
 ${RUNTIME_SOURCE}`;

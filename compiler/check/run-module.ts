@@ -1,4 +1,4 @@
-/** Runs the module of a bundle, as its runtime does. */
+/** Runs the modules of a bundle, as its runtime does. */
 import { InternalError } from '#ir/diagnostics.ts';
 import {
   ARRAYS,
@@ -7,29 +7,49 @@ import {
   seededInput,
   type TensorArray,
 } from '#runtime/abi.ts';
+import { MEMORY_IMPORT } from '../targets/wasm/index.ts';
 
-/** A module in memory of its own, and where in it the weights belong. */
+/** A memory, and where in it the weights belong; in bytes. */
+export interface MemoryPlace {
+  readonly memoryBytes: number;
+  readonly weightsAddress: number;
+  readonly weightBytes: number;
+}
+
+/** A module, its memory, and where in it the weights belong. */
 export class RunnableModule {
   readonly memory: WebAssembly.Memory;
   readonly weights: Uint8Array;
   readonly #exports: WebAssembly.Exports;
 
-  private constructor(exports: WebAssembly.Exports, weightsAddress: number, weightBytes: number) {
-    const { memory } = exports;
-    if (!(memory instanceof WebAssembly.Memory)) throw new InternalError('the module exports no memory');
+  private constructor(memory: WebAssembly.Memory, weights: Uint8Array, exports: WebAssembly.Exports) {
     this.memory = memory;
-    this.weights = new Uint8Array(memory.buffer, weightsAddress, weightBytes);
+    this.weights = weights;
     this.#exports = exports;
   }
 
-  /** The weights are for the caller to write. */
-  static async load(
+  /** In new memory; the weights are for the caller to write. */
+  static load(module: BufferSource, place: MemoryPlace): Promise<RunnableModule> {
+    const pages = place.memoryBytes / 65536;
+    return RunnableModule.#in(new WebAssembly.Memory({ initial: pages, maximum: pages }), module, place);
+  }
+
+  static async #in(
+    memory: WebAssembly.Memory,
     module: BufferSource,
-    weightsAddress: number,
-    weightBytes: number,
+    { weightsAddress, weightBytes }: Omit<MemoryPlace, 'memoryBytes'>,
   ): Promise<RunnableModule> {
-    const { instance } = await WebAssembly.instantiate(module, {});
-    return new RunnableModule(instance.exports, weightsAddress, weightBytes);
+    const { instance } = await WebAssembly.instantiate(module, {
+      [MEMORY_IMPORT.module]: { [MEMORY_IMPORT.name]: memory },
+    });
+    const weights = new Uint8Array(memory.buffer, weightsAddress, weightBytes);
+    return new RunnableModule(memory, weights, instance.exports);
+  }
+
+  /** Another module of the same network, over the same weights. */
+  sibling(module: BufferSource): Promise<RunnableModule> {
+    const { byteOffset: weightsAddress, byteLength: weightBytes } = this.weights;
+    return RunnableModule.#in(this.memory, module, { weightsAddress, weightBytes });
   }
 
   /** The outputs on the seeded inputs, in order. @throws InternalError for a module without the export */

@@ -144,16 +144,18 @@ function sourceSamples({ inputs }: WasmProgram, value: Value, seed: number): Sam
   return { indices, got: indices.map((i) => Number(data[i])) };
 }
 
-/** `run` must do what the steps did. @throws CompileError `self-check-failed` */
+/** Two ways to run a program, `what` and `other`, must give the same bits. @throws CompileError `self-check-failed` */
 export function checkSameOutputs(
   program: Pick<WasmProgram, 'outputs'>,
   expected: readonly TensorData[],
   got: readonly TensorArray[],
+  what: string,
+  other: string,
 ): void {
   program.outputs.forEach(({ name }, i) => {
     const [a, b] = [expected[i], got[i]];
     if (a && b && a.length === b.length && a.every((x, k) => Object.is(x, b[k]))) return;
-    fail('self-check-failed', name, 'the module’s run gives another output than its layers one by one');
+    fail('self-check-failed', name, `${what} gives another output than ${other}`);
   });
 }
 

@@ -6,10 +6,14 @@ import { pathToFileURL } from 'node:url';
 import { InternalError } from '#ir/diagnostics.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import type { TensorArray } from '#runtime/abi.ts';
+import { type EngineName, supportedEngines } from '#runtime/engines.ts';
 import { loader } from '#runtime/session.ts';
 import type { Contender } from '../bench/index.ts';
 import type { CompiledBundle } from '../compile.ts';
 import { VERSION } from '../version.ts';
+
+/** Whose module a bundle's runtime takes here. */
+export const fastestEngine = (): EngineName => supportedEngines()[0] ?? 'simd';
 
 type Inputs = ReadonlyMap<string, Tensor>;
 
@@ -23,7 +27,8 @@ export async function withBundle<T>(
   try {
     const weights = join(folder, 'weights.bin');
     await writeFile(weights, files.get('weights.bin') ?? new Uint8Array());
-    const module = files.get('model.wasm') ?? new Uint8Array();
+    const entry = manifest.wasm.modules.find(({ engine }) => engine === fastestEngine());
+    if (!entry) throw new InternalError('the bundle has no module for this engine');
     const given = Object.fromEntries([...inputs].map(([name, { data }]) => [name, data as TensorArray]));
     let serial = 0;
     let load: ReturnType<typeof loader> | undefined;
@@ -31,12 +36,12 @@ export async function withBundle<T>(
       name: 'convolith',
       version: VERSION,
       async prepare() {
-        const bytes = distinctModule(module, serial++);
-        const file = join(folder, `model-${serial}.wasm`);
-        await writeFile(file, bytes);
-        const wasm = { ...manifest.wasm, module: { ...manifest.wasm.module, bytes: bytes.length } };
-        const urls = { module: pathToFileURL(file), weights: pathToFileURL(weights) };
-        load = loader({ ...manifest, wasm }, urls);
+        const bytes = distinctModule(files.get(entry.file) ?? new Uint8Array(), serial++);
+        const file = `model-${serial}.wasm`;
+        await writeFile(join(folder, file), bytes);
+        const wasm = { ...manifest.wasm, modules: [{ ...entry, file, bytes: bytes.length }] };
+        const modules = { [file]: pathToFileURL(join(folder, file)) };
+        load = loader({ ...manifest, wasm }, { modules, weights: pathToFileURL(weights) });
       },
       async load() {
         const model = await load?.({ warmup: false });

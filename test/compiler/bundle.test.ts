@@ -12,6 +12,7 @@ import { repositoryFolder } from '../support/collection.ts';
 const NAMES = [
   'index.js',
   'index.d.ts',
+  'model.relaxed.wasm',
   'model.wasm',
   'weights.bin',
   'selftest.bin',
@@ -151,8 +152,8 @@ describe('verify', () => {
   test.each([
     ['{', 'not JSON'],
     ['[]', 'not the manifest'],
-    ['{"abi":99}', 'it has version 99; this convolith reads 1'],
-    ['{"abi":1}', 'fields are missing'],
+    ['{"abi":99}', 'it has version 99; this convolith reads 2'],
+    ['{"abi":2}', 'fields are missing'],
   ])('refuses the manifest %s', async (manifest, message) => {
     const [problem] = await verifyBundle(() => new TextEncoder().encode(manifest));
     expect(problem?.message).toContain(message);

@@ -68,10 +68,10 @@ describe('a wrong program is found', () => {
   test('a run that is not what its layers are', () => {
     const program = programOf(smallNet());
     const outputs = [Float32Array.of(1, 2), Float32Array.of(3)];
-    expect(() => checkSameOutputs(program, outputs, outputs)).not.toThrow();
-    expect(() => checkSameOutputs(program, outputs, [outputs[0] ?? [], Float32Array.of(4)] as never)).toThrow(
-      'scores',
-    );
+    expect(() => checkSameOutputs(program, outputs, outputs, 'one', 'another')).not.toThrow();
+    expect(() =>
+      checkSameOutputs(program, outputs, [outputs[0] ?? [], Float32Array.of(4)] as never, 'one', 'another'),
+    ).toThrow('scores');
   });
 });
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -36,9 +37,9 @@ async function prepare(): Promise<void> {
 }
 
 /** In the page: outputs of the bundle as plain arrays of bits, on the input that the seed stands for. */
-const inPage = (name: string, input: string, values: number[]) => `
+const inPage = (name: string, input: string, values: number[], options: object = { relaxed: false }) => `
   const { load } = await import('/${name}/index.js');
-  const model = await load();
+  const model = await load(${JSON.stringify(options)});
   const outputs = await model.run({ ${JSON.stringify(input)}: new Float32Array(${JSON.stringify(values)}) });
   return Object.fromEntries(Object.entries(outputs).map(([k, v]) => [k, [...new Uint32Array(v.buffer)]]));
 `;
@@ -70,6 +71,15 @@ withModels.describe('bundles of whole networks', () => {
       const worst = got.reduce((w, x, i) => Math.max(w, Math.abs(x - Number(want[i]))), 0);
       expect(worst / scale).toBeLessThan(1e-4);
     }
+  });
+
+  test('the module for relaxed SIMD verifies on an engine that has it', () => {
+    const flags = ['--experimental-wasm-relaxed-simd', '--experimental-wasm-memory64'];
+    const cli = join(repositoryFolder, 'dist/cli.js');
+    const verify = [...flags, cli, 'verify', join(root, 'mobilenet_v2')];
+    const { status, stdout, stderr } = spawnSync(process.execPath, verify, { encoding: 'utf8' });
+    expect({ status, problems: stderr.includes('error') }).toEqual({ status: 0, problems: false });
+    expect(stdout).toContain('mobilenet_v2');
   });
 
   test('code is tens of kilobytes, memory is weights, arena and less than a megabyte', () => {
@@ -139,7 +149,7 @@ canBrowse('bundles and compiler', () => {
     ['mnist-shufflenet', 'image'],
     ['mobilenet_v2', 'input'],
   ])('%s gives the same bits as in Node', async (name, input) => {
-    const model = await loadBundle(join(root, name));
+    const model = await loadBundle(join(root, name), { relaxed: false });
     const data = seededInput(
       { dtype: 'f32', shape: model.info.inputs[0]?.shape ?? [] },
       9,
@@ -154,6 +164,26 @@ canBrowse('bundles and compiler', () => {
     );
   });
 
+  test('the module for relaxed SIMD differs from the baseline in rounding only', async () => {
+    const model = await loadBundle(join(root, 'mobilenet_v2'), { relaxed: false });
+    const [{ name: input = '', shape = [] } = {}] = model.info.inputs;
+    const data = seededInput({ dtype: 'f32', shape }, 9, 0) as Float32Array;
+    const before = server.requests.length;
+    const got = (await run(inPage('mobilenet_v2', input, [...data], {}))) as Record<string, number[]>;
+    expect(server.requests.slice(before)).toContain('/mobilenet_v2/model.relaxed.wasm');
+    for (const [name, want] of Object.entries(await model.run({ [input]: data })) as [
+      string,
+      Float32Array,
+    ][]) {
+      const values = new Float32Array(Uint32Array.from(got[name] ?? []).buffer);
+      const scale = Math.max(...want.map(Math.abs));
+      const worst = want.reduce((w, x, i) => Math.max(w, Math.abs(x - (values[i] ?? Number.NaN))), 0);
+      // a bundle's own tolerance is ten times as much
+      expect(worst / scale).toBeLessThan(1e-5);
+      expect(values).not.toEqual(want);
+    }
+  });
+
   test('a worker gives the same bits too', async () => {
     const data = seededInput({ dtype: 'f32', shape: [784] }, 9, 0) as Float32Array;
     await writeWorker(inPage('mnist-vgg', 'image', [...data]));
@@ -163,7 +193,7 @@ canBrowse('bundles and compiler', () => {
         worker.onmessage = (event) => resolve(event.data);
         worker.onerror = (event) => reject(new Error(event.message));
       });`);
-    const model = await loadBundle(join(root, 'mnist-vgg'));
+    const model = await loadBundle(join(root, 'mnist-vgg'), { relaxed: false });
     expect(got).toEqual(bitsOf(await model.run({ image: data })));
   });
 
@@ -228,8 +258,8 @@ canBrowse('bundles and compiler', () => {
       const { load } = await import('/pictures/index.js');
       const image = new ImageData(60, 40);
       image.data.forEach((_, i) => { image.data[i] = i % 251; });
-      return [...(await (await load()).run({ image })).logits];`);
-    const model = await loadBundle(join(root, 'pictures'));
+      return [...(await (await load({ relaxed: false })).run({ image })).logits];`);
+    const model = await loadBundle(join(root, 'pictures'), { relaxed: false });
     const data = Uint8Array.from({ length: 9600 }, (_, i) => i % 251);
     expect(logits).toEqual([...((await model.run({ image: data })).logits as Float32Array)]);
   });

@@ -55,10 +55,9 @@ export function runBundle(
   runs: number,
 ): ReadonlyMap<string, Tensor>[] {
   const module = new WebAssembly.Module(new Uint8Array(files.get('model.wasm') ?? []));
-  const { memory, run } = new WebAssembly.Instance(module).exports as unknown as {
-    readonly memory: WebAssembly.Memory;
-    run(): void;
-  };
+  const pages = manifest.wasm.memoryBytes / 65536;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const { run } = new WebAssembly.Instance(module, { convolith: { memory } }).exports as { run(): void };
   const bytes = new Uint8Array(memory.buffer).fill(0xff);
   bytes.set(files.get('weights.bin') ?? [], manifest.wasm.weightsAddress);
   const view = ({ dtype, address, shape }: ManifestTensor) =>

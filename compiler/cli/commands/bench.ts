@@ -9,7 +9,7 @@ import { formatOf } from '../../import/index.ts';
 import { pause } from '../../pause.ts';
 import { loweredProgram } from '../backends.ts';
 import { renderBench } from '../bench-table.ts';
-import { type OnnxFiles, onnxruntimeWeb, withBundle } from '../contenders.ts';
+import { fastestEngine, type OnnxFiles, onnxruntimeWeb, withBundle } from '../contenders.ts';
 import { importSource, type NamedSource, openSource, underPath } from '../load.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
 import type { CommandContext } from '../program.ts';
@@ -57,6 +57,7 @@ export async function runBench(
         name: source.name,
         rounds,
         inputs,
+        engine: fastestEngine(),
         ours,
         other,
         between: async () => {

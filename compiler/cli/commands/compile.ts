@@ -17,6 +17,7 @@ export interface CompileArguments extends DimensionTexts {
   readonly target: CompileTarget;
   readonly check: 'sampled' | 'full';
   readonly preprocess?: string;
+  readonly relaxed: boolean;
   readonly force?: boolean;
   readonly format: 'table' | 'json';
 }
@@ -40,6 +41,7 @@ export async function runCompile(
     externalData: source.externalData,
     target: [options.target],
     check: options.check,
+    relaxed: options.relaxed,
     signal,
     onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
   })
@@ -146,6 +148,7 @@ const ABOUT: Readonly<Record<string, string>> = {
   'index.js': 'import { load } from it',
   'index.d.ts': 'its types',
   'model.wasm': 'the kernels',
+  'model.relaxed.wasm': 'or these, for engines with relaxed SIMD',
   'weights.bin': 'the weights, as the kernels read them',
   'selftest.bin': 'outputs on seeded inputs, for verify',
   'manifest.json': 'inputs, outputs, sizes, digests',

@@ -51,8 +51,8 @@ export interface WasmCode {
 
 export interface EmitOptions {
   /**
-   * Also export, of the first program, `step(i / STEP_CHUNK, i % STEP_CHUNK)`, which runs call i alone, and take the
-   * memory from outside, as `MEMORY_IMPORT`: for checks and intermediate values.
+   * Also export, of the first program, `step(i / STEP_CHUNK, i % STEP_CHUNK)`, which runs call i alone: for checks and
+   * intermediate values.
    */
   readonly steps?: boolean;
   /** The engine that the kernels are made for; baseline SIMD, as they are lowered, unless given. */
@@ -75,7 +75,7 @@ function layOut(name: string, constantBytes: number, arenaBytes: number): Memory
   return { constants: GUARD, constantBytes, arena, arenaBytes, pages };
 }
 
-/** The name of the memory that a module takes from outside. */
+/** The name of the memory that a module takes from outside: modules for several engines take turns in one. */
 export const MEMORY_IMPORT = { module: 'convolith', name: 'memory' } as const;
 
 /** The export that runs specialisation `index`. */
@@ -94,8 +94,7 @@ export function emitLinked(
 ): WasmCode {
   const memory = layOut(name, constantBytes, Math.max(0, ...programs.map((p) => p.arenaBytes)));
   const module = new ModuleBuilder({ names: options.names ?? false });
-  const limits = { initial: memory.pages, maximum: memory.pages };
-  module.memory(options.steps ? { import: MEMORY_IMPORT, ...limits } : { export: 'memory', ...limits });
+  module.memory({ import: MEMORY_IMPORT, initial: memory.pages, maximum: memory.pages });
   const functions = new KernelFunctions(module, options.engine);
   for (const { kernel } of programs.flatMap((p) => p.calls)) functions.of(kernel);
   const absolute = ({ region, offset }: Address): number =>

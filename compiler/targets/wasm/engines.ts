@@ -1,9 +1,7 @@
 /** The engines that code is generated for: a row for each module that a bundle may hold. */
+import type { EngineName } from '#runtime/engines.ts';
 import type { MultiplyAdd } from './kernels/family.ts';
 import type { Tile } from './tiles.ts';
-
-export const ENGINE_NAMES = ['simd', 'relaxed'] as const;
-export type EngineName = (typeof ENGINE_NAMES)[number];
 
 export interface Engine {
   readonly name: EngineName;

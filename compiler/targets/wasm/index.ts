@@ -13,7 +13,6 @@ import type { WasmKernel } from './kernels/index.ts';
 import { lowerNode, refusal } from './lower/index.ts';
 
 export { type Choices, SharedChoices } from './choices.ts';
-export { ENGINES, type Engine, type EngineName } from './engines.ts';
 export {
   type EmitOptions,
   emitLinked,
@@ -24,6 +23,7 @@ export {
   STEP_CHUNK,
   type WasmCode,
 } from './emit.ts';
+export { ENGINES, type Engine } from './engines.ts';
 export { kernelLabel, type WasmKernel } from './kernels/index.ts';
 
 export type WasmProgram = KernelProgram<WasmKernel>;

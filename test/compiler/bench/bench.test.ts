@@ -8,6 +8,7 @@ import { Builder } from '#ir/builder.ts';
 import { f32, type Tensor } from '#ir/tensor.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { PIPELINES } from '#passes/pipeline.ts';
+import { supportedEngines } from '#runtime/engines.ts';
 
 /** A convolution 3×3 and one 1×1. */
 function program(size: number, channels: number): WasmProgram {
@@ -39,14 +40,19 @@ const inputsOf = ({ inputs }: WasmProgram): Map<string, Tensor> =>
   );
 
 describe('the peak probe', () => {
-  test.each([1, 7, 2048])('%d passes give what the formula gives', async (passes) => {
-    const probe = await PeakProbe.load();
-    expect(probe.run(passes)).toEqual(PeakProbe.expected(passes));
-    expect(probe.run(passes)).toEqual(PeakProbe.expected(passes));
-  });
+  const engines = supportedEngines();
+
+  test.each(engines.flatMap((engine) => [1, 7, 2048].map((passes) => [engine, passes] as const)))(
+    'for %s: %d passes give what the formula gives',
+    async (engine, passes) => {
+      const probe = await PeakProbe.load(engine);
+      expect(probe.run(passes)).toEqual(probe.expected(passes));
+      expect(probe.run(passes)).toEqual(probe.expected(passes));
+    },
+  );
 
   test('its rate is operations by time', async () => {
-    const probe = await PeakProbe.load();
+    const probe = await PeakProbe.load('simd');
     let now = 0;
     // 2048 passes of 64 steps of 32 multiply-accumulates in 2 ms; the middle try is the best
     const clock = () => [0, 5, 5, 7, 7, 9.5][now++] ?? 0;
@@ -100,6 +106,7 @@ describe('the report', () => {
     const options = {
       name: 'two',
       inputs: inputsOf(compiled),
+      engine: 'simd' as const,
       ours: side('ours', 20, 40),
       clock: () => (now += 0.01),
     };

@@ -2,33 +2,67 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { audit, evaluateGraph, f32, type Graph, importJson, networkSchema } from '#compiler/index.ts';
 import { repositoryFolder } from './support/collection.ts';
 import { Random } from './support/graphs.ts';
 
-interface Figures {
-  readonly networks?: readonly NetworkFigures[];
-  readonly runs?: readonly {
-    readonly network: string;
-    readonly input: number[];
-    readonly output: number[];
-  }[];
-  /** Networks that compute the same. */
-  readonly equal?: readonly (readonly [string, string])[];
-  readonly cases?: Readonly<Record<string, { readonly output: number[] }>>;
-}
+const count = z.int().min(0);
+const values = z.array(z.number()).min(1);
+const file = z.string().regex(/^[\w-]+\.json$/);
+/** With at least one of the figures, beside the keys that are none. */
+const measured = <S extends z.ZodRawShape>(shape: S, others: readonly string[] = []) =>
+  z
+    .strictObject(shape)
+    .refine((entry) => Object.keys(entry).some((key) => !others.includes(key)), 'nothing is asserted');
 
-interface NetworkFigures {
-  readonly network: string;
-  readonly macs?: number;
-  readonly parameters?: number;
-  readonly buffers?: number;
-  readonly output?: number[];
-  readonly largestField?: number;
-  readonly layers?: Readonly<
-    Record<string, { readonly macs?: number; readonly parameters?: number; readonly field?: number }>
-  >;
-}
+/** What figures.json says; every word of it is checked. */
+const Figures = measured(
+  {
+    /** Where the figures are from, for people. */
+    source: z.string().optional(),
+    networks: z
+      .array(
+        measured(
+          {
+            network: file,
+            source: z.string().optional(),
+            macs: count.optional(),
+            parameters: count.optional(),
+            /** Elements of running statistics. */
+            buffers: count.optional(),
+            output: z.array(count).min(1).optional(),
+            largestField: count.optional(),
+            layers: z
+              .record(
+                z.string(),
+                measured({ macs: count.optional(), parameters: count.optional(), field: count.optional() }),
+              )
+              .optional(),
+          },
+          ['network', 'source'],
+        ),
+      )
+      .min(1)
+      .optional(),
+    runs: z
+      .array(z.strictObject({ network: file, input: values, output: values }))
+      .min(1)
+      .optional(),
+    /** Networks that compute the same. */
+    equal: z
+      .array(z.tuple([file, file]))
+      .min(1)
+      .optional(),
+    cases: z
+      .record(
+        z.string(),
+        z.strictObject({ input: z.unknown(), layers: z.array(z.unknown()), output: z.array(count).min(1) }),
+      )
+      .optional(),
+  },
+  ['source'],
+);
 
 const folder = join(repositoryFolder, 'examples');
 const names = readdirSync(folder).filter((name) => existsSync(join(folder, name, 'figures.json')));
@@ -46,12 +80,15 @@ function run(graph: Graph, values: ArrayLike<number>): number[] {
 const sizeOf = (graph: Graph): number => graph.inputs[0]?.type.shape.reduce((a, b) => a * b, 1) ?? 0;
 
 describe.each(names)('%s', (name) => {
-  const figures = read(name, 'figures.json') as Figures;
+  const figures = Figures.parse(read(name, 'figures.json'));
 
   test('it says what it shows', () => {
     expect(readFileSync(join(folder, name, 'README.md'), 'utf8').length).toBeGreaterThan(60);
     const files = readdirSync(join(folder, name)).filter((f) => f.endsWith('.json') && f !== 'figures.json');
     for (const file of files) expect(networkSchema.safeParse(read(name, file)).error).toBeUndefined();
+    const { networks = [], runs = [], equal = [] } = figures;
+    const told = new Set([...networks.map((n) => n.network), ...runs.map((r) => r.network), ...equal.flat()]);
+    expect([...told].sort(), 'every network has a figure').toEqual(files.sort());
   });
 
   test.each(figures.networks ?? [])('$network', (want) => {
@@ -59,8 +96,8 @@ describe.each(names)('%s', (name) => {
     const { macs, parameters, buffers } = report.totals;
     const output = report.outputs[0]?.shape;
     const found = { macs, parameters, buffers, output };
-    const { network, layers, largestField, ...totals } = want;
-    expect(found).toMatchObject(Object.fromEntries(Object.entries(totals).filter(([key]) => key in found)));
+    const { network: _, source: __, layers, largestField, ...totals } = want;
+    expect(found).toMatchObject(totals);
     const fields = report.layers.flatMap((layer) => {
       const field = layer.localReceptiveField ?? layer.receptiveField;
       return Array.isArray(field) ? field.map((f) => (typeof f === 'object' ? f.size : 0)) : [];
@@ -93,6 +130,17 @@ describe.each(names)('%s', (name) => {
   test.each(Object.entries(figures.cases ?? {}))('%s', (_, { output, ...network }) => {
     expect(importJson(network).graph.outputs[0]?.value.type.shape).toEqual(output);
   });
+});
+
+test('figures that are mistyped, or assert nothing, are refused', () => {
+  const fits = (figures: object) => Figures.safeParse(figures).success;
+  expect(fits({ networks: [{ network: 'a.json', macs: 1 }] })).toBe(true);
+  expect(fits({ networks: [{ network: 'a.json', mcas: 1 }] })).toBe(false);
+  expect(fits({ networks: [{ network: 'a.json', source: 'a paper' }] })).toBe(false);
+  expect(fits({ networks: [{ network: 'a.json', layers: { conv1: { feild: 3 } } }] })).toBe(false);
+  expect(fits({ networks: [{ network: 'a.json', layers: { conv1: {} } }] })).toBe(false);
+  expect(fits({ source: 'a paper' })).toBe(false);
+  expect(fits({ source: 'a paper', network: [] })).toBe(false);
 });
 
 /** The matrix of a network without biases, column by column. */

@@ -7,13 +7,12 @@ import { type Tensor, tensor } from '#ir/tensor.ts';
 import type { DType, Shape } from '#ir/types.ts';
 import { BOUND, small } from './kernels.ts';
 import { noise } from './op.ts';
-import { differences } from './wasm.ts';
+import { type Difference, differences } from './wasm.ts';
+
+type Build = (b: Builder, input: (tensor: Tensor) => Value) => readonly Value[];
 
 /** Runs a graph of one op (or a few) on the given inputs both ways. */
-export async function check(
-  build: (b: Builder, input: (tensor: Tensor) => Value) => readonly Value[],
-  bound = BOUND,
-): Promise<void> {
+export function bothWays(build: Build): Promise<Difference[]> {
   const b = new Builder('test');
   const inputs = new Map<string, Tensor>();
   const results = build(b, (given) => {
@@ -22,9 +21,12 @@ export async function check(
     return b.input(name, given.type.shape, given.type.dtype);
   });
   for (const [i, value] of results.entries()) b.output(`out${i}`, value);
-  for (const { op, relative } of await differences(b.graph, inputs)) {
-    expect(relative, op).toBeLessThanOrEqual(bound);
-  }
+  return differences(b.graph, inputs);
+}
+
+/** No result may differ by more than `bound` of its largest magnitude. */
+export async function check(build: Build, bound = BOUND): Promise<void> {
+  for (const { op, relative } of await bothWays(build)) expect(relative, op).toBeLessThanOrEqual(bound);
 }
 
 export const list = (length: number, min: number, max: number) =>

@@ -13,6 +13,10 @@ export interface Difference {
   readonly op: string;
   /** Largest difference over the largest magnitude. */
   readonly relative: number;
+  readonly want: Tensor;
+  readonly got: Tensor;
+  /** The reference's result again, of operands that `change` makes of those that the module had. */
+  again(change: (operand: Tensor, index: number) => Tensor): Tensor;
 }
 
 /** Every node of a graph on the values that the module itself computed for its operands, against the reference. */
@@ -32,15 +36,24 @@ export async function differences(
       operands = new Map([...step.operands].map(([value, at]) => [value, stepper.read(value, at)]));
     },
     after: (step) => {
-      const expected = evaluateNode(step.node, (value) => operands.get(value) ?? constantTensor(value));
-      step.node.outputs.forEach((value, i) => {
+      const { node } = step;
+      const had = operands;
+      const lookup = (value: Value) => had.get(value) ?? constantTensor(value);
+      const expected = evaluateNode(node, lookup);
+      node.outputs.forEach((value, i) => {
         const at = step.results.get(value);
         const want = expected[i];
-        if (!at || !want) throw new Error(`${step.node.op} left no output ${i}`);
+        if (!at || !want) throw new Error(`${node.op} left no output ${i}`);
+        const got = stepper.read(value, at);
+        const again: Difference['again'] = (change) =>
+          evaluateNode(node, (v) => change(lookup(v), node.operands.indexOf(v)))[i] ?? want;
         found.push({
-          node: step.node.name,
-          op: step.node.op,
-          relative: relativeDifference(want, stepper.read(value, at)),
+          node: node.name,
+          op: node.op,
+          relative: relativeDifference(want, got),
+          want,
+          got,
+          again,
         });
       });
     },

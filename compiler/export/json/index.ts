@@ -1,9 +1,10 @@
 /** IR → JSON network description, for what it can say. */
 import { CompileError, type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
-import { type Graph, type Node, type OpName, producer, type Value } from '#ir/graph.ts';
+import { type Graph, type Node, producer, type Value } from '#ir/graph.ts';
 import type { Constant, Tensor } from '#ir/tensor.ts';
 import { printable } from '../../import/onnx/text.ts';
-import { LAYER_RULES, type LayerRule, type WrittenLayer } from './rules.ts';
+import { groupLayers } from './groups.ts';
+import type { WrittenLayer } from './rules.ts';
 
 export interface ExportedJson {
   /** The description; `importJson` takes it as it is. */
@@ -36,24 +37,22 @@ export function exportJson(graph: Graph, { weightsFile }: ExportJsonOptions = {}
   const layers: Record<string, unknown>[] = [];
   const weights = new Map<string, Tensor>();
   let previous = graph.inputs[0];
-  for (const node of graph.nodes) {
-    const written = node.epilogue ? 'it has an epilogue' : write(node);
-    if (written === undefined) {
+  for (const written of groupLayers(graph)) {
+    if (!('head' in written)) {
+      const { node, layer } = written;
       const [x] = node.operands;
-      if (x && node.outputs[0]) names.alias(node.outputs[0], x);
+      if (layer !== undefined) refuse(node.name, `${node.op}: ${layer}`);
+      else if (x && node.outputs[0]) names.alias(node.outputs[0], x);
       continue;
     }
-    if (typeof written === 'string') {
-      refuse(node.name, `${node.op}: ${written}`);
-      continue;
-    }
-    const name = names.take(node);
-    for (const [key, constant] of Object.entries(written.weights ?? {})) {
+    const { head, layer, results } = written;
+    const name = names.take(head, results);
+    for (const [key, constant] of Object.entries(layer.weights ?? {})) {
       if (isPresent(constant)) weights.set(`${name}.${key}`, constant);
-      else problems.push(diagnostic('weights-missing', node.name, constant.missing));
+      else problems.push(diagnostic('weights-missing', head.name, constant.missing));
     }
-    layers.push(layerOf(written, name, names, previous));
-    previous = node.outputs[0];
+    layers.push(described(layer, name, names, previous));
+    previous = results[0];
   }
   const outputs = graph.outputs.map(({ value }) => names.of(value));
   if (new Set(outputs).size < outputs.length) refuse(graph.name, 'two of its outputs are one value');
@@ -72,13 +71,7 @@ export function exportJson(graph: Graph, { weightsFile }: ExportJsonOptions = {}
 
 const isPresent = (constant: Constant): constant is Tensor => !('missing' in constant);
 
-/** The layer of a node, nothing where it does nothing, or why there is none. */
-function write(node: Node): WrittenLayer | string | undefined {
-  const rule = (LAYER_RULES as Readonly<Partial<Record<OpName, LayerRule>>>)[node.op];
-  return rule ? rule(node) : 'the JSON description has no layer for this';
-}
-
-function layerOf(
+function described(
   { kind, options, inputs }: WrittenLayer,
   name: string,
   names: LayerNames,
@@ -109,12 +102,15 @@ class LayerNames {
     }
   }
 
-  take(node: Node): string {
-    const [first] = node.outputs;
+  /** The name of the layer that begins with `node` and has these results. */
+  take(node: Node, results: readonly Value[]): string {
+    const [first] = results;
     const known = first && this.#names.get(first);
-    const name = known ?? this.#free(node.name);
-    node.outputs.forEach((v, i) => {
-      this.#names.set(v, node.outputs.length > 1 ? `${name}.${i}` : name);
+    // several nodes of one layer are called so when they are read: stem/conv
+    const whole = first === node.outputs[0] ? node.name : node.name.replace(/\/(conv|dense)$/, '');
+    const name = known ?? this.#free(whole);
+    results.forEach((v, i) => {
+      this.#names.set(v, results.length > 1 ? `${name}.${i}` : name);
     });
     return name;
   }

@@ -14,6 +14,24 @@ export interface WrittenLayer {
 /** A layer; nothing for a node that does nothing; or why it cannot be said. */
 export type LayerRule<K extends OpName = OpName> = (node: Node<K>) => WrittenLayer | string | undefined;
 
+/** As few digits as make the same f32 again; a number that is none stays as it is. */
+function short(value: number): number {
+  for (let digits = 1; digits < 10 && Math.fround(value) === value; digits++) {
+    const rounded = Number(value.toPrecision(digits));
+    if (Math.fround(rounded) === value) return rounded;
+  }
+  return value;
+}
+
+/** Is it this number, as an f32? What the description says unless told needs no words. */
+const isDefault = (value: number, known: number): boolean => Math.fround(value) === Math.fround(known);
+
+const EPSILON = 1e-5;
+const epsilonOf = (epsilon: number) => (isDefault(epsilon, EPSILON) ? {} : { epsilon: short(epsilon) });
+
+/** The bias where it is not what the description has unless told. */
+const biasOf = ({ bias }: Readonly<Record<string, Constant>>) => (bias ? {} : { bias: false });
+
 const shapeOf = (node: Node, slot = 0) => operand(node, slot).type.shape;
 /** One number where all axes agree. */
 const compact = (list: readonly number[]): number | readonly number[] =>
@@ -66,7 +84,7 @@ function conv(node: Node<'Conv'>): WrittenLayer | string {
     kernel: compact(kernel),
     ...window(attrs),
     ...(attrs.group === 1 ? {} : { groups: attrs.group }),
-    bias: weights.bias !== undefined,
+    ...biasOf(weights),
   };
   return { kind: 'conv', options, inputs: [operand(node as Node, 0)], weights };
 }
@@ -75,6 +93,8 @@ function transposed(node: Node<'ConvTranspose'>): WrittenLayer | string {
   const weights = stored(node as Node, ['weight', 'bias']);
   if (typeof weights === 'string') return weights;
   const { attrs } = node;
+  if (attrs.outputPadding.some((p, i) => p >= (attrs.strides[i] ?? 1)))
+    return 'its output padding is not smaller than its stride';
   const [, perGroup = 1, ...kernel] = shapeOf(node as Node, 1);
   const options = {
     channels: perGroup * attrs.group,
@@ -84,7 +104,7 @@ function transposed(node: Node<'ConvTranspose'>): WrittenLayer | string {
     padding: padding(attrs.pads),
     ...(attrs.group === 1 ? {} : { groups: attrs.group }),
     ...(attrs.outputPadding.some((p) => p !== 0) ? { outputPadding: compact(attrs.outputPadding) } : {}),
-    bias: weights.bias !== undefined,
+    ...biasOf(weights),
   };
   return { kind: 'transposed', options, inputs: [operand(node as Node, 0)], weights };
 }
@@ -92,7 +112,8 @@ function transposed(node: Node<'ConvTranspose'>): WrittenLayer | string {
 function batchNorm(node: Node<'BatchNormalization'>): WrittenLayer | string {
   const weights = stored(node as Node, ['weight', 'bias', 'running_mean', 'running_var']);
   if (typeof weights === 'string') return weights;
-  const options = { kind: 'batch', epsilon: node.attrs.epsilon };
+  const epsilon = epsilonOf(node.attrs.epsilon);
+  const options = Object.keys(epsilon).length === 0 ? 'batch' : { kind: 'batch', ...epsilon };
   return { kind: 'norm', options, inputs: [operand(node as Node, 0)], weights };
 }
 
@@ -118,7 +139,7 @@ function dense(node: Node<'Gemm'>): WrittenLayer | string {
   const [, units = 1] = result(node as Node).type.shape;
   if (weights.bias && !sameShape(weights.bias.type.shape, [units]))
     return `its bias is ${formatShape(weights.bias.type.shape)}, not one number per unit`;
-  const options = { units, bias: weights.bias !== undefined };
+  const options = weights.bias ? units : { units, bias: false };
   const { weight } = weights;
   const turned = weight && !transB ? { ...weights, weight: transposedMatrix(weight) } : weights;
   return { kind: 'dense', options, inputs: [operand(node as Node, 0)], weights: turned };
@@ -155,6 +176,8 @@ const plain =
     inputs: [operand(node, 0)],
   });
 const activation = (name: string) => plain('activation', name);
+const sloped = (name: string, alpha: number, known: number) =>
+  plain('activation', isDefault(alpha, known) ? name : { name, alpha: short(alpha) });
 
 /** A sum or product of values of the network; with constants there is no layer. */
 const elementwise =
@@ -163,7 +186,8 @@ const elementwise =
     const inputs = [operand(node, 0), operand(node, 1)];
     if (inputs.some((v) => constantOf(v))) return 'one of its operands is a constant';
     const [a = [], b = []] = inputs.map((v) => v.type.shape);
-    if (a.length !== b.length) return `its operands are ${formatShape(a)} and ${formatShape(b)}`;
+    if (a.length !== b.length || (kind === 'add' && !sameShape(a, b)))
+      return `its operands are ${formatShape(a)} and ${formatShape(b)}, which are not joined`;
     return { kind, options: {}, inputs };
   };
 
@@ -194,11 +218,14 @@ function pad(node: Node<'Pad'>): WrittenLayer | string {
   if ([pads[0], pads[1], pads[rank], pads[rank + 1]].some((p) => p !== 0))
     return 'it pads other axes than spatial ones';
   if (pads.some((p) => p < 0)) return 'it crops';
+  const shape = shapeOf(node as Node);
+  if (mode === 'reflect' && pads.some((p, i) => p >= Math.max(1, shape[i % rank] ?? 1)))
+    return 'it reflects more than there is';
   const spatial = [...pads.slice(2, rank), ...pads.slice(rank + 2)];
   const said = padding(spatial);
   return {
     kind: 'pad',
-    options: { padding: said === 'valid' ? 0 : said, mode, ...(value === 0 ? {} : { value }) },
+    options: { padding: said === 'valid' ? 0 : said, mode, ...(value === 0 ? {} : { value: short(value) }) },
     inputs: [operand(node as Node, 0)],
   };
 }
@@ -229,10 +256,12 @@ export const LAYER_RULES: { readonly [K in OpName]?: LayerRule<K> } = {
   BatchNormalization: batchNorm,
   InstanceNormalization: norm(({ attrs }) => ({
     kind: 'instance',
-    epsilon: (attrs as { epsilon: number }).epsilon,
+    ...epsilonOf((attrs as { epsilon: number }).epsilon),
   })) as LayerRule<'InstanceNormalization'>,
   GroupNormalization: (node) =>
-    norm(() => ({ kind: 'group', groups: node.attrs.groups, epsilon: node.attrs.epsilon }))(node as Node),
+    norm(() => ({ kind: 'group', groups: node.attrs.groups, ...epsilonOf(node.attrs.epsilon) }))(
+      node as Node,
+    ),
   Gemm: dense,
   MaxPool: (node) => ({
     kind: 'maxPool',
@@ -268,8 +297,8 @@ export const LAYER_RULES: { readonly [K in OpName]?: LayerRule<K> } = {
       : `its alpha is ${node.attrs.alpha}; silu has 1`,
   Gelu: (node) =>
     node.attrs.approximate === 'none' ? activation('gelu')(node as Node) : 'it is approximated by tanh',
-  Elu: (node) => plain('activation', { name: 'elu', alpha: node.attrs.alpha })(node as Node),
-  LeakyRelu: (node) => plain('activation', { name: 'leakyRelu', alpha: node.attrs.alpha })(node as Node),
+  Elu: (node) => sloped('elu', node.attrs.alpha, 1)(node as Node),
+  LeakyRelu: (node) => sloped('leakyRelu', node.attrs.alpha, 0.01)(node as Node),
   Clip: (node) =>
     node.attrs.min === 0 && node.attrs.max === 6
       ? activation('relu6')(node as Node)
@@ -303,3 +332,10 @@ export const LAYER_RULES: { readonly [K in OpName]?: LayerRule<K> } = {
   Squeeze: flatten as LayerRule<'Squeeze'>,
   Identity: () => undefined,
 };
+
+/** The layer of a node by itself, nothing where it does nothing, or why there is none. */
+export function layerOf(node: Node): WrittenLayer | string | undefined {
+  if (node.epilogue) return 'it has an epilogue';
+  const rule = (LAYER_RULES as Readonly<Partial<Record<OpName, LayerRule>>>)[node.op];
+  return rule ? rule(node) : 'the JSON description has no layer for this';
+}

@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
 import { exportJson } from '#compiler/export/json/index.ts';
+import { exportOnnx } from '#compiler/export/onnx/index.ts';
 import { importJson } from '#compiler/import/json/index.ts';
+import { importOnnx } from '#compiler/import/onnx/index.ts';
 import { formatSafetensors } from '#compiler/weights/safetensors.ts';
 import { Builder } from '#ir/builder.ts';
 import type { CompileError } from '#ir/diagnostics.ts';
-import type { Graph } from '#ir/graph.ts';
+import type { Graph, Value } from '#ir/graph.ts';
+import { f32 } from '#ir/tensor.ts';
 import { verifyGraph } from '#ir/verify.ts';
 import { compareGraphs } from '../../support/graphs.ts';
 
@@ -29,7 +32,7 @@ const EVERYTHING = {
     { conv: { channels: 4, bias: false }, from: 'halves.1' },
     { concat: ['halves.0', 'previous'] },
     { grouped: { channels: 8, groups: 2, shuffle: true } },
-    { mul: [[], ['sigmoid']] },
+    { mul: [[], ['tanh']] },
     { transposed: { channels: 6, kernel: 3, outputPadding: 1 } },
     { interpolate: { scale: 2, mode: 'linear' } },
     { pad: [[0, 1], 1] },
@@ -63,6 +66,103 @@ test('a network of every layer comes back the same', () => {
   expect(compareGraphs(graph, back)).toBe(0);
   const again = exportJson(back, { weightsFile: 'w.safetensors' });
   expect(again.network).toEqual(exportJson(graph, { weightsFile: 'w.safetensors' }).network);
+});
+
+test('what was one layer is one layer again, with as few words', () => {
+  const description = {
+    name: 'network',
+    inputs: [{ name: 'image', shape: [3, 16, 16] }],
+    layers: [
+      { conv: { channels: 8, kernel: 3, padding: 1, norm: 'batch', activation: 'relu' }, name: 'stem' },
+      { conv: { channels: 8, kernel: 1, padding: 'valid', activation: 'silu' }, name: 'silu' },
+      {
+        transposed: {
+          channels: 8,
+          kernel: 2,
+          stride: 2,
+          padding: 'valid',
+          bias: true,
+          norm: { kind: 'group', groups: 2, epsilon: 0.001 },
+          activation: 'leakyRelu',
+        },
+        name: 'up',
+      },
+      { conv: { channels: 8, kernel: 3, padding: 1, bias: false, activation: 'elu' }, name: 'plain' },
+      // two read what is before them, so it stays a layer
+      { norm: 'batch', name: 'norm' },
+      { add: ['norm', 'plain'], name: 'sum' },
+      { activation: { name: 'elu', alpha: 0.3 }, name: 'elu' },
+      { globalPool: 'average', name: 'pool' },
+      { flatten: {}, name: 'flat' },
+      { dense: { units: 4, activation: 'hardSwish' }, name: 'hidden' },
+      { dense: 3, name: 'logits' },
+    ],
+    outputs: ['logits', 'stem'],
+  };
+  const { graph } = importJson(description);
+  expect(exportJson(graph).network).toEqual(description);
+  expect(compareGraphs(graph, roundTrip(graph))).toBe(0);
+  const onnx = importOnnx(exportOnnx(graph).model).graph;
+  const { network } = exportJson(onnx);
+  expect(JSON.stringify(network)).toContain('"epsilon":0.001}');
+  expect((network.layers as unknown[]).length).toBe(description.layers.length);
+  expect(compareGraphs(onnx, roundTrip(onnx))).toBeLessThan(1e-6);
+});
+
+test('x·σ(x) is silu, alone and after a convolution; a gate that others read stays', () => {
+  const b = new Builder('gates');
+  const x = b.input('x', [1, 2, 5, 5]);
+  const node = (op: 'Sigmoid' | 'HardSigmoid' | 'Mul', inputs: Value[], name: string) =>
+    b.node(op, inputs, op === 'HardSigmoid' ? { alpha: Math.fround(1 / 6), beta: 0.5 } : {}, { name })
+      .outputs[0] ?? x;
+  const silu = node('Mul', [node('Sigmoid', [x], 's1'), x], 'm1');
+  const weight = b.constant('w', f32([2, 2, 1, 1], [1, 2, -1, 0.5]));
+  const conv = b.conv(silu, weight, { name: 'conv' });
+  const hard = node('Mul', [conv, node('HardSigmoid', [conv], 's2')], 'm2');
+  const gate = node('Sigmoid', [hard], 's3');
+  const gated = node('Mul', [hard, gate], 'm3');
+  const squared = node('Mul', [gated, gated], 'm4');
+  b.output('y', squared);
+  b.output('gate', gate);
+  const { network } = exportJson(b.graph);
+  expect(network.layers).toEqual([
+    { activation: 'silu', name: 'm1' },
+    {
+      conv: { channels: 2, kernel: 1, padding: 'valid', bias: false, activation: 'hardSwish' },
+      name: 'conv',
+    },
+    { activation: 'sigmoid', name: 'gate' },
+    { mul: ['conv', 'gate'], name: 'm3' },
+    { mul: ['m3', 'm3'], name: 'y' },
+  ]);
+  expect(compareGraphs(b.graph, roundTrip(b.graph))).toBeLessThan(1e-6);
+});
+
+test('numbers of an ONNX file are written in as few digits as make them again', () => {
+  const b = new Builder('digits');
+  const x = b.input('x', [1, 2, 5, 5]);
+  const two = (name: string, value: number) => b.constant(name, f32([2], [value, value]));
+  const norm = { epsilon: Math.fround(0.001) };
+  const normed =
+    b.node('BatchNormalization', [x, two('g', 1), two('b', 0), two('m', 0), two('v', 1)], norm, { name: 'n' })
+      .outputs[0] ?? x;
+  b.output('y', b.node('LeakyRelu', [normed], { alpha: Math.fround(0.1) }, { name: 'l' }).outputs[0] ?? x);
+  expect(exportJson(b.graph).network.layers).toEqual([
+    { norm: { kind: 'batch', epsilon: 0.001 }, name: 'n' },
+    { activation: { name: 'leakyRelu', alpha: 0.1 }, name: 'y' },
+  ]);
+});
+
+test('what a description refuses is not written', () => {
+  const b = new Builder('refused');
+  const x = b.input('x', [1, 2, 5, 5]);
+  const pool = b.node('GlobalAveragePool', [x], {}, { name: 'pool' }).outputs[0] ?? x;
+  const sum = b.node('Add', [x, pool], {}, { name: 'sum' }).outputs[0] ?? x;
+  const pads = [0, 0, 5, 0, 0, 0, 0, 0];
+  b.output('y', b.node('Pad', [sum], { mode: 'reflect', pads, value: 0 }, { name: 'pad' }).outputs[0] ?? x);
+  expect(() => exportJson(b.graph)).toThrow(
+    /sum: Add: its operands are 1×2×5×5 and 1×2×1×1, which are not joined[\s\S]*pad: Pad: it reflects more/,
+  );
 });
 
 test('what is no layer is named, node by node', () => {

@@ -4,22 +4,15 @@ import { z } from 'zod';
 import type { Value } from '#ir/graph.ts';
 import { didYouMean, similar } from '../../suggest.ts';
 import { NOT_GIVEN, type Parameters } from './expressions.ts';
-import { divisorsOf, exampleOf, nearOrAll, written } from './hints.ts';
+import { divisorsOf, nearOrAll, written } from './hints.ts';
 import { joined, type Operand } from './joins.ts';
-import {
-  ACTIVATIONS,
-  type ActivationName,
-  isKind,
-  KIND_NAMES,
-  KINDS,
-  type KindName,
-  type OptionsOf,
-} from './kinds.ts';
+import { isKind, KIND_NAMES, KINDS, type KindName, type OptionsOf } from './kinds.ts';
 import { type Flow, Layer, type Workshop, type WrittenPlace } from './layer.ts';
 import { LAYERS, type SingleKind } from './layers/index.ts';
 import { at, type Path, show } from './problems.ts';
-import { COMMON, isJoin, JOINS, type JoinName, REPEAT, USE } from './schema.ts';
+import { COMMON, isJoin, JOINS, type JoinName, LAYER_LIST, REPEAT, USE } from './schema.ts';
 import { Scope } from './scope.ts';
+import { ALL_WORDS, BARE_WORDS, exampleLayer, isActivation, kindsApart, meant } from './words.ts';
 
 export interface BlockDefinition {
   readonly parameters?: Readonly<Record<string, unknown>> | undefined;
@@ -129,7 +122,7 @@ export class Expansion {
     const [near] = similar(key, ALL_WORDS);
     const hint =
       near !== undefined && isActivation(near)
-        ? this.#meant(key, ALL_WORDS)
+        ? meant(key)
         : nearOrAll(key, [...KIND_NAMES, ...JOINS, 'repeat', 'use'], '');
     return scope.report(at(path, key), 'there is no such kind of layer', hint ?? '');
   }
@@ -147,20 +140,8 @@ export class Expansion {
       );
     if (this.#blocks.has(text))
       return scope.report(path, `"${text}" is a block`, `write { "use": "${text}" }`);
-    const known = [...ALL_WORDS, ...this.#blocks.keys()];
-    const hint = this.#meant(text, known) ?? `alone there are ${BARE_WORDS.join(', ')}`;
+    const hint = meant(text, this.#blocks.keys()) ?? `alone there are ${BARE_WORDS.join(', ')}`;
     return scope.report(path, `there is no layer "${text}"`, hint);
-  }
-
-  /** The layer that a mistyped word may have meant, as it is written. */
-  #meant(word: string, known: readonly string[]): string | undefined {
-    const [near] = similar(word, known);
-    if (near === undefined) return undefined;
-    let layer = `{ "${near}": … }`;
-    if (this.#blocks.has(near)) layer = `{ "use": "${near}" }`;
-    else if (BARE_WORDS.includes(near)) layer = `"${near}"`;
-    else if (isKind(near)) layer = exampleLayer(near);
-    return `did you mean ${layer}?`;
   }
 
   #from(layer: Written, path: Path, scope: Scope, previous: Flow): Flow {
@@ -303,7 +284,7 @@ export class Expansion {
     const given = scope.substituted(layer.repeat, at(path, 'repeat'));
     const times = given && scope.check(REPEAT.repeat, given.value, at(path, 'repeat'));
     if (kinds.length > 0 && layer.layers === undefined) return undefined;
-    const layers = scope.check(LIST, layer.layers, at(path, 'layers'));
+    const layers = scope.check(LAYER_LIST, layer.layers, at(path, 'layers'));
     if (!layers) return undefined;
     let value = previous;
     for (let i = 0; i < (typeof times === 'number' ? times : 1); i++) {
@@ -386,36 +367,4 @@ export class Expansion {
     }
     return parameters;
   }
-}
-
-const LIST = z
-  .array(z.unknown())
-  .meta({ description: 'a list of layers', examples: [[{ conv: 64 }, 'relu']] });
-
-const isActivation = (word: string): word is ActivationName => ACTIVATIONS.some((name) => name === word);
-/** What may stand alone as text. */
-const BARE_WORDS: readonly string[] = [
-  ...new Set([...ACTIVATIONS, ...KIND_NAMES.filter((name) => KINDS[name].bare)]),
-];
-const ALL_WORDS: readonly string[] = [...new Set([...KIND_NAMES, ...JOINS, 'repeat', 'use', ...ACTIVATIONS])];
-
-/** A layer of a kind as it may be written. */
-function exampleLayer(kind: KindName): string {
-  const { options, short } = KINDS[kind];
-  const needed = exampleOf(options) as Written;
-  const alone = short && Object.keys(needed).every((key) => key === short[0]);
-  return written({ [kind]: alone ? exampleOf(short[1]) : needed });
-}
-
-/** How to write a layer of several kinds. */
-function kindsApart(kinds: readonly string[]): string {
-  const apart = `as layers of their own: ${kinds.map((kind) => `{ "${kind}": … }`).join(', ')}`;
-  const [outer, inner] = kinds.flatMap((kind) =>
-    kinds
-      .filter((k) => isKind(kind) && k !== kind && Object.hasOwn(KINDS[kind].options.shape, k))
-      .map((k) => [kind, k]),
-  )[0] ?? [undefined, undefined];
-  return outer === undefined
-    ? `write them ${apart}`
-    : `write { "${outer}": { …, "${inner}": … } }, or them ${apart}`;
 }

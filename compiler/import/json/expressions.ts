@@ -108,6 +108,8 @@ function lookup(name: string, parameters: Parameters): unknown {
     if (value === NOT_GIVEN) throw new NotGiven();
     return value;
   }
+  if (name === 'index')
+    throw new ExpressionError('$index is not known here', 'it counts from 0 in the layers of a "repeat"');
   const known = [...parameters.keys()].map((key) => `$${key}`);
   throw new ExpressionError(
     `there is no parameter $${name}`,

@@ -48,29 +48,25 @@ function vocabulary(written: boolean) {
     or<W>(words(...list), list.map((w) => `"${w}"`).join(', '), [list[0]]);
 
   const channels = whole(1, MOST_CHANNELS, 64);
-  const size = z.int().min(0).max(MOST_SIZE);
+  const size = z
+    .int()
+    .min(0)
+    .max(MOST_SIZE)
+    .meta({ description: `a whole number from 0 to ${MOST_SIZE}` });
+  const side = z
+    .union([element(0, MOST_SIZE), z.tuple([size, size])])
+    .meta({ description: 'a whole number, or [begin, end]', examples: [1, [0, 1]] });
   const padding = or<PaddingValue>(
     words('same', 'valid', 'causal') as z.ZodType<PaddingValue>,
     '"same", "valid", "causal", a whole number, or a list with a number or [begin, end] per spatial axis',
     ['same', 1],
-    [
-      size,
-      z
-        .array(z.union([element(0, MOST_SIZE), z.tuple([size, size])]))
-        .min(1)
-        .max(3),
-    ],
+    [size, z.array(side).min(1).max(3)],
   );
   const paddingList = or<PaddingList>(
     size as z.ZodType<PaddingList>,
     'a whole number, or a list with a number or [begin, end] per spatial axis',
     [1],
-    [
-      z
-        .array(z.union([element(0, MOST_SIZE), z.tuple([size, size])]))
-        .min(1)
-        .max(3),
-    ],
+    [z.array(side).min(1).max(3)],
   );
   const values: z.ZodType<Values> = or<Values>(
     z.number(),
@@ -223,6 +219,7 @@ function vocabulary(written: boolean) {
         mode: word('nearest', 'linear', 'cubic').optional(),
         alignCorners: flag.optional(),
       },
+      needsOne: true,
       short: ['scale', or<number>(z.number().positive(), 'a factor', [2])],
     }),
     depthToSpace: kind('Moves channels to space (pixel shuffle); order CRD unless said.', {
@@ -267,6 +264,7 @@ function vocabulary(written: boolean) {
           [[16, 16]],
         ).optional(),
       },
+      needsOne: true,
       short: ['parts', whole(1, 1024, 2)],
     }),
     squeezeExcite: kind('Scales each channel by what a small network makes of the means of all.', {
@@ -332,16 +330,25 @@ interface Kind<S extends z.ZodRawShape> {
   readonly options: z.ZodObject<S, z.core.$strict>;
   /** The option that a value which is no object stands for. */
   readonly short: readonly [option: string, type: z.ZodType] | undefined;
-  /** May the kind stand alone, as text? */
+  /** May the kind stand alone, as text: does it need no option? */
   readonly bare: boolean;
 }
 
 function kind<S extends z.ZodRawShape>(
   about: string,
-  { options, short }: { options: S; short?: readonly [keyof S & string, z.ZodType] },
+  {
+    options,
+    short,
+    needsOne = false,
+  }: {
+    options: S;
+    short?: readonly [keyof S & string, z.ZodType];
+    /** Of its options one is needed, though none in particular. */
+    needsOne?: boolean;
+  },
 ): Kind<S> {
   const schema = z.strictObject(options);
-  return { about, options: schema, short, bare: schema.safeParse({}).success };
+  return { about, options: schema, short, bare: !needsOne && schema.safeParse({}).success };
 }
 
 /** What people write. */

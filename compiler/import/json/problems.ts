@@ -135,9 +135,12 @@ function schemaAt(schema: z.ZodType, keys: readonly (string | number)[]) {
         const own = s.def as {
           shape?: Record<string, z.ZodType>;
           valueType?: z.ZodType;
+          items?: readonly z.ZodType[];
           element?: z.ZodType;
         };
-        return own.shape?.[key] ?? own.valueType ?? own.element;
+        return typeof key === 'number'
+          ? (own.items?.[key] ?? own.element)
+          : (own.shape?.[key] ?? own.valueType);
       })
       .find((s) => s !== undefined);
     if (!next) break;
@@ -154,8 +157,11 @@ function unwrapped(schema: z.ZodType): z.ZodType {
   return inner;
 }
 
-const keysOf = (schema: z.ZodType): readonly string[] =>
-  'shape' in schema.def ? Object.keys(schema.def.shape as object) : [];
+/** The options of an object, also of one among other types. */
+function keysOf(schema: z.ZodType): readonly string[] {
+  const { options = [schema] } = schema.def as { options?: readonly z.ZodType[] };
+  return options.flatMap((s) => Object.keys((s.def as { shape?: object }).shape ?? {}));
+}
 
 /** A value in few words. */
 export function show(value: unknown): string {

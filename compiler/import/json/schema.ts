@@ -43,6 +43,10 @@ const input = z.strictObject({ name: text('a name', 'image').optional(), shape }
 });
 const word = z.string().regex(/^[A-Za-z_]\w*$/);
 
+const LAYERS = { description: 'a list of layers', examples: [[{ conv: 64 }, 'relu']] };
+/** Layers as they are found, each of which is looked at by itself. */
+export const LAYER_LIST = z.array(z.unknown()).meta(LAYERS);
+
 /** The whole description, given what a layer is. */
 export const networkFields = (layers: z.ZodType) => ({
   $schema: text('the path of the schema', 'schema/network.schema.json').optional(),
@@ -64,17 +68,25 @@ export const networkFields = (layers: z.ZodType) => ({
   blocks: z
     .record(
       word,
-      z.strictObject({ parameters: z.record(word, z.unknown()).optional(), layers }).meta({
-        description: 'an object with parameters and layers',
-        examples: [{ parameters: { width: null }, layers: [{ conv: '$width' }] }],
-      }),
+      z
+        .strictObject({
+          parameters: z
+            .record(word, z.unknown())
+            .meta({ description: 'parameters and their defaults, by name', examples: [{ width: 64 }] })
+            .optional(),
+          layers: layers.meta(LAYERS),
+        })
+        .meta({
+          description: 'an object with parameters and layers',
+          examples: [{ parameters: { width: null }, layers: [{ conv: '$width' }] }],
+        }),
     )
     .meta({
       description: 'blocks, by name; a name is a word of letters, digits and "_"',
       examples: [{ unit: { layers: ['relu'] } }],
     })
     .optional(),
-  layers: layers.meta({ description: 'a list of layers', examples: [[{ conv: 64 }, 'relu']] }),
+  layers: layers.meta(LAYERS),
   outputs: z
     .array(z.string())
     .min(1)

@@ -129,7 +129,7 @@ export class Scope implements Entered {
 
   /** The names that a layer can read here, the nearest last. */
   get readable(): readonly string[] {
-    return [...(this.#parent?.readable ?? []), ...this.names.keys()];
+    return [...new Set([...(this.#parent?.readable ?? []), ...this.names.keys()])];
   }
 
   /** The value of a layer before this one, here or outside. */

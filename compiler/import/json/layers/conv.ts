@@ -98,7 +98,9 @@ function single(layer: Layer, x: Value, part: ConvPart, options: After, shuffle 
   const alone = !options.norm && !options.activation && shuffle === 1;
   const name = { node: alone ? '' : 'conv', key: '', hasNorm: options.norm !== undefined, option: 'weight' };
   const y = convPart(layer, x, part, name);
-  const shuffled = y && shuffle > 1 ? layer.op('ChannelShuffle', [y], { groups: shuffle }, 'shuffle') : y;
+  // groups that do not divide are reported by now
+  const shuffles = shuffle > 1 && part.channels % shuffle === 0;
+  const shuffled = y && shuffles ? layer.op('ChannelShuffle', [y], { groups: shuffle }, 'shuffle') : y;
   return after(layer, shuffled, options, '');
 }
 

@@ -58,6 +58,8 @@ function interpolate(layer: Layer, x: Value, o: OptionsOf<'interpolate'>): Flow 
       ? spatial.map((size, i) => Math.floor(size * (scale?.[i] ?? 1)))
       : layer.perAxis('size', o.size, 1, rank);
   if (!sizes || (o.scale !== undefined && !scale)) return undefined;
+  if (!sizes.every(Number.isSafeInteger))
+    return layer.wrong('scale', 'its result is too large', 'write a smaller factor');
   if (sizes.some((s) => s < 1))
     return layer.wrong(
       'scale',

@@ -1,9 +1,13 @@
 /** What is said about every kind of wrong description: the path and what to do, all of it at once. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { formatOf, importModel } from '#compiler/import/index.ts';
 import { importJson, type JsonImportOptions } from '#compiler/import/json/index.ts';
 import { CATALOGUE } from '#ir/diagnostic-catalogue.ts';
 import { CompileError, type Diagnostic } from '#ir/diagnostics.ts';
+import { repositoryFolder } from '../../../support/collection.ts';
+import { Random } from '../../../support/random.ts';
 
 function found(network: string | object, options: JsonImportOptions = {}): readonly Diagnostic[] {
   try {
@@ -43,6 +47,12 @@ const WRONG: Readonly<Record<string, string | object>> = {
     ],
     layers: ['relu'],
   },
+  'an input in full': { input: { name: 3, shape: [1, 2, 3, 4, 5] }, layers: ['relu'] },
+  'a block in full': { ...of('relu'), blocks: { a: { parameters: [], layers: 'relu' }, b: {} } },
+  'options of a norm': of({ conv: { channels: 8, norm: { kind: 'batch', eps: 1 } } }),
+  'a side of a padding': of({ pad: [[1, -1], '1'] }),
+  'options that a kind cannot do without': of('interpolate', 'split'),
+  'a factor beyond numbers': of({ interpolate: 1e300 }),
   'a size that is none': { input: [3, 0, 1.5], layers: ['relu'] },
   'no layers': { input: [3, 8, 8], layers: [] },
   'unknown layers': of({ cnov: 64 }, 'relO', { zzz: 1 }, 7, null, {}),
@@ -250,6 +260,69 @@ test('what a hint assigns is right where it says', () => {
     }
   }
   expect(tried).toBeGreaterThan(25);
+});
+
+/** All that stands in a value, by its holder and key. */
+function placesIn(value: unknown): (readonly [holder: Record<string | number, unknown>, key: string])[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const holder = value as Record<string | number, unknown>;
+  return Object.keys(holder).flatMap((key) => [[holder, key] as const, ...placesIn(holder[key])]);
+}
+
+const JUNK: readonly unknown[] = [
+  ...[
+    null,
+    true,
+    0,
+    -1,
+    1.5,
+    7,
+    1e9,
+    1e308,
+    '',
+    'x',
+    '64',
+    '$x',
+    '$',
+    'previous',
+    'relu',
+    'conv',
+    'constructor',
+  ],
+  ...[[], [1], [1, 2, 3, 4, 5], ['a'], [[1, 2]], [[{ conv: 3 }]], {}, { a: 1 }, { conv: 8 }, { name: 'x' }],
+];
+
+test('whatever is done to a description, its errors have hints, and what they assign is right', () => {
+  const manual = readFileSync(join(repositoryFolder, 'docs/json.md'), 'utf8');
+  const networks = [...manual.matchAll(/```json\n([\s\S]*?)```/g)].map(
+    (m) => JSON.parse(m[1] ?? '') as object,
+  );
+  const random = new Random(1);
+  const counts = { wrong: 0, fixed: 0 };
+  for (let i = 0; i < 1500; i++) {
+    const network = structuredClone(random.pick(networks));
+    const [holder, key] = random.pick(placesIn(network));
+    const how = random.integer(0, 3);
+    if (how === 0 && !Array.isArray(holder)) delete holder[key];
+    else if (how === 1 && !Array.isArray(holder)) {
+      holder[`${key.slice(0, -1)}q`] = holder[key];
+      delete holder[key];
+    } else holder[key] = structuredClone(random.pick(JUNK));
+    for (const problem of found(network)) {
+      counts.wrong++;
+      const place = `${problem.subject}: ${problem.message}`;
+      expect(problem.hint?.length ?? 0, place).toBeGreaterThan(8);
+      const fixed = withAssigned(network, problem);
+      if (!fixed) continue;
+      counts.fixed++;
+      expect(
+        found(fixed).map((d) => `${d.subject}: ${d.message}`),
+        problem.hint,
+      ).not.toContain(place);
+    }
+  }
+  expect(counts.wrong).toBeGreaterThan(500);
+  expect(counts.fixed).toBeGreaterThan(150);
 });
 
 const branches = (...list: unknown[][]) => of({ add: list });

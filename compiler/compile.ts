@@ -13,7 +13,7 @@ import {
   type TensorArray,
 } from '#runtime/abi.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
-import { makeBundle } from './bundle/writer.ts';
+import { type BundleModule, makeBundle, moduleFile } from './bundle/writer.ts';
 import { checkWhole } from './check/full-check.ts';
 import { RunnableModule } from './check/run-module.ts';
 import { checkProgram, checkSameOutputs } from './check/self-check.ts';
@@ -60,6 +60,8 @@ export interface CompileGraphOptions {
   readonly check?: 'sampled' | 'full';
   /** The bundle has a module for engines with relaxed SIMD too, on which it is faster; true unless given. */
   readonly relaxed?: boolean;
+  /** The bundle can run on so many threads, with modules of their own; 1 unless given. */
+  readonly threads?: number;
   readonly signal?: AbortSignal;
   /** Told what is under way, and how far it is, from 0 to 1. */
   readonly onProgress?: (stage: CompileStage, fraction: number) => void;
@@ -110,6 +112,7 @@ const GRAPH_OPTIONS = [
   'preprocess',
   'check',
   'relaxed',
+  'threads',
   'signal',
   'onProgress',
 ] as const;
@@ -191,7 +194,7 @@ async function compileGraphs(
   for (const variant of variants) {
     const graph = await optimised(variant, options);
     let progress = await stage('generate', options);
-    const program = lowerGraph(graph, choices);
+    const program = lowerGraph(graph, { choices, threads: options.threads ?? 1 });
     if (variants.length === 1) {
       // the weights are packed into the memory of the module, which the check of the layers shares: they are large
       module = await emitted(name, [program], program.constantBytes, (target) =>
@@ -248,7 +251,7 @@ async function sharedChoices(
   options: CompileGraphOptions,
 ): Promise<SharedChoices> {
   const choices = new SharedChoices();
-  for (const variant of variants) lowerGraph(await optimised(variant, options), choices);
+  for (const variant of variants) lowerGraph(await optimised(variant, options), { choices });
   choices.settle();
   return choices;
 }
@@ -287,18 +290,15 @@ async function bundleOf(
     };
   });
   const programs = checked.map(({ program }) => program);
-  const relaxed =
-    options.relaxed === false
-      ? undefined
-      : await relaxedModule(name, programs, runnable, code.memory.constantBytes);
+  const others = await otherModules(name, programs, runnable, options);
   const seededOutputs: TensorArray[] = [];
   for (const [i, specialisation] of specialisations.entries()) {
     const { variant, program, check } = checked[i] as CheckedVariant;
     const got = runnable.runSeeded(specialisation, SELF_TEST_SEED);
     checkSameOutputs(program, check.outputs, got, 'the module’s run', 'its layers one by one');
-    if (relaxed) {
-      const alike = relaxed.standIn.runSeeded(specialisation, SELF_TEST_SEED);
-      checkSameOutputs(program, got, alike, 'the module for relaxed SIMD', 'the baseline module');
+    for (const { standIn, file } of others) {
+      const alike = standIn.runSeeded(specialisation, SELF_TEST_SEED);
+      checkSameOutputs(program, got, alike, file, 'the baseline module');
     }
     if (options.check === 'full') {
       checkWhole(variant.graph, got, SELF_TEST_SEED, {
@@ -321,14 +321,15 @@ async function bundleOf(
       generator: `convolith ${VERSION}`,
       inputs,
       outputs,
-      wasm: { weightsAddress: code.memory.constants, memoryBytes: code.memory.pages * 65536 },
+      wasm: {
+        weightsAddress: code.memory.constants,
+        memoryBytes: code.memory.pages * 65536,
+        mostThreads: options.threads ?? 1,
+      },
       cost,
       ...(further.length > 0 ? { further } : {}),
     },
-    modules: [
-      ...(relaxed ? [{ engine: 'relaxed' as const, bytes: relaxed.bytes }] : []),
-      { engine: 'simd', bytes: code.bytes },
-    ],
+    modules: [...others, { ...BASELINE, bytes: code.bytes }],
     weights: runnable.weights,
     seededOutputs,
   });
@@ -341,22 +342,44 @@ async function bundleOf(
   };
 }
 
+/** A module that a bundle has beside the baseline, and one that shows that it does the same. */
+interface OtherModule extends BundleModule {
+  readonly standIn: RunnableModule;
+}
+
+const BASELINE = { engine: 'simd', threads: false, file: moduleFile('simd', false) } as const;
+
 /**
- * The module for relaxed SIMD, and one that does the same with instructions that every engine has: it adds in the same
- * order as the baseline module, so it must give the same bits.
+ * The modules for relaxed SIMD and for threads. A stand-in has instructions that every engine has, and memory of one
+ * thread; it adds in the same order as the baseline module, so it must give the same bits.
  */
-async function relaxedModule(
+async function otherModules(
   name: string,
   programs: readonly LinkedProgram<WasmKernel>[],
   baseline: RunnableModule,
-  constantBytes: number,
-): Promise<{ readonly bytes: Uint8Array; readonly standIn: RunnableModule }> {
-  const codeFor = (engine: Engine) => emitLinked(name, programs, constantBytes, { engine }).bytes;
-  const { relaxed } = ENGINES;
-  return {
-    bytes: codeFor(relaxed),
-    standIn: await baseline.sibling(codeFor({ ...relaxed, multiplyAdd: 'separate' })),
-  };
+  { relaxed = true, threads = 1 }: CompileGraphOptions,
+): Promise<OtherModule[]> {
+  const constantBytes = baseline.weights.byteLength;
+  const wanted = (threads > 1 ? [true, false] : [false]).flatMap((together) =>
+    (relaxed ? (['relaxed', 'simd'] as const) : (['simd'] as const)).map((engine) => ({ engine, together })),
+  );
+  const modules: OtherModule[] = [];
+  for (const { engine, together } of wanted) {
+    if (engine === BASELINE.engine && together === BASELINE.threads) continue;
+    const codeFor = (target: Engine, shared: boolean) =>
+      emitLinked(name, programs, constantBytes, {
+        ...(engine === 'simd' ? {} : { engine: target }),
+        ...(together ? { threads: { shared } } : {}),
+      }).bytes;
+    modules.push({
+      engine,
+      threads: together,
+      file: moduleFile(engine, together),
+      bytes: codeFor(ENGINES[engine], true),
+      standIn: await baseline.sibling(codeFor({ ...ENGINES[engine], multiplyAdd: 'separate' }, false)),
+    });
+  }
+  return modules;
 }
 
 const NO_COST = { macs: 0, parameters: 0, arenaBytes: 0 };
@@ -372,7 +395,7 @@ async function stage(
   return (fraction) => onProgress?.(name, fraction);
 }
 
-function checkOptions({ target = ['wasm'], check = 'sampled' }: CompileGraphOptions): void {
+function checkOptions({ target = ['wasm'], check = 'sampled', threads = 1 }: CompileGraphOptions): void {
   const problems: Diagnostic[] = [];
   const unknown = target.filter((t) => !COMPILE_TARGETS.includes(t));
   if (unknown.length > 0 || target.length === 0) {
@@ -384,8 +407,15 @@ function checkOptions({ target = ['wasm'], check = 'sampled' }: CompileGraphOpti
   if (check !== 'sampled' && check !== 'full') {
     problems.push(diagnostic('usage-invalid', 'check', `expected sampled or full; got ${String(check)}`));
   }
+  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
+    const message = `expected a number from 1 to ${MOST_THREADS}; got ${String(threads)}`;
+    problems.push(diagnostic('usage-invalid', 'threads', message));
+  }
   throwAny(problems);
 }
+
+/** Each costs memory, and more gain little at the sizes of one picture. */
+const MOST_THREADS = 16;
 
 function throwAny(problems: readonly Diagnostic[]): void {
   if (problems.some(isError)) throw new CompileError(problems);

@@ -94,11 +94,15 @@ export const specialisationsOf = ({
 export interface ModuleEntry extends FileEntry {
   readonly file: string;
   readonly engine: EngineName;
+  /** For several threads, over a shared memory. */
+  readonly threads?: true;
 }
 
 export interface WasmManifest {
   /** The same network for different engines, the fastest first; they read the same weights. */
   readonly modules: readonly ModuleEntry[];
+  /** The most threads that may run the modules for several. */
+  readonly mostThreads: number;
   /** Copied to `weightsAddress` before the first run. */
   readonly weights: FileEntry;
   readonly weightsAddress: number;

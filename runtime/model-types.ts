@@ -6,7 +6,8 @@
 export interface LoadOptions {
   /** `auto` takes the fastest that the bundle has and the engine runs. */
   readonly backend?: 'auto' | 'wasm';
-  readonly threads?: 1;
+  /** How many threads run the network together; 1 unless said. More need a bundle that was compiled for them. */
+  readonly threads?: number;
   /**
    * Take the module for relaxed SIMD where the bundle has one and the engine runs it well: faster, its sums may differ in
    * their last bits from engine to engine. With false the outputs are the same bits everywhere. True unless said.
@@ -43,7 +44,10 @@ export interface ModelInfo {
   readonly backend: 'wasm';
   /** What the module in use was made for: baseline SIMD, or relaxed SIMD. */
   readonly engine: 'simd' | 'relaxed';
-  readonly threads: 1;
+  /** How many threads run the network. */
+  readonly threads: number;
+  /** Why that is fewer than were asked for. */
+  readonly threadsNote?: string;
   /** All memory that the model uses, weights included; fixed. */
   readonly memoryBytes: number;
   /** Of the first specialisation, as outputs and macs. */

@@ -51,7 +51,12 @@ export const loader =
     if (backend !== 'auto' && backend !== 'wasm') {
       throw new Error(`backend: this bundle has "wasm" (or "auto"), not ${JSON.stringify(backend)}`);
     }
-    if (threads !== 1) throw new Error(`threads: this bundle runs on 1 thread, not ${threads}`);
+    const { mostThreads } = manifest.wasm;
+    if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
+      const most = mostThreads === 1 ? '1 thread' : `1 to ${mostThreads} threads`;
+      const hint = 'compile it with --threads for more';
+      throw new Error(`threads: this bundle runs on ${most}, not ${String(threads)}; ${hint}`);
+    }
     for (const [name, value] of Object.entries({ relaxed, warmup, verify })) {
       if (typeof value !== 'boolean')
         throw new Error(`${name}: expected true or false, got ${String(value)}`);
@@ -60,6 +65,7 @@ export const loader =
     const instance = await loadWasm(manifest, files, {
       signal,
       verify,
+      threads,
       relaxed,
       onWeights: (fraction) => onProgress?.('weights', fraction),
     });
@@ -68,7 +74,8 @@ export const loader =
       await warmUp(instance, one, signal, (fraction) => onProgress?.('warmup', (i + fraction) / all.length));
     }
     signal?.throwIfAborted();
-    return new WasmModel(manifest, instance);
+    const note = warmup ? fewerThreads(instance, all[0]) : undefined;
+    return new WasmModel(manifest, instance, note);
   };
 
 class WasmModel implements AnyModel {
@@ -76,7 +83,7 @@ class WasmModel implements AnyModel {
   readonly #specialisations: readonly Specialisation[];
   #instance: WasmInstance | undefined;
 
-  constructor(manifest: ProgramManifest, instance: WasmInstance) {
+  constructor(manifest: ProgramManifest, instance: WasmInstance, alone: string | undefined) {
     const { name, generator, cost } = manifest;
     this.#specialisations = specialisationsOf(manifest);
     const specialisations = this.#specialisations.map(({ inputs, outputs, cost: { macs } }) => ({
@@ -85,11 +92,13 @@ class WasmModel implements AnyModel {
       macs,
     }));
     this.#instance = instance;
+    const note = alone ?? instance.threadsNote;
     this.info = {
       name,
       backend: 'wasm',
       engine: instance.engine,
-      threads: 1,
+      threads: alone === undefined ? (instance.crew?.threads ?? 1) : 1,
+      ...(note === undefined ? {} : { threadsNote: note }),
       memoryBytes: instance.memory.buffer.byteLength,
       inputs: manifest.inputs.map(infoOf),
       outputs: manifest.outputs.map(infoOf),
@@ -123,6 +132,7 @@ class WasmModel implements AnyModel {
   }
 
   dispose(): void {
+    this.#instance?.crew?.dismiss();
     this.#instance = undefined;
   }
 }
@@ -279,4 +289,25 @@ async function warmUp(
     if (i > 1 && (time > before * 0.9 || performance.now() - since > 1000)) break;
     before = time;
   }
+}
+
+const TRIES = 3;
+
+/** Keeps all threads if a run is faster with them; otherwise one, and says why. */
+function fewerThreads(instance: WasmInstance, specialisation: Specialisation): string | undefined {
+  const { crew } = instance;
+  if (!crew) return undefined;
+  const best = (threads: number): number => {
+    crew.use(threads);
+    const times = Array.from({ length: TRIES }, () => {
+      const begin = performance.now();
+      start(instance, specialisation);
+      return performance.now() - begin;
+    });
+    return Math.min(...times);
+  };
+  const [one, all] = [best(1), best(crew.threads)];
+  if (all <= one) return undefined;
+  crew.use(1);
+  return `${crew.threads} threads were not faster here: ${all.toFixed(1)} ms, and ${one.toFixed(1)} ms on one`;
 }

@@ -1,16 +1,21 @@
 /** Loads the WebAssembly module of a bundle and its weights; from the file system in Node, by fetch elsewhere. */
 import type { FileEntry, ModuleEntry, ProgramManifest, WasmManifest } from './abi.ts';
 import { type EngineName, supports } from './engines.ts';
+import { type Crew, hire, noSharing } from './threads.ts';
 
 export interface BundleFiles {
   /** By file name. */
   readonly modules: Readonly<Record<string, URL>>;
   readonly weights: URL;
+  /** The script of further threads, where the bundle has it. */
+  readonly worker?: URL;
 }
 
 export interface LoadContext {
   readonly signal: AbortSignal | undefined;
   readonly verify: boolean;
+  /** The number of threads wanted. */
+  readonly threads: number;
   /** Modules for relaxed SIMD may be taken. */
   readonly relaxed: boolean;
   /** Told how much of the weights has come. */
@@ -22,6 +27,10 @@ export interface WasmInstance {
   readonly memory: WebAssembly.Memory;
   /** A function for each specialisation. */
   readonly exports: WebAssembly.Exports;
+  /** Further threads, where there are any. */
+  readonly crew?: Crew;
+  /** Why there are fewer threads than were wanted. */
+  readonly threadsNote?: string;
 }
 
 /**
@@ -33,8 +42,11 @@ export async function loadWasm(
   files: BundleFiles,
   context: LoadContext,
 ): Promise<WasmInstance> {
+  const apart = context.threads > 1 ? noSharing() : undefined;
+  const together = context.threads > 1 && apart === undefined;
   const entry = wasm.modules.find(
-    ({ engine }) => (engine !== 'relaxed' || context.relaxed) && supports(engine),
+    ({ engine, threads = false }) =>
+      threads === together && (engine !== 'relaxed' || context.relaxed) && supports(engine),
   );
   if (!entry) {
     throw new Error(
@@ -49,10 +61,17 @@ export async function loadWasm(
     const module = await access.compile(files.modules[entry.file] as URL, entry, context);
     context.signal?.throwIfAborted();
     const pages = wasm.memoryBytes / 65536;
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: together });
     const { exports } = await WebAssembly.instantiate(module, { convolith: { memory } });
-    await fill(await pending, memory, wasm, context);
-    return { engine: entry.engine, memory, exports };
+    const [crew] = await Promise.all([
+      together && files.worker
+        ? hire(module, memory, exports, context.threads, files.worker).catch((error: Error) => error.message)
+        : apart,
+      pending.then((source) => fill(source, memory, wasm, context)),
+    ]);
+    const own = { engine: entry.engine, memory, exports };
+    if (crew === undefined) return own;
+    return typeof crew === 'string' ? { ...own, threadsNote: crew } : { ...own, crew };
   } finally {
     await pending.then((source) => source.close()).catch(() => {});
   }
@@ -91,7 +110,9 @@ async function checkDigest(name: string, bytes: Uint8Array<ArrayBuffer>, entry: 
   if (!globalThis.crypto?.subtle) {
     throw new Error('verify: true needs crypto.subtle, which pages have over https and on localhost only');
   }
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  // what is shared cannot be digested where it lies
+  const own = bytes.buffer instanceof ArrayBuffer ? bytes : new Uint8Array(bytes);
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', own));
   const text = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
   if (text !== entry.sha256) throw new Error(`${name} is corrupt: its SHA-256 is not that of this bundle`);
 }

@@ -14,6 +14,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 /** Each entry of `runtime/` that is shipped as text, and the constant that holds it. */
 const runtimeTexts = [
   { entry: 'runtime/index.ts', constant: 'RUNTIME_SOURCE', output: 'runtime-source.ts', textOf: bundleText },
+  { entry: 'runtime/worker.ts', constant: 'WORKER_SOURCE', output: 'worker-source.ts', textOf: bundleText },
   {
     entry: 'runtime/model-types.ts',
     constant: 'MODEL_TYPES',

@@ -59,7 +59,8 @@ const isModuleEntry = (value: unknown): value is ModuleEntry =>
   typeof value.file === 'string' &&
   isFileName(value.file) &&
   'engine' in value &&
-  (value.engine === 'simd' || value.engine === 'relaxed');
+  (value.engine === 'simd' || value.engine === 'relaxed') &&
+  (!('threads' in value) || value.threads === true);
 
 const isNumber = (value: unknown): value is number => typeof value === 'number';
 
@@ -112,7 +113,8 @@ function isManifest(value: Fields): value is Fields & Manifest {
     (value.further === undefined || isListOf(value.further, isSpecialisation)) &&
     isObject(wasm) &&
     isListOf(wasm.modules, isModuleEntry) &&
-    wasm.modules.some(({ engine }) => engine === 'simd') &&
+    wasm.modules.some(({ engine, threads }) => engine === 'simd' && !threads) &&
+    isSize(wasm.mostThreads) &&
     isFileEntry(wasm.weights) &&
     isSize(wasm.weightsAddress) &&
     isSize(wasm.memoryBytes) &&

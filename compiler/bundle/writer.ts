@@ -10,21 +10,29 @@ import type { EngineName } from '#runtime/engines.ts';
 import { demoPage } from './demo.ts';
 import { sha256 } from './digest.ts';
 import { RUNTIME_SOURCE } from './generated/runtime-source.ts';
+import { WORKER_SOURCE } from './generated/worker-source.ts';
 import { formatManifest, MANIFEST_FILE, sealManifest } from './manifest.ts';
 import { makeSelfTest } from './self-test.ts';
 import { typings } from './typings.ts';
 
-export const MODULE_FILES: Readonly<Record<EngineName, string>> = {
-  relaxed: 'model.relaxed.wasm',
-  simd: 'model.wasm',
-};
+/** The name of a module's file. */
+export const moduleFile = (engine: EngineName, threads: boolean): string =>
+  `model${engine === 'relaxed' ? '.relaxed' : ''}${threads ? '.threads' : ''}.wasm`;
+
+export interface BundleModule {
+  readonly engine: EngineName;
+  /** For several threads. */
+  readonly threads: boolean;
+  readonly file: string;
+  readonly bytes: Uint8Array;
+}
 
 export interface BundleContent {
   readonly program: Omit<ProgramManifest, 'wasm'> & {
     readonly wasm: Omit<ProgramManifest['wasm'], 'modules' | 'weights'>;
   };
   /** The fastest first; one of them is the baseline. */
-  readonly modules: readonly { readonly engine: EngineName; readonly bytes: Uint8Array }[];
+  readonly modules: readonly BundleModule[];
   readonly weights: Uint8Array;
   /** The module's outputs on the seeded inputs, in order, those of each specialisation after the other. */
   readonly seededOutputs: readonly TensorArray[];
@@ -44,9 +52,10 @@ export interface Bundle {
 export async function makeBundle(content: BundleContent): Promise<Bundle> {
   const { program: given, modules, weights } = content;
   const entries = await Promise.all(
-    modules.map(async ({ engine, bytes }) => ({
-      file: MODULE_FILES[engine],
+    modules.map(async ({ file, engine, threads, bytes }) => ({
+      file,
       engine,
+      ...(threads ? { threads } : {}),
       ...(await entryOf(bytes)),
     })),
   );
@@ -56,10 +65,12 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
     specialisationsOf(program).flatMap(({ outputs }) => outputs.map((o) => o.name)),
     content.seededOutputs,
   );
+  const together = modules.some(({ threads }) => threads);
   const files = new Map<string, Uint8Array>([
     ['index.js', utf8(script(program))],
     ['index.d.ts', utf8(typings(program))],
-    ...modules.map(({ engine, bytes }) => [MODULE_FILES[engine], bytes] as const),
+    ...modules.map(({ file, bytes }) => [file, bytes] as const),
+    ...(together ? [['worker.js', utf8(WORKER_SOURCE)] as const] : []),
     ['weights.bin', weights],
     [selfTest.selfTest.file, selfTest.bytes],
     ['package.json', utf8(packageJson(program))],
@@ -92,7 +103,7 @@ const BUNDLE_FILES = {
   modules: {
 ${program.wasm.modules.map(({ file }) => `    '${file}': new URL('./${file}', import.meta.url),\n`).join('')}  },
   weights: new URL('./weights.bin', import.meta.url),
-};
+${program.wasm.mostThreads > 1 ? "  worker: new URL('./worker.js', import.meta.url),\n" : ''}};
 ${RUNTIME_SOURCE}`;
 
 function packageJson({ name }: ProgramManifest): string {

@@ -27,7 +27,7 @@ export async function withBundle<T>(
   try {
     const weights = join(folder, 'weights.bin');
     await writeFile(weights, files.get('weights.bin') ?? new Uint8Array());
-    const entry = manifest.wasm.modules.find(({ engine }) => engine === fastestEngine());
+    const entry = manifest.wasm.modules.find(({ engine, threads }) => engine === fastestEngine() && !threads);
     if (!entry) throw new InternalError('the bundle has no module for this engine');
     const given = Object.fromEntries([...inputs].map(([name, { data }]) => [name, data as TensorArray]));
     let serial = 0;

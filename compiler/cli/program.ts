@@ -138,6 +138,7 @@ function addCompile(program: Command, context: CommandContext): void {
       '--preprocess <how>',
       'take a picture as bytes: imagenet, unit (0 … 1), signed (−1 … 1), JSON or a .json file',
     )
+    .option('--threads <n>', 'the bundle can run on up to so many threads')
     .option('--no-relaxed', 'leave out the module for engines with relaxed SIMD, where it is faster')
     .option('--force', 'replace a folder that is not a bundle, and all that is in it');
   dimensionOptions(command, 'again for another specialisation over the same weights');

@@ -27,7 +27,7 @@ export async function differences(
 ): Promise<Difference[]> {
   const refused = wasmTarget.unsupported(graph);
   if (refused.length > 0) throw new Error(refused.map((d) => d.message).join('\n'));
-  const stepper = await Stepper.load(lowerGraph(graph, choices));
+  const stepper = await Stepper.load(lowerGraph(graph, { choices }));
   stepper.setInputs(inputs);
   const found: Difference[] = [];
   let operands = new Map<Value, Tensor>();

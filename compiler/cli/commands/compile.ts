@@ -8,7 +8,7 @@ import { type Column, renderColumns } from '../../report/columns.ts';
 import { bytes, counted, grouped, plain, shape, short } from '../../report/format.ts';
 import { printDiagnostics } from '../errors.ts';
 import { openSource, underPath } from '../load.ts';
-import { type DimensionTexts, specialisationOptions } from '../options.ts';
+import { type DimensionTexts, specialisationOptions, wholeNumber } from '../options.ts';
 import { preprocessOption } from '../pictures.ts';
 import type { CommandContext } from '../program.ts';
 
@@ -18,6 +18,7 @@ export interface CompileArguments extends DimensionTexts {
   readonly check: 'sampled' | 'full';
   readonly preprocess?: string;
   readonly relaxed: boolean;
+  readonly threads?: string;
   readonly force?: boolean;
   readonly format: 'table' | 'json';
 }
@@ -42,6 +43,7 @@ export async function runCompile(
     target: [options.target],
     check: options.check,
     relaxed: options.relaxed,
+    ...(options.threads === undefined ? {} : { threads: wholeNumber(options.threads, '--threads') }),
     signal,
     onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
   })
@@ -149,6 +151,9 @@ const ABOUT: Readonly<Record<string, string>> = {
   'index.d.ts': 'its types',
   'model.wasm': 'the kernels',
   'model.relaxed.wasm': 'or these, for engines with relaxed SIMD',
+  'model.threads.wasm': 'or these, for several threads',
+  'model.relaxed.threads.wasm': 'or these, for both',
+  'worker.js': 'what further threads run',
   'weights.bin': 'the weights, as the kernels read them',
   'selftest.bin': 'outputs on seeded inputs, for verify',
   'manifest.json': 'inputs, outputs, sizes, digests',

@@ -29,8 +29,16 @@ export interface Epilogue {
   readonly strides: readonly (readonly number[])[];
 }
 
+export interface LowerOptions {
+  readonly choices?: Choices | undefined;
+  /** The most threads that may run the program together; 1 unless given. */
+  readonly threads?: number;
+}
+
 export class LowerContext {
   readonly builder: ProgramBuilder<WasmKernel>;
+  /** The most that may run the program together. */
+  readonly threads: number;
   readonly #layouts: ReadonlyMap<Value, Layout>;
   readonly #choices: Choices;
   #products = 0;
@@ -41,9 +49,10 @@ export class LowerContext {
   constructor(
     builder: ProgramBuilder<WasmKernel>,
     layouts: ReadonlyMap<Value, Layout>,
-    choices: Choices = FREE_CHOICES,
+    { choices = FREE_CHOICES, threads = 1 }: LowerOptions = {},
   ) {
     this.builder = builder;
+    this.threads = threads;
     this.#layouts = layouts;
     this.#choices = choices;
   }

@@ -3,13 +3,12 @@
 import type { LinkedProgram } from '#compiler/schedule/link.ts';
 import type { Address, KernelCall, KernelProgram } from '#compiler/schedule/program.ts';
 import { fail } from '#ir/diagnostics.ts';
+import { choose } from './choose.ts';
 import {
   type Ex,
   type Func,
   type FunctionBody,
   i32,
-  type Label,
-  type Local,
   ModuleBuilder,
   op,
   type Params,
@@ -18,6 +17,7 @@ import type { Engine } from './engines.ts';
 import { addressParams, pointers } from './kernels/family.ts';
 import {
   emitKernel,
+  isDivided,
   kernelArguments,
   kernelFor,
   kernelKey,
@@ -25,11 +25,13 @@ import {
   kernelParts,
   type WasmKernel,
 } from './kernels/index.ts';
+import { ALONE, type Team } from './team.ts';
+import { THREAD_CELLS_END, ThreadCrew } from './threads.ts';
 
 const PAGE = 65536;
 const MOST_PAGES = 65536;
-/** Bytes before the constants: address 0 is never a tensor. */
-const GUARD = 64;
+/** Bytes before the constants: address 0 is never a tensor, and threads meet there. */
+const GUARD = THREAD_CELLS_END;
 /** Bytes behind the arena that vector loads of a last partial vector may read. */
 const SLACK = 256;
 
@@ -57,6 +59,8 @@ export interface EmitOptions {
   readonly steps?: boolean;
   /** The engine that the kernels are made for; baseline SIMD, as they are lowered, unless given. */
   readonly engine?: Engine;
+  /** Code that several threads run together; the memory is shared but in checks. */
+  readonly threads?: { readonly shared: boolean };
   /** Write function names into the module. */
   readonly names?: boolean;
 }
@@ -94,8 +98,10 @@ export function emitLinked(
 ): WasmCode {
   const memory = layOut(name, constantBytes, Math.max(0, ...programs.map((p) => p.arenaBytes)));
   const module = new ModuleBuilder({ names: options.names ?? false });
-  module.memory({ import: MEMORY_IMPORT, initial: memory.pages, maximum: memory.pages });
-  const functions = new KernelFunctions(module, options.engine);
+  const shared = options.threads?.shared ?? false;
+  module.memory({ import: MEMORY_IMPORT, initial: memory.pages, maximum: memory.pages, shared });
+  const crew = options.threads && new ThreadCrew(module);
+  const functions = new KernelFunctions(module, crew ?? ALONE, options.engine);
   for (const { kernel } of programs.flatMap((p) => p.calls)) functions.of(kernel);
   const absolute = ({ region, offset }: Address): number =>
     offset + (region === 'arena' ? memory.arena : memory.constants);
@@ -107,11 +113,17 @@ export function emitLinked(
       call.arguments.map((address) => i32(absolute(address))),
     );
   };
-  programs.forEach(({ calls }, i) => {
-    module.func({ name: runExport(i), params: {}, results: [], export: runExport(i) }, (body) => {
-      for (const call of calls) emitCall(body, call);
+  if (crew) {
+    crew.define(programs.length, runExport, (body, i) =>
+      emitTogether(body, crew, programs[i]?.calls ?? [], emitCall),
+    );
+  } else {
+    programs.forEach(({ calls }, i) => {
+      module.func({ name: runExport(i), params: {}, results: [], export: runExport(i) }, (body) => {
+        for (const call of calls) emitCall(body, call);
+      });
     });
-  });
+  }
   const [first] = programs;
   if (options.steps && first) {
     emitStep(module, first.calls.length, (body, index) => emitCall(body, first.calls[index]));
@@ -119,15 +131,40 @@ export function emitLinked(
   return { bytes: module.build(), memory, kernels: functions.labels };
 }
 
+/** Calls in order: threads share those that can be divided and meet after each; the first does the rest. */
+function emitTogether(
+  body: FunctionBody<readonly []>,
+  crew: ThreadCrew,
+  calls: readonly KernelCall<WasmKernel>[],
+  emitCall: (body: FunctionBody<readonly []>, call: KernelCall<WasmKernel>) => void,
+): void {
+  for (let at = 0; at < calls.length; ) {
+    const next = calls[at] as KernelCall<WasmKernel>;
+    if (isDivided(next.kernel)) {
+      emitCall(body, next);
+      at++;
+    } else {
+      const from = at;
+      while (at < calls.length && !isDivided((calls[at] as KernelCall<WasmKernel>).kernel)) at++;
+      crew.byFirst(body, () => {
+        for (const call of calls.slice(from, at)) emitCall(body, call);
+      });
+    }
+    crew.meet(body);
+  }
+}
+
 /** A function for each distinct kernel, made when it is first asked for. */
 class KernelFunctions {
   readonly labels: string[] = [];
   readonly #module: ModuleBuilder;
+  readonly #team: Team;
   readonly #engine: Engine | undefined;
   readonly #functions = new Map<string, Func<Params, readonly []>>();
 
-  constructor(module: ModuleBuilder, engine: Engine | undefined) {
+  constructor(module: ModuleBuilder, team: Team, engine: Engine | undefined) {
     this.#module = module;
+    this.#team = team;
     this.#engine = engine;
   }
 
@@ -142,7 +179,8 @@ class KernelFunctions {
     const func = this.#module.func(
       { name: label, params: addressParams(names), results: [] },
       (body, params) => {
-        emitKernel(body, kernel, pointers(names, params), (part, args) => this.call(body, part, args));
+        const call = (part: WasmKernel, args: readonly Ex<'i32'>[]) => this.call(body, part, args);
+        emitKernel(body, kernel, pointers(names, params), call, this.#team);
       },
     );
     this.#functions.set(key, func);
@@ -191,28 +229,4 @@ function emitStep(
       }
     },
   );
-}
-
-/** Runs the `index`-th of `count` statements; the last one for any index beyond. */
-function choose(
-  body: FunctionBody<readonly []>,
-  index: Local<'i32'>,
-  count: number,
-  statement: (i: number) => void,
-): void {
-  body.block((done) => {
-    const open = (labels: readonly Label[]): void => {
-      const depth = labels.length;
-      if (depth < count) {
-        body.block((label) => open([label, ...labels]));
-        // leaving block k lands on statement k
-        statement(count - 1 - depth);
-        body.br(done);
-        return;
-      }
-      const last = labels[labels.length - 1];
-      if (last) body.brTable(index, labels, last);
-    };
-    open([]);
-  });
 }

@@ -6,8 +6,7 @@ import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import { assignLayouts } from '#passes/layout/assign-layouts.ts';
 import type { Target } from '../target.ts';
-import type { Choices } from './choices.ts';
-import { LowerContext } from './context.ts';
+import { LowerContext, type LowerOptions } from './context.ts';
 import { emitModule, memoryMap, type WasmCode } from './emit.ts';
 import type { WasmKernel } from './kernels/index.ts';
 import { lowerNode, refusal } from './lower/index.ts';
@@ -36,9 +35,9 @@ function unsupported(graph: Graph): Diagnostic[] {
 }
 
 /** Lowers a graph whose weights are present and whose nodes are all supported. */
-export function lowerGraph(graph: Graph, choices?: Choices): WasmProgram {
+export function lowerGraph(graph: Graph, options: LowerOptions = {}): WasmProgram {
   const builder = new ProgramBuilder<WasmKernel>();
-  const context = new LowerContext(builder, assignLayouts(graph), choices);
+  const context = new LowerContext(builder, assignLayouts(graph), options);
   const inputs = graph.inputs.map((value) => {
     const view = context.scratch(value.type.shape, value.type.dtype);
     builder.liveFromStart(view.storage);

@@ -14,6 +14,7 @@ import {
 } from '../encoder/index.ts';
 import type { Engine } from '../engines.ts';
 import { SimdExpr } from '../simd-expr.ts';
+import { type Share, type Team, unevenness } from '../team.ts';
 import type { WasmKernel } from './index.ts';
 
 export type Body = FunctionBody<readonly []>;
@@ -34,7 +35,12 @@ export interface KernelFamily<P extends KernelParams> {
   parts?(params: P): readonly WasmKernel[];
   /** The same kernel, over the same data, as it is best for an engine; it stays as it is where this is missing. */
   forEngine?(params: P, engine: Engine): P;
-  emit(body: Body, params: P, args: readonly Pointer[], call: KernelCaller): void;
+  /**
+   * Pieces of about equal size that threads divide among themselves, as `emit` then does; where this is missing, or there
+   * is but one, one thread does it all.
+   */
+  pieces?(params: P): number;
+  emit(body: Body, params: P, args: readonly Pointer[], call: KernelCaller, team: Team): void;
 }
 
 /** Calls one of a kernel's parts with its arguments in order: addresses, or other numbers that it takes. */
@@ -68,24 +74,51 @@ export const advance = (body: Body, pointer: Pointer, bytes: number): void => {
 export const plus = (pointer: Ex<'i32'>, bytes: number): Ex<'i32'> =>
   bytes === 0 ? pointer : op('i32.add', pointer, i32(bytes));
 
-/** Runs `inner` for every iteration of `loops`; pointer k moves by step k and is back where it was afterwards. */
+/** A part of the iterations of one loop of a nest. */
+export interface PartOfLoop {
+  readonly level: number;
+  readonly share: Share;
+}
+
+/**
+ * Runs `inner` for every iteration of `loops`; pointer k moves by step k and is back where it was afterwards.
+ * @param part where only a thread's share is to be run
+ */
 export function nest(
   body: Body,
   loops: readonly Loop[],
   moving: readonly Pointer[],
   inner: () => void,
+  part?: PartOfLoop,
 ): void {
   const [loop, ...rest] = loops;
   if (!loop) {
     inner();
     return;
   }
+  const within = part && { ...part, level: part.level - 1 };
+  if (part?.level === 0) {
+    const { first, end } = part.share;
+    moving.forEach((pointer, k) => {
+      advanceBy(body, pointer, first, loop.steps[k] ?? 0);
+    });
+    body.count(first, end, 1, () => {
+      nest(body, rest, moving, inner);
+      moving.forEach((pointer, k) => {
+        advance(body, pointer, loop.steps[k] ?? 0);
+      });
+    });
+    moving.forEach((pointer, k) => {
+      advanceBy(body, pointer, end, -(loop.steps[k] ?? 0));
+    });
+    return;
+  }
   if (loop.count === 1) {
-    nest(body, rest, moving, inner);
+    nest(body, rest, moving, inner, within);
     return;
   }
   body.count(0, loop.count, 1, () => {
-    nest(body, rest, moving, inner);
+    nest(body, rest, moving, inner, within);
     moving.forEach((pointer, k) => {
       advance(body, pointer, loop.steps[k] ?? 0);
     });
@@ -93,6 +126,27 @@ export function nest(
   moving.forEach((pointer, k) => {
     advance(body, pointer, -(loop.steps[k] ?? 0) * loop.count);
   });
+}
+
+/** Moves a pointer by so many steps. */
+export const advanceBy = (body: Body, pointer: Pointer, steps: Ex<'i32'>, bytes: number): void => {
+  if (bytes !== 0) body.set(pointer, op('i32.add', pointer, op('i32.mul', steps, i32(bytes))));
+};
+
+/** The loop that threads divide most evenly, and how many pieces that makes; one piece where there are no loops. */
+export function evenestLoop(loops: readonly Loop[]): { readonly level: number; readonly pieces: number } {
+  let best = { level: 0, pieces: 1 };
+  loops.forEach(({ count }, level) => {
+    if (unevenness(count) < unevenness(best.pieces)) best = { level, pieces: count };
+  });
+  return best;
+}
+
+/** The current thread's part of the loop that is divided most evenly. */
+export function partOf(body: Body, loops: readonly Loop[], team: Team): PartOfLoop | undefined {
+  const { level, pieces } = evenestLoop(loops);
+  const share = pieces > 1 ? team.share(body, pieces) : undefined;
+  return share && { level, share };
 }
 
 /** How a product is added to a sum: rounded twice, or as the engine likes, which may be once and faster. */

@@ -5,13 +5,17 @@
  * a convolution is a product whose A rows start a fixed number of bytes apart and whose K axis is a few such runs.
  */
 import type { Loop } from '#compiler/schedule/loops.ts';
-import { type Ex, op } from '../encoder/index.ts';
+import { type Ex, i32, op, select } from '../encoder/index.ts';
+import { type Share, type Team, unevenness } from '../team.ts';
 import { cheapest, tilesOfWidth } from '../tiles.ts';
 import {
   advance,
+  advanceBy,
   type Body,
   copyOf,
   EpilogueCode,
+  evenestLoop,
+  type KernelCaller,
   type KernelEpilogue,
   type KernelFamily,
   LANES,
@@ -20,6 +24,7 @@ import {
   type MultiplyAdd,
   multiplyAdd,
   nest,
+  type PartOfLoop,
   type Pointer,
   plus,
   storeLanes,
@@ -72,6 +77,7 @@ export const gemm: KernelFamily<GemmParams> = {
     tile: cheapest(tilesOfWidth(tiles, p.tile[1], p.channels), p.pixels.count, p.channels),
     multiplyAdd,
   }),
+  pieces: (p) => divisionOf(p).pieces,
   emit: emitGemm,
 };
 
@@ -83,7 +89,37 @@ interface Panel {
   readonly rowBytes: number;
 }
 
-function emitGemm(body: Body, p: GemmParams, args: readonly Pointer[]): void {
+/** What threads divide a product along. */
+type Division = 'outer' | 'groups' | 'panels' | 'pixels';
+
+const panelsOf = (p: GemmParams): number => Math.ceil(p.channels / p.tile[1]);
+const tileRowsOf = (p: GemmParams): number => Math.ceil(p.pixels.count / p.tile[0]);
+
+/** The most even division; of equal ones, the one in which threads have the larger operand's parts to themselves. */
+function divisionOf(p: GemmParams): { readonly along: Division; readonly pieces: number } {
+  const pieces: Readonly<Record<Division, number>> = {
+    outer: evenestLoop(p.outer).pieces,
+    groups: p.groups.count,
+    panels: panelsOf(p),
+    pixels: tileRowsOf(p),
+  };
+  const order: readonly Division[] =
+    product(p.outer) * p.pixels.count >= p.channels
+      ? ['outer', 'pixels', 'groups', 'panels']
+      : ['panels', 'groups', 'outer', 'pixels'];
+  const along = order.reduce((best, next) =>
+    unevenness(pieces[next]) < unevenness(pieces[best]) ? next : best,
+  );
+  return { along, pieces: pieces[along] };
+}
+
+function emitGemm(
+  body: Body,
+  p: GemmParams,
+  args: readonly Pointer[],
+  _call: KernelCaller,
+  team: Team,
+): void {
   const [nr] = [p.tile[1]];
   if (nr % LANES !== 0 || p.tile[0] < 1 || p.channels < 1)
     throw new RangeError(`gemm tile ${p.tile.join('x')}`);
@@ -93,11 +129,18 @@ function emitGemm(body: Body, p: GemmParams, args: readonly Pointer[]): void {
   const bias = p.bias ? args[2] : undefined;
   const extras = args.slice(at + 1);
   const epilogue = new EpilogueCode(body, p.epilogue);
-  const code = new TileCode(body, p, epilogue);
-  nest(body, p.outer, [input, output, weight, ...extras], () => {
+  const { along, pieces } = divisionOf(p);
+  const share = pieces > 1 ? team.share(body, pieces) : undefined;
+  const mine = (division: Division): Share | undefined => (along === division ? share : undefined);
+  const part = (division: Division, level: number): PartOfLoop | undefined => {
+    const own = mine(division);
+    return own && { level, share: own };
+  };
+  const code = new TileCode(body, p, epilogue, mine('pixels'));
+  const oneImage = () => {
     const grouped = [input, output, weight, bias ?? input, ...extras];
     const steps = bias ? p.groups.steps : p.groups.steps.map((s, k) => (k === 3 ? 0 : s));
-    nest(body, [{ count: p.groups.count, steps }], grouped, () => {
+    const oneGroup = () => {
       const w = copyOf(body, weight);
       const b = bias ? copyOf(body, bias) : undefined;
       const out = copyOf(body, output);
@@ -117,10 +160,58 @@ function emitGemm(body: Body, p: GemmParams, args: readonly Pointer[]): void {
           if (epilogue.operands[k] === 'vector') advance(body, extra, vectors * VECTOR_BYTES);
         });
       };
-      if (panels > 0) nest(body, [{ count: panels, steps: [] }], [], () => panel(nr));
-      if (rest > 0) panel(rest);
-    });
-  });
+      overPieces(body, panels, mine('panels'), {
+        skip: (first) => {
+          const panelBytes = (nr / LANES) * VECTOR_BYTES;
+          const whole = p.weights.kind === 'packed' ? gemmDepth(p) * panelBytes : panelBytes;
+          advanceBy(body, w, first, whole);
+          if (b) advanceBy(body, b, first, panelBytes);
+          advanceBy(body, out, first, panelBytes);
+          more.forEach((extra, k) => {
+            if (epilogue.operands[k] === 'vector') advanceBy(body, extra, first, panelBytes);
+          });
+        },
+        piece: () => panel(nr),
+        rest: rest > 0 ? () => panel(rest) : undefined,
+      });
+    };
+    nest(body, [{ count: p.groups.count, steps }], grouped, oneGroup, part('groups', 0));
+  };
+  const moving = [input, output, weight, ...extras];
+  nest(body, p.outer, moving, oneImage, part('outer', evenestLoop(p.outer).level));
+}
+
+interface Pieces {
+  /** Moves the pointers over so many pieces. */
+  skip(first: Ex<'i32'>): void;
+  /** One whole piece, which moves the pointers on. */
+  piece(): void;
+  /** What is left after the last whole piece. */
+  readonly rest: (() => void) | undefined;
+}
+
+/** All whole pieces and the rest, or a thread's share of them; the rest is a piece of its own. */
+function overPieces(
+  body: Body,
+  whole: number,
+  share: Share | undefined,
+  { skip, piece, rest }: Pieces,
+): void {
+  if (!share) {
+    if (whole > 0) nest(body, [{ count: whole, steps: [] }], [], piece);
+    rest?.();
+    return;
+  }
+  skip(share.first);
+  if (!rest) {
+    body.count(share.first, share.end, 1, piece);
+    return;
+  }
+  const last = op('i32.gt_s', share.end, i32(whole));
+  const end = body.local('i32');
+  body.set(end, select(i32(whole), share.end, last));
+  body.count(share.first, end, 1, piece);
+  body.if(last, rest);
 }
 
 interface PanelPointers {
@@ -135,8 +226,11 @@ class TileCode {
   readonly #body: Body;
   readonly #p: GemmParams;
   readonly #epilogue: EpilogueCode;
+  /** Of the rows of tiles. */
+  readonly #share: Share | undefined;
 
-  constructor(body: Body, p: GemmParams, epilogue: EpilogueCode) {
+  constructor(body: Body, p: GemmParams, epilogue: EpilogueCode, share: Share | undefined) {
+    this.#share = share;
     this.#body = body;
     this.#p = p;
     this.#epilogue = epilogue;
@@ -159,9 +253,16 @@ class TileCode {
         advance(body, pointer, rows * (pixels.steps[k] ?? 0));
       });
     };
-    const full = Math.floor(pixels.count / mr);
-    if (full > 0) nest(body, [{ count: full, steps: [] }], [], () => run(mr));
-    if (pixels.count % mr > 0) run(pixels.count % mr);
+    const rest = pixels.count % mr;
+    overPieces(body, Math.floor(pixels.count / mr), this.#share, {
+      skip: (first) => {
+        moving.forEach((pointer, k) => {
+          advanceBy(body, pointer, first, mr * (pixels.steps[k] ?? 0));
+        });
+      },
+      piece: () => run(mr),
+      rest: rest > 0 ? () => run(rest) : undefined,
+    });
   }
 
   /** One register tile: `rows` pixels of one panel. */

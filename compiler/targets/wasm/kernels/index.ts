@@ -1,5 +1,6 @@
 import type { FunctionBody } from '../encoder/index.ts';
 import type { Engine } from '../engines.ts';
+import type { Team } from '../team.ts';
 import type { KernelCaller, KernelFamily, Pointer } from './family.ts';
 import { type GemmParams, gemm } from './gemm.ts';
 import { IRREGULAR, type IrregularKernel } from './irregular.ts';
@@ -103,4 +104,8 @@ export const emitKernel = (
   kernel: WasmKernel,
   args: readonly Pointer[],
   call: KernelCaller,
-): void => familyOf(kernel).emit(body, kernel.params as never, args, call);
+  team: Team,
+): void => familyOf(kernel).emit(body, kernel.params as never, args, call, team);
+/** Whether threads divide the work of a kernel among themselves. */
+export const isDivided = (kernel: WasmKernel): boolean =>
+  (familyOf(kernel).pieces?.(kernel.params as never) ?? 1) > 1;

@@ -2,8 +2,20 @@
 
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { parseExpr } from '#ir/expr.ts';
+import { i32, op } from '../encoder/index.ts';
 import { SimdExpr } from '../simd-expr.ts';
-import { advance, copyOf, type KernelFamily, LANES, nest, type Pointer } from './family.ts';
+import { unevenness } from '../team.ts';
+import {
+  advance,
+  advanceBy,
+  copyOf,
+  evenestLoop,
+  type KernelFamily,
+  LANES,
+  nest,
+  type Pointer,
+  partOf,
+} from './family.ts';
 import { type LaneType, laneBytes, loadLanes, splatLanes, storeTyped } from './lanes.ts';
 
 export interface MapParams {
@@ -20,17 +32,24 @@ export interface MapParams {
 
 const UNROLL = 2;
 
+const unrolledRuns = (p: MapParams): number => Math.floor(p.count / LANES / UNROLL);
+
+/** Whether threads share the lines, or the elements of each line. */
+const byLines = (p: MapParams): boolean =>
+  unevenness(evenestLoop(p.outer).pieces) <= unevenness(Math.max(1, unrolledRuns(p)));
+
 export const map: KernelFamily<MapParams> = {
   name: 'map',
   arguments: (p) => [...p.inputs.map((_, k) => `input${k}`), 'output'],
   label: (p) => `${p.types[p.types.length - 1]}_map_${p.outer.reduce((n, l) => n * l.count, p.count)}`,
-  emit(body, p, args) {
+  pieces: (p) => (byLines(p) ? evenestLoop(p.outer).pieces : Math.max(1, unrolledRuns(p))),
+  emit(body, p, args, _, team) {
     const code = new SimdExpr(parseExpr(p.expr), body);
     const output = args[args.length - 1] as Pointer;
     const inputs = args.slice(0, -1);
     const typeOf = (k: number): LaneType => p.types[k] ?? 'f32';
     const outputType = typeOf(inputs.length);
-    nest(body, p.outer, [output, ...inputs], () => {
+    const line = () => {
       const out = copyOf(body, output);
       const ins = inputs.map((e, k) => (p.inputs[k] === 'vector' ? copyOf(body, e) : e));
       const splats = inputs.map((e, k) => {
@@ -55,11 +74,25 @@ export const map: KernelFamily<MapParams> = {
         });
         advance(body, out, vectors * laneBytes(outputType));
       };
-      const whole = Math.floor(p.count / LANES);
-      const unrolled = Math.floor(whole / UNROLL);
+      const unrolled = unrolledRuns(p);
+      const rest = () => {
+        for (let v = unrolled * UNROLL; v < Math.floor(p.count / LANES); v++) run(1, LANES);
+        if (p.count % LANES > 0) run(1, p.count % LANES);
+      };
+      const share = byLines(p) ? undefined : team.share(body, unrolled);
+      if (share) {
+        const bytesOf = (type: LaneType) => UNROLL * laneBytes(type);
+        ins.forEach((pointer, k) => {
+          if (p.inputs[k] === 'vector') advanceBy(body, pointer, share.first, bytesOf(typeOf(k)));
+        });
+        advanceBy(body, out, share.first, bytesOf(outputType));
+        body.count(share.first, share.end, 1, () => run(UNROLL, LANES));
+        body.if(op('i32.eq', share.end, i32(unrolled)), rest);
+        return;
+      }
       if (unrolled > 0) nest(body, [{ count: unrolled, steps: [] }], [], () => run(UNROLL, LANES));
-      for (let v = unrolled * UNROLL; v < whole; v++) run(1, LANES);
-      if (p.count % LANES > 0) run(1, p.count % LANES);
-    });
+      rest();
+    };
+    nest(body, p.outer, [output, ...inputs], line, byLines(p) ? partOf(body, p.outer, team) : undefined);
   },
 };

@@ -5,9 +5,11 @@ import {
   advance,
   type Body,
   copyOf,
+  evenestLoop,
   type KernelFamily,
   nest,
   type Pointer,
+  partOf,
   plus,
   VECTOR_BYTES,
 } from './family.ts';
@@ -26,9 +28,11 @@ export const copy: KernelFamily<CopyParams> = {
   name: 'copy',
   arguments: () => ['input', 'output'],
   label: (p) => `copy_${total(p.loops, p.bytes)}`,
-  emit(body, p, args) {
+  pieces: (p) => evenestLoop(p.loops).pieces,
+  emit(body, p, args, _, team) {
     const [input, output] = args as [Pointer, Pointer];
-    nest(body, p.loops, [input, output], () => copyRun(body, input, output, p.bytes));
+    const part = partOf(body, p.loops, team);
+    nest(body, p.loops, [input, output], () => copyRun(body, input, output, p.bytes), part);
   },
 };
 
@@ -106,9 +110,10 @@ export const transpose: KernelFamily<TransposeParams> = {
   name: 'transpose',
   arguments: () => ['input', 'output'],
   label: (p) => `transpose_${total(p.outer, p.rows * p.columns)}`,
-  emit(body, p, args) {
+  pieces: (p) => evenestLoop(p.outer).pieces,
+  emit(body, p, args, _, team) {
     const [input, output] = args as [Pointer, Pointer];
-    nest(body, p.outer, [input, output], () => {
+    const transposed = () => {
       const rowIn = copyOf(body, input);
       const rowOut = copyOf(body, output);
       const block = (rows: number) => {
@@ -134,7 +139,8 @@ export const transpose: KernelFamily<TransposeParams> = {
       };
       if (p.rows >= 4) nest(body, [{ count: Math.floor(p.rows / 4), steps: [] }], [], () => block(4));
       if (p.rows % 4 > 0) block(p.rows % 4);
-    });
+    };
+    nest(body, p.outer, [input, output], transposed, partOf(body, p.outer, team));
   },
 };
 

@@ -8,12 +8,14 @@ import {
   advance,
   type Body,
   copyOf,
+  evenestLoop,
   type KernelFamily,
   LANES,
   loadSplat,
   loadVector,
   nest,
   type Pointer,
+  partOf,
   storeLanes,
   VECTOR_BYTES,
   type Vector,
@@ -51,7 +53,8 @@ export const reduce: KernelFamily<ReduceParams> = {
   arguments: () => ['input', 'output'],
   label: (p) =>
     `f32_reduce_${p.combine}_${[...p.kept, ...p.reduced].reduce((n, l) => n * l.count, p.inner.count)}`,
-  emit(body, p, args) {
+  pieces: (p) => evenestLoop(p.kept).pieces,
+  emit(body, p, args, _, team) {
     const [input, output] = args as [Pointer, Pointer];
     const before = new SimdExpr(parseExpr(p.before), body);
     const after = new SimdExpr(parseExpr(p.after), body);
@@ -61,7 +64,7 @@ export const reduce: KernelFamily<ReduceParams> = {
       storeLanes(body, output, after.render([held]), lanes, offset);
     };
     const { start, join } = COMBINE[p.combine];
-    nest(body, p.kept, [input, output], () => {
+    const result = () => {
       if (p.inner.kind === 'kept') {
         const columns = (vectors: number, lanes: number) => {
           const acc = body.locals('v128', vectors);
@@ -94,9 +97,10 @@ export const reduce: KernelFamily<ReduceParams> = {
           body.set(acc, join(acc, onlyLanes(before.render([x]), lanes, start)));
         });
       });
-      const result = p.inner.kind === 'none' ? acc : acrossLanes(body, acc, join);
-      store(result, 1, 0);
-    });
+      const combined = p.inner.kind === 'none' ? acc : acrossLanes(body, acc, join);
+      store(combined, 1, 0);
+    };
+    nest(body, p.kept, [input, output], result, partOf(body, p.kept, team));
   },
 };
 
@@ -182,13 +186,14 @@ export const softmax: KernelFamily<SoftmaxParams> = {
   name: 'softmax',
   arguments: () => ['input', 'output'],
   label: (p) => `f32_softmax_${p.outer.reduce((n, l) => n * l.count, p.columns)}x${p.length}`,
-  emit(body, p, args) {
+  pieces: (p) => evenestLoop(p.outer).pieces,
+  emit(body, p, args, _, team) {
     const [input, output] = args as [Pointer, Pointer];
     const shifted = new SimdExpr(parseExpr('exp(sub(x0, x1))'), body);
     const { join: larger, start: lowest } = COMBINE.max;
     const { join: sum } = COMBINE.add;
     const dense = p.columns === 1 && p.inputStep === 4 && p.outputStep === 4;
-    nest(body, p.outer, [input, output], () => {
+    const rows = () => {
       if (dense) {
         softmaxRow(body, p.length, input, output, shifted);
         return;
@@ -218,7 +223,8 @@ export const softmax: KernelFamily<SoftmaxParams> = {
           });
         }
       });
-    });
+    };
+    nest(body, p.outer, [input, output], rows, partOf(body, p.outer, team));
   },
 };
 

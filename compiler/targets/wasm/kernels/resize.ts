@@ -6,6 +6,7 @@ import {
   type Body,
   copyOf,
   EpilogueCode,
+  evenestLoop,
   type KernelEpilogue,
   type KernelFamily,
   LANES,
@@ -13,6 +14,7 @@ import {
   loadVector,
   nest,
   type Pointer,
+  partOf,
   storeLanes,
   VECTOR_BYTES,
 } from './family.ts';
@@ -49,7 +51,8 @@ export const resize: KernelFamily<ResizeParams> = {
     ...(p.epilogue?.operands ?? []).map((_, k) => `extra${k}`),
   ],
   label: (p) => `f32_resize_${p.axes.map((a) => `${a.count}t${a.taps}`).join('x')}x${p.columns}`,
-  emit(body, p, args) {
+  pieces: (p) => evenestLoop(p.axes.map(({ count }) => ({ count, steps: [] }))).pieces,
+  emit(body, p, args, _, team) {
     const input = args[0] as Pointer;
     const tables = args.slice(1, 1 + p.axes.length);
     const [output, ...extras] = args.slice(1 + p.axes.length) as [Pointer, ...Pointer[]];
@@ -68,7 +71,8 @@ export const resize: KernelFamily<ResizeParams> = {
           ],
         }),
       );
-      nest(body, loops, [out, ...more, ...rows], () => position(body, p, input, rows, out, more, epilogue));
+      const one = () => position(body, p, input, rows, out, more, epilogue);
+      nest(body, loops, [out, ...more, ...rows], one, partOf(body, loops, team));
     });
   },
 };

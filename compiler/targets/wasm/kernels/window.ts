@@ -6,13 +6,16 @@
  * combination of segments gets its own code.
  */
 import type { Loop } from '#compiler/schedule/loops.ts';
-import { op, v128 } from '../encoder/index.ts';
+import { i32, op, select, v128 } from '../encoder/index.ts';
+import type { Share, Team } from '../team.ts';
 import {
   advance,
+  advanceBy,
   type Body,
   channelBytes,
   copyOf,
   EpilogueCode,
+  type KernelCaller,
   type KernelEpilogue,
   type KernelFamily,
   LANES,
@@ -67,6 +70,10 @@ export interface WindowParams {
 
 const hasWeights = (p: WindowParams): boolean => p.combine === 'multiplyAdd';
 
+/** Rows, where there is more than one axis. */
+const rowsOf = (p: WindowParams): number =>
+  p.axes.length > 1 ? (p.axes[0]?.segments.reduce((n, s) => n + s.count, 0) ?? 1) : 1;
+
 export const window: KernelFamily<WindowParams> = {
   name: 'window',
   arguments: (p) => [
@@ -87,16 +94,24 @@ export const window: KernelFamily<WindowParams> = {
     tile: windowTile,
     ...(hasWeights(p) && { multiplyAdd }),
   }),
+  pieces: rowsOf,
   emit: emitWindow,
 };
 
-function emitWindow(body: Body, p: WindowParams, args: readonly Pointer[]): void {
+function emitWindow(
+  body: Body,
+  p: WindowParams,
+  args: readonly Pointer[],
+  _call: KernelCaller,
+  team: Team,
+): void {
   if (p.axes.length < 1 || p.axes.length > 3) throw new RangeError(`window over ${p.axes.length} axes`);
   const named = new Map(window.arguments(p).map((name, i) => [name, args[i] as Pointer]));
   const input = named.get('input') as Pointer;
   const output = named.get('output') as Pointer;
   const extras = args.slice(args.length - (p.epilogue?.operands.length ?? 0));
   const epilogue = new EpilogueCode(body, p.epilogue);
+  const share = rowsOf(p) > 1 ? team.share(body, rowsOf(p)) : undefined;
   nest(body, p.outer, [input, output, ...extras], () => {
     const cursor: Cursor = {
       input,
@@ -105,7 +120,8 @@ function emitWindow(body: Body, p: WindowParams, args: readonly Pointer[]): void
       weight: named.get('weight'),
       bias: named.get('bias'),
     };
-    overAxes(body, p, epilogue, cursor, []);
+    if (share) overRows(body, p, epilogue, cursor, share);
+    else overAxes(body, p, epilogue, cursor, []);
   });
 }
 
@@ -116,6 +132,40 @@ interface Cursor {
   readonly extras: readonly Pointer[];
   readonly weight: Pointer | undefined;
   readonly bias: Pointer | undefined;
+}
+
+/** A thread's share of the positions on the first axis. */
+function overRows(
+  body: Body,
+  p: WindowParams,
+  epilogue: EpilogueCode,
+  cursor: Cursor,
+  { first, end }: Share,
+): void {
+  const axis = p.axes[0] as WindowAxisPlan;
+  advanceBy(body, cursor.output, first, axis.outputStep);
+  cursor.extras.forEach((e, k) => {
+    advanceBy(body, e, first, axis.extraSteps[k] ?? 0);
+  });
+  let begin = 0;
+  for (const segment of axis.segments) {
+    const [from, to] = [body.local('i32'), body.local('i32')];
+    const least = i32(begin);
+    const most = i32(begin + segment.count);
+    body.set(from, select(first, least, op('i32.gt_s', first, least)));
+    body.set(to, select(end, most, op('i32.lt_s', end, most)));
+    const input = copyOf(body, cursor.input, segment.start - begin * axis.inputStep);
+    advanceBy(body, input, from, axis.inputStep);
+    body.count(from, to, 1, () => {
+      overAxes(body, p, epilogue, { ...cursor, input }, [segment]);
+      advance(body, input, axis.inputStep);
+      advance(body, cursor.output, axis.outputStep);
+      cursor.extras.forEach((e, k) => {
+        advance(body, e, axis.extraSteps[k] ?? 0);
+      });
+    });
+    begin += segment.count;
+  }
 }
 
 /** Goes through the segments of each axis in turn; output and operands move on as positions are done. */

@@ -38,6 +38,7 @@ export function lowerWinograd(
     inputChannels,
     channels,
     input: plane(input),
+    threads: context.threads,
   };
   const scratch = context.scratch([winogradScratch(shape).bytes / 4], 'f32');
   const params: WinogradParams = {

@@ -4,8 +4,10 @@
  */
 import { type Loop, wholeAndRest } from '#compiler/schedule/loops.ts';
 import { type Ex, i32, type Local, op, select } from '../../encoder/index.ts';
+import type { Share, Team } from '../../team.ts';
 import {
   advance,
+  advanceBy,
   type Body,
   channelBytes,
   copyOf,
@@ -39,6 +41,8 @@ export interface WinogradParams {
   readonly weightBytes: number;
   /** Rows and columns of tiles in one block. */
   readonly block: readonly [number, number];
+  /** The most threads that there may be: each needs scratch memory of its own. */
+  readonly threads: number;
   /** Register tile of the products. */
   readonly tile: readonly [number, number];
   readonly bias: boolean;
@@ -54,8 +58,10 @@ const PLANE_GAP = 64;
 const planeBytes = (tiles: number, channels: number): number => tiles * channelBytes(channels) + PLANE_GAP;
 
 interface ScratchMap {
+  /** Of a thread's own part, of `ownBytes`; those of all threads come first. */
   readonly half: number;
   readonly edge: number;
+  readonly ownBytes: number;
   readonly inputs: number;
   readonly products: number;
   readonly bytes: number;
@@ -63,16 +69,18 @@ interface ScratchMap {
 
 /** Where a kernel's intermediate values lie in its scratch memory, in bytes. */
 export function winogradScratch(
-  p: Pick<WinogradParams, 'outputs' | 'input' | 'block' | 'inputChannels' | 'channels'>,
+  p: Pick<WinogradParams, 'outputs' | 'input' | 'block' | 'inputChannels' | 'channels' | 'threads'>,
 ): ScratchMap {
   const elements = winogradTransform(p.outputs).size ** 2;
   const tiles = p.block[0] * p.block[1];
   const edge = halfBytes(p.outputs);
-  const inputs = edge + edgeBytes(p);
+  const ownBytes = edge + edgeBytes(p);
+  const inputs = p.threads * ownBytes;
   const products = inputs + elements * planeBytes(tiles, p.inputChannels);
   return {
     half: 0,
     edge,
+    ownBytes,
     inputs,
     products,
     bytes: products + elements * planeBytes(tiles, p.channels),
@@ -148,7 +156,8 @@ export const winograd: KernelFamily<WinogradParams> = {
       productKernel(p, tiles),
     ),
   ],
-  emit(body, p, args, call) {
+  pieces: (p) => winogradTransform(p.outputs).size ** 2,
+  emit(body, p, args, call, team) {
     const at = p.bias ? 3 : 2;
     const [input, weight] = args as [Pointer, Pointer];
     const bias = p.bias ? args[2] : undefined;
@@ -159,7 +168,7 @@ export const winograd: KernelFamily<WinogradParams> = {
       const grouped = [input, output, weight, bias ?? input, ...extras];
       const steps = bias ? p.groups.steps : p.groups.steps.map((s, k) => (k === 3 ? 0 : s));
       nest(body, [{ count: p.groups.count, steps }], grouped, () => {
-        overBlocks(body, p, { input, weight, bias, scratch, output, extras }, call);
+        overBlocks(body, p, { input, weight, bias, scratch, output, extras }, { call, team });
       });
     });
   },
@@ -183,8 +192,14 @@ const blocksOf = (p: WinogradParams, axis: 0 | 1) => wholeAndRest(tilesOf(p, axi
 const blockShapes = (p: WinogradParams): (readonly [number, number])[] =>
   blocksOf(p, 0).flatMap(([rows]) => blocksOf(p, 1).map(([columns]) => [rows, columns] as const));
 
+/** How the parts are called, and by whom. */
+interface Crew {
+  readonly call: KernelCaller;
+  readonly team: Team;
+}
+
 /** All blocks of one picture and group; `row` and `column` are the first output of a block. */
-function overBlocks(body: Body, p: WinogradParams, pointers: Pointers, call: KernelCaller): void {
+function overBlocks(body: Body, p: WinogradParams, pointers: Pointers, crew: Crew): void {
   const [row, column] = [body.local('i32'), body.local('i32')];
   body.set(row, i32(0));
   for (const [rows, downwards] of blocksOf(p, 0)) {
@@ -192,7 +207,7 @@ function overBlocks(body: Body, p: WinogradParams, pointers: Pointers, call: Ker
       body.set(column, i32(0));
       for (const [columns, across] of blocksOf(p, 1)) {
         body.count(0, across, 1, () => {
-          emitBlock(body, p, pointers, { row, column, rows, columns }, call);
+          emitBlock(body, p, pointers, { row, column, rows, columns }, crew);
           advance(body, column, columns * p.outputs);
         });
       }
@@ -208,40 +223,64 @@ interface Block {
   readonly columns: number;
 }
 
+/** Threads share the tiles in the transforms, and the products of all tiles; so they meet before and after these. */
 function emitBlock(
   body: Body,
   p: WinogradParams,
   pointers: Pointers,
   block: Block,
-  call: KernelCaller,
+  { call, team }: Crew,
 ): void {
   const { input, weight, bias, scratch, output, extras } = pointers;
   const map = winogradScratch(p);
-  const half = plus(scratch, map.half);
+  const share = team.share(body, block.rows * block.columns);
+  const own = copyOf(body, scratch);
+  if (share) advanceBy(body, own, share.thread, map.ownBytes);
+  const half = plus(own, map.half);
   const source = copyOf(body, scratch, map.inputs);
+  const mine = partOfTiles(body, share);
   overTiles(body, p, block, (y, x) => {
-    const row = op('i32.sub', y, i32(p.pads[0]));
-    const column = op('i32.sub', x, i32(p.pads[1]));
-    call(inputKernel(p), [input, row, column, plus(scratch, map.edge), half, source]);
+    mine(() => {
+      const row = op('i32.sub', y, i32(p.pads[0]));
+      const column = op('i32.sub', x, i32(p.pads[1]));
+      call(inputKernel(p), [input, row, column, plus(own, map.edge), half, source]);
+    });
     advance(body, source, channelBytes(p.inputChannels));
   });
+  team.meet(body);
   const products = productKernel(p, block.rows * block.columns);
   call(products, [plus(scratch, map.inputs), weight, plus(scratch, map.products)]);
+  team.meet(body);
   const result = copyOf(body, scratch, map.products);
+  const mineAgain = partOfTiles(body, share);
   overTiles(body, p, block, (y, x) => {
     const at = (base: Pointer, [rowStep, columnStep]: readonly [number, number]) =>
       addressOf(base, y, rowStep, x, columnStep);
-    call(outputKernel(p), [
-      result,
-      ...(bias ? [bias] : []),
-      half,
-      op('i32.sub', i32(p.output.size[0]), y),
-      left(p, x),
-      at(output, p.output.steps),
-      ...extras.map((e, k) => at(e, p.extraSteps[k] ?? [0, 0])),
-    ]);
+    mineAgain(() =>
+      call(outputKernel(p), [
+        result,
+        ...(bias ? [bias] : []),
+        half,
+        op('i32.sub', i32(p.output.size[0]), y),
+        left(p, x),
+        at(output, p.output.steps),
+        ...extras.map((e, k) => at(e, p.extraSteps[k] ?? [0, 0])),
+      ]),
+    );
     advance(body, result, channelBytes(p.channels));
   });
+}
+
+/** Called once for each tile in order: runs what it is given for the tiles of a thread's share. */
+function partOfTiles(body: Body, share: Share | undefined): (run: () => void) => void {
+  if (!share) return (run) => run();
+  const tile = body.local('i32');
+  body.set(tile, i32(0));
+  return (run) => {
+    const inside = op('i32.and', op('i32.ge_s', tile, share.first), op('i32.lt_s', tile, share.end));
+    body.if(inside, run);
+    advance(body, tile, 1);
+  };
 }
 
 /** Columns of the tile at `x` that are in the output. */

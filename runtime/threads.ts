@@ -1,4 +1,4 @@
-/** Workers that run a model's kernels together with the thread that loaded it. */
+/** Workers that run a model's kernels together with the thread that loaded it. Loaded where more threads are wanted. */
 
 /** What a module for several threads exports, besides the runs of the network. */
 interface CrewExports {
@@ -11,6 +11,9 @@ interface CrewExports {
   /** Tells the others to leave. */
   leave(): void;
 }
+
+/** By this a script knows that it was started as a worker of ours: a page may import it, and so may another worker. */
+export const CREW = 'convolith crew';
 
 /** What a worker is told first. */
 export interface Assignment {
@@ -43,12 +46,6 @@ export interface Crew {
   use(threads: number): void;
   dismiss(): void;
 }
-
-/** Why threads cannot share memory here; undefined where they can. */
-export const noSharing = (): string | undefined =>
-  typeof SharedArrayBuffer === 'function'
-    ? undefined
-    : 'the page is not cross-origin isolated: serve it with COOP: same-origin and COEP: require-corp';
 
 /** @throws Error where a worker does not start */
 export async function hire(
@@ -118,7 +115,7 @@ interface Port {
 }
 
 async function webWorker(script: URL): Promise<Port> {
-  const worker = new Worker(script, { type: 'module' });
+  const worker = new Worker(script, { type: 'module', name: CREW });
   return {
     post: (assignment) => worker.postMessage(assignment),
     onMessage: (listener) => worker.addEventListener('message', listener),
@@ -130,6 +127,7 @@ async function webWorker(script: URL): Promise<Port> {
 interface NodeThreads {
   readonly Worker: new (
     script: URL,
+    options: { readonly workerData: string },
   ) => {
     postMessage(message: unknown): void;
     on(event: 'message' | 'error', listener: (value: unknown) => void): void;
@@ -142,7 +140,7 @@ async function nodeWorker(script: URL): Promise<Port> {
   // a name that bundlers do not see: in a page there is nothing to bundle
   const name = 'node:worker_threads';
   const { Worker: Thread } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as NodeThreads;
-  const worker = new Thread(script);
+  const worker = new Thread(script, { workerData: CREW });
   return {
     post: (assignment) => worker.postMessage(assignment),
     onMessage(listener) {

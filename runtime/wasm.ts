@@ -1,7 +1,9 @@
 /** Loads the WebAssembly module of a bundle and its weights; from the file system in Node, by fetch elsewhere. */
 import type { FileEntry, ModuleEntry, ProgramManifest, WasmManifest } from './abi.ts';
 import { type EngineName, supports } from './engines.ts';
-import { type Crew, hire, noSharing } from './threads.ts';
+import type { Crew, hire } from './threads.ts';
+
+type Hire = typeof hire;
 
 export interface BundleFiles {
   /** By file name. */
@@ -42,7 +44,7 @@ export async function loadWasm(
   files: BundleFiles,
   context: LoadContext,
 ): Promise<WasmInstance> {
-  const apart = context.threads > 1 ? noSharing() : undefined;
+  const apart = context.threads > 1 && typeof SharedArrayBuffer !== 'function' ? NOT_ISOLATED : undefined;
   const together = context.threads > 1 && apart === undefined;
   const entry = wasm.modules.find(
     ({ engine, threads = false }) =>
@@ -65,7 +67,7 @@ export async function loadWasm(
     const { exports } = await WebAssembly.instantiate(module, { convolith: { memory } });
     const [crew] = await Promise.all([
       together && files.worker
-        ? hire(module, memory, exports, context.threads, files.worker).catch((error: Error) => error.message)
+        ? crewOf(files.worker, module, memory, exports, context.threads).catch((e: Error) => e.message)
         : apart,
       pending.then((source) => fill(source, memory, wasm, context)),
     ]);
@@ -75,6 +77,17 @@ export async function loadWasm(
   } finally {
     await pending.then((source) => source.close()).catch(() => {});
   }
+}
+
+const NOT_ISOLATED =
+  'the page is not cross-origin isolated: serve it with COOP: same-origin and COEP: require-corp';
+
+async function crewOf(
+  script: URL,
+  ...assignment: Parameters<Hire> extends [...infer A, URL] ? A : never
+): Promise<Crew> {
+  const { hire } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ script.href)) as { hire: Hire };
+  return hire(...assignment, script);
 }
 
 /** Reads into the rest of `target`; returns how many bytes came, 0 at the end. */

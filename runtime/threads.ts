@@ -99,7 +99,7 @@ function startWorker(script: URL): StartedWorker {
       const worker = await port;
       await new Promise<void>((resolve, reject) => {
         worker.onMessage(() => resolve());
-        worker.onError((message) => reject(new Error(`a worker does not start: ${message}`)));
+        worker.onError((message) => reject(new Error(message)));
         worker.post(assignment);
       });
     },

@@ -67,7 +67,9 @@ export async function loadWasm(
     const { exports } = await WebAssembly.instantiate(module, { convolith: { memory } });
     const [crew] = await Promise.all([
       together && files.worker
-        ? crewOf(files.worker, module, memory, exports, context.threads).catch((e: Error) => e.message)
+        ? crewOf(files.worker, module, memory, exports, context.threads).catch(
+            (error: Error) => `threads do not start: ${error.message}`,
+          )
         : apart,
       pending.then((source) => fill(source, memory, wasm, context)),
     ]);

@@ -103,7 +103,7 @@ describe('loading', () => {
     await rm(join(folder, 'worker.js'));
     const model = await loadBundle(folder, { threads: 2, warmup: false });
     expect(model.info.threads).toBe(1);
-    expect(model.info.threadsNote).toContain('a worker does not start');
+    expect(model.info.threadsNote).toContain('threads do not start');
     const image = new Random(1).tensor([1, 3, 9, 7]).data as Float32Array;
     const alone = await loadBundle(folder, { warmup: false });
     expect(await model.run({ image })).toEqual(await alone.run({ image }));

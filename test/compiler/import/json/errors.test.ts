@@ -299,7 +299,7 @@ test('whatever is done to a description, its errors have hints, and what they as
   );
   const random = new Random(1);
   const counts = { wrong: 0, fixed: 0 };
-  for (let i = 0; i < 1500; i++) {
+  for (let i = 0; i < 400; i++) {
     const network = structuredClone(random.pick(networks));
     const [holder, key] = random.pick(placesIn(network));
     const how = random.integer(0, 3);
@@ -321,8 +321,8 @@ test('whatever is done to a description, its errors have hints, and what they as
       ).not.toContain(place);
     }
   }
-  expect(counts.wrong).toBeGreaterThan(500);
-  expect(counts.fixed).toBeGreaterThan(150);
+  expect(counts.wrong).toBeGreaterThan(200);
+  expect(counts.fixed).toBeGreaterThan(60);
 });
 
 const branches = (...list: unknown[][]) => of({ add: list });

@@ -98,7 +98,9 @@ function fitting<T extends Sizes>(all: readonly T[], given: readonly GivenInput[
   const list = all.map(({ inputs }) =>
     inputs.map(({ name, type }) => `${name} ${formatType(type)}`).join(', '),
   );
-  return fail('input-invalid', given.map((g) => g.name).join(', '), `the bundle runs ${list.join(', or ')}`);
+  const hint = 'give values of one of these shapes and types, or run the model itself';
+  const names = given.map((g) => g.name).join(', ');
+  return fail('input-invalid', names, `the bundle runs ${list.join(', or ')}`, hint);
 }
 
 function checkOptions({ backend, compare, outputs, dim }: RunArguments): void {

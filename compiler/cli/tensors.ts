@@ -3,7 +3,7 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '#ir/diagnostics.ts';
 import type { Tensor } from '#ir/tensor.ts';
-import { formatType, type Shape, sameType, type TensorType } from '#ir/types.ts';
+import { elementCount, formatType, type Shape, sameType, type TensorType } from '#ir/types.ts';
 import { seededInput } from '#runtime/abi.ts';
 import { formatJsonTensor, type JsonNumbers, parseJsonTensor } from '../files/json-tensor.ts';
 import { formatNpy, parseNpy } from '../files/npy.ts';
@@ -71,9 +71,11 @@ function typedInput(name: string, given: Tensor): GivenInput {
     as(type) {
       if (!sameType(given.type, type)) {
         const hint =
-          given.type.dtype === type.dtype
-            ? undefined
-            : `convert it, as by array.astype("${NUMPY[type.dtype] ?? 'float32'}")`;
+          given.type.dtype !== type.dtype
+            ? `convert it, as by array.astype("${NUMPY[type.dtype] ?? 'float32'}")`
+            : elementCount(given.type.shape) === elementCount(type.shape)
+              ? `give it this shape, as by array.reshape(${type.shape.join(', ')})`
+              : `save an array of shape (${type.shape.join(', ')})`;
         fail(
           'input-invalid',
           name,

@@ -39,7 +39,8 @@ export function parseJsonTensor(text: string, subject: string): JsonNumbers {
     as(type, name) {
       if (!fits(type)) {
         const count = `${values.length} numbers (${lengths.join('×') || 'one, in no list'})`;
-        fail('input-invalid', name, `the file has ${count}, the model asks for ${formatType(type)}`);
+        const hint = `nest lists of ${type.shape.join('×') || 'no axis'}, or write ${elementCount(type.shape)} numbers in one list`;
+        fail('input-invalid', name, `the file has ${count}, the model asks for ${formatType(type)}`, hint);
       }
       const wrong = values.findIndex((value) => !isOfType(value, type.dtype));
       if (wrong >= 0) {

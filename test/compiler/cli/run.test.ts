@@ -327,6 +327,10 @@ describe('compile, run and verify a bundle', () => {
       expect(stderr).toContain('give the ONNX file instead of the bundle');
       expect(code).toBe(2);
     }
+    await cli.write('flat.npy', formatNpy(f32([16], new Float32Array(16))));
+    const { code, stderr } = await cli.run(['run', 'b', '-i', 'x=flat.npy']);
+    expect(stderr).toContain('hint: give it this shape, as by array.reshape(1, 1, 4, 4)');
+    expect(code).toBe(2);
   });
 
   test('a damaged bundle', async () => {

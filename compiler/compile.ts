@@ -1,32 +1,41 @@
 /** `compile`: a model becomes a bundle. */
 
 import { cloneGraph } from '#ir/clone.ts';
-import { CompileError, type Diagnostic, diagnostic, isError } from '#ir/diagnostics.ts';
+import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { graphPipeline, lowerPipeline } from '#passes/pipeline.ts';
 import {
   ABI_VERSION,
-  type Manifest,
   type Specialisation as ManifestSpecialisation,
   type ManifestTensor,
   type TensorArray,
 } from '#runtime/abi.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
-import { type BundleModule, makeBundle, moduleFile } from './bundle/writer.ts';
+import { storeWeights } from './bundle/stored-weights.ts';
+import { makeBundle } from './bundle/writer.ts';
 import { checkWhole } from './check/full-check.ts';
 import { RunnableModule } from './check/run-module.ts';
 import { checkProgram, checkSameOutputs } from './check/self-check.ts';
+import {
+  type CompiledBundle,
+  type CompileGraphOptions,
+  type CompileOptions,
+  type CompileStage,
+  type CompileStats,
+  checkOptions,
+  GRAPH_OPTIONS,
+  MODEL_OPTIONS,
+  throwAny,
+} from './compile-options.ts';
 import { importModel } from './import/index.ts';
-import type { ImportOptions } from './import/onnx/index.ts';
+import { BASELINE, otherModules } from './modules.ts';
 import { rejectUnknownOptions } from './options.ts';
 import { pause } from './pause.ts';
-import { type PreprocessOptions, parsePreprocess } from './preprocess/options.ts';
+import { parsePreprocess } from './preprocess/options.ts';
 import { ConstantPool, type LinkedProgram } from './schedule/link.ts';
-import { type Port, writeConstants } from './schedule/program.ts';
+import { type ConstantPart, type Port, writeConstants } from './schedule/program.ts';
 import {
-  ENGINES,
-  type Engine,
   emitLinked,
   lowerGraph,
   runExport,
@@ -37,86 +46,8 @@ import {
 } from './targets/wasm/index.ts';
 import { type Variant, variantsOf } from './variant.ts';
 import { VERSION } from './version.ts';
-
-export const COMPILE_STAGES = ['import', 'optimise', 'generate', 'check', 'bundle'] as const;
-export type CompileStage = (typeof COMPILE_STAGES)[number];
-
-export const COMPILE_TARGETS = ['wasm'] as const;
-export type CompileTarget = (typeof COMPILE_TARGETS)[number];
-
-export interface CompileGraphOptions {
-  /** The bundle's name; the graph's unless given. */
-  readonly name?: string;
-  /** What to compile for; `['wasm']` unless given. */
-  readonly target?: readonly CompileTarget[];
-  /** Values inside the network, by name, that the bundle gives as outputs too. */
-  readonly outputs?: readonly string[];
-  /** The bundle takes a picture, as bytes, where the network takes normalised floats; or the name of a normalisation. */
-  readonly preprocess?: PreprocessOptions | string;
-  /**
-   * How the code is checked before there is a bundle. `sampled`: some output elements of every layer against the
-   * reference. `full`: also all outputs against the reference of the whole network, which takes as long as that takes.
-   */
-  readonly check?: 'sampled' | 'full';
-  /** The bundle has a module for engines with relaxed SIMD too, on which it is faster; true unless given. */
-  readonly relaxed?: boolean;
-  /** The bundle can run on so many threads, with modules of their own; 1 unless given. */
-  readonly threads?: number;
-  readonly signal?: AbortSignal;
-  /** Told what is under way, and how far it is, from 0 to 1. */
-  readonly onProgress?: (stage: CompileStage, fraction: number) => void;
-}
-
-export interface CompileOptions
-  extends CompileGraphOptions,
-    Pick<ImportOptions, 'dims' | 'shapes' | 'externalData'> {
-  /** The bundle runs the network at each of these sizes, over one set of weights; `dims` and `shapes` hold for all. */
-  readonly specialisations?: readonly Specialisation[];
-}
-
-export type Specialisation = Pick<ImportOptions, 'dims' | 'shapes'>;
-
-export interface CompileStats {
-  /** Of the first specialisation, as given. */
-  readonly macs: number;
-  readonly parameters: number;
-  readonly specialisations: number;
-  /** Calls per run, of all specialisations together, and the distinct functions that they call. */
-  readonly calls: number;
-  readonly kernels: number;
-  readonly moduleBytes: number;
-  readonly weightBytes: number;
-  /** What the weights of all specialisations would take if they shared none. */
-  readonly unsharedWeightBytes: number;
-  readonly arenaBytes: number;
-  /** No plan can be smaller. */
-  readonly arenaLowerBound: number;
-  readonly memoryBytes: number;
-  /** How many output elements the check compared. */
-  readonly checkedElements: number;
-}
-
-export interface CompiledBundle {
-  /** The files of the bundle, by name. The weights are a view of the memory that the module was checked in. */
-  readonly files: ReadonlyMap<string, Uint8Array>;
-  readonly manifest: Manifest;
-  /** Warnings and notes; errors are thrown. */
-  readonly diagnostics: readonly Diagnostic[];
-  readonly stats: CompileStats;
-}
-
-const GRAPH_OPTIONS = [
-  'name',
-  'target',
-  'outputs',
-  'preprocess',
-  'check',
-  'relaxed',
-  'threads',
-  'signal',
-  'onProgress',
-] as const;
-const MODEL_OPTIONS = [...GRAPH_OPTIONS, 'dims', 'shapes', 'specialisations', 'externalData'] as const;
+import { roundWeights } from './weights/rounding.ts';
+import { largestDifference, outputsOf } from './weights/rounding-error.ts';
 
 /** How much of a full check the sampled one before it is, in time. */
 const SAMPLED_PART = 0.1;
@@ -176,6 +107,8 @@ interface CheckedVariant {
   readonly constantBytes: number;
   readonly arenaLowerBound: number;
   readonly check: Awaited<ReturnType<typeof checkProgram>>;
+  /** What rounding the weights changed; null where they were not. */
+  readonly weightsError: number | null;
 }
 
 /** The graphs are one network at different sizes. */
@@ -191,9 +124,14 @@ async function compileGraphs(
   const pool = new ConstantPool();
   const checked: CheckedVariant[] = [];
   let module: EmittedModule | undefined;
+  let parts: readonly ConstantPart[] = [];
   for (const variant of variants) {
-    const graph = await optimised(variant, options);
+    const exact = await optimised(variant, options);
     let progress = await stage('generate', options);
+    const format = options.weights ?? 'f32';
+    const rounds = format === 'f16' || format === 'i8';
+    const exactOutputs = rounds ? await outputsOf(lowerGraph(exact, { choices })) : undefined;
+    const graph = rounds ? roundWeights(exact, format) : exact;
     const program = lowerGraph(graph, { choices, threads: options.threads ?? 1 });
     if (variants.length === 1) {
       // the weights are packed into the memory of the module, which the check of the layers shares: they are large
@@ -209,17 +147,20 @@ async function compileGraphs(
       ...(module && { memory: module.runnable.memory }),
     });
     checked.push({
-      variant,
+      // what a full check compares with: the network of which the weights are rounded
+      variant: rounds ? { ...variant, graph } : variant,
       // of several, only one at a time has its own weights in memory
       program: variants.length === 1 ? program : pool.add(program),
       constantBytes: program.constantBytes,
       arenaLowerBound: program.arenaLowerBound,
       check,
+      weightsError: exactOutputs ? largestDifference(exactOutputs, check.outputs) : null,
     });
+    parts = program.constantParts;
   }
   const programs = checked.map(({ program }) => program);
   module ??= await emitted(name, programs, pool.size, (target) => pool.write(target));
-  return bundleOf(name, checked, module, options);
+  return bundleOf(name, checked, { ...module, parts: variants.length === 1 ? parts : pool.parts }, options);
 }
 
 /** The module of a bundle, in memory that holds the weights. */
@@ -274,7 +215,7 @@ async function optimised(variant: Variant, options: CompileGraphOptions): Promis
 async function bundleOf(
   name: string,
   checked: readonly CheckedVariant[],
-  { code, runnable }: EmittedModule,
+  { code, runnable, parts }: EmittedModule & { readonly parts: readonly ConstantPart[] },
   options: CompileGraphOptions,
 ): Promise<CompiledBundle> {
   const specialisations = checked.map(({ variant, program }, i): ManifestSpecialisation => {
@@ -313,6 +254,8 @@ async function bundleOf(
     seededOutputs.push(...got);
   }
   const progress = await stage('bundle', options);
+  const { weights: format = 'f32' } = options;
+  const stored = format === 'f32' ? undefined : storeWeights(parts, runnable.weights, format);
   const [{ inputs = [], outputs = [], cost = NO_COST } = {}, ...further] = specialisations;
   const { files, manifest } = await makeBundle({
     program: {
@@ -331,6 +274,7 @@ async function bundleOf(
     },
     modules: [...others, { ...BASELINE, bytes: code.bytes }],
     weights: runnable.weights,
+    ...(stored ? { stored } : {}),
     seededOutputs,
   });
   progress(1);
@@ -338,48 +282,8 @@ async function bundleOf(
     files,
     manifest,
     diagnostics: distinct(checked.flatMap(({ check }) => check.diagnostics)),
-    stats: statsOf(checked, code),
+    stats: { ...statsOf(checked, code), storedBytes: manifest.wasm.weights.bytes },
   };
-}
-
-/** A module that a bundle has beside the baseline, and one that shows that it does the same. */
-interface OtherModule extends BundleModule {
-  readonly standIn: RunnableModule;
-}
-
-const BASELINE = { engine: 'simd', threads: false, file: moduleFile('simd', false) } as const;
-
-/**
- * The modules for relaxed SIMD and for threads. A stand-in has instructions that every engine has, and memory of one
- * thread; it adds in the same order as the baseline module, so it must give the same bits.
- */
-async function otherModules(
-  name: string,
-  programs: readonly LinkedProgram<WasmKernel>[],
-  baseline: RunnableModule,
-  { relaxed = true, threads = 1 }: CompileGraphOptions,
-): Promise<OtherModule[]> {
-  const constantBytes = baseline.weights.byteLength;
-  const wanted = (threads > 1 ? [true, false] : [false]).flatMap((together) =>
-    (relaxed ? (['relaxed', 'simd'] as const) : (['simd'] as const)).map((engine) => ({ engine, together })),
-  );
-  const modules: OtherModule[] = [];
-  for (const { engine, together } of wanted) {
-    if (engine === BASELINE.engine && together === BASELINE.threads) continue;
-    const codeFor = (target: Engine, shared: boolean) =>
-      emitLinked(name, programs, constantBytes, {
-        ...(engine === 'simd' ? {} : { engine: target }),
-        ...(together ? { threads: { shared } } : {}),
-      }).bytes;
-    modules.push({
-      engine,
-      threads: together,
-      file: moduleFile(engine, together),
-      bytes: codeFor(ENGINES[engine], true),
-      standIn: await baseline.sibling(codeFor({ ...ENGINES[engine], multiplyAdd: 'separate' }, false)),
-    });
-  }
-  return modules;
 }
 
 const NO_COST = { macs: 0, parameters: 0, arenaBytes: 0 };
@@ -393,32 +297,6 @@ async function stage(
   await pause();
   signal?.throwIfAborted();
   return (fraction) => onProgress?.(name, fraction);
-}
-
-function checkOptions({ target = ['wasm'], check = 'sampled', threads = 1 }: CompileGraphOptions): void {
-  const problems: Diagnostic[] = [];
-  const unknown = target.filter((t) => !COMPILE_TARGETS.includes(t));
-  if (unknown.length > 0 || target.length === 0) {
-    const got = unknown.length > 0 ? unknown.join(', ') : 'none';
-    problems.push(
-      diagnostic('usage-invalid', 'target', `expected some of ${COMPILE_TARGETS.join(', ')}; got ${got}`),
-    );
-  }
-  if (check !== 'sampled' && check !== 'full') {
-    problems.push(diagnostic('usage-invalid', 'check', `expected sampled or full; got ${String(check)}`));
-  }
-  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
-    const message = `expected a number from 1 to ${MOST_THREADS}; got ${String(threads)}`;
-    problems.push(diagnostic('usage-invalid', 'threads', message));
-  }
-  throwAny(problems);
-}
-
-/** Each costs memory, and more gain little at the sizes of one picture. */
-const MOST_THREADS = 16;
-
-function throwAny(problems: readonly Diagnostic[]): void {
-  if (problems.some(isError)) throw new CompileError(problems);
 }
 
 /** Specialisations have most of their notes in common. */
@@ -443,7 +321,8 @@ const addressed = (ports: readonly Port[], { memory }: WasmCode): ManifestTensor
     ...(count ? { count: { axis: count.axis, address: memory.arena + count.offset } } : {}),
   }));
 
-function statsOf(checked: readonly CheckedVariant[], code: WasmCode): CompileStats {
+function statsOf(checked: readonly CheckedVariant[], code: WasmCode): Omit<CompileStats, 'storedBytes'> {
+  const errors = checked.flatMap(({ weightsError }) => weightsError ?? []);
   const sum = (of: (one: CheckedVariant) => number) => checked.reduce((total, one) => total + of(one), 0);
   const { memory } = code;
   return {
@@ -454,6 +333,7 @@ function statsOf(checked: readonly CheckedVariant[], code: WasmCode): CompileSta
     kernels: code.kernels.length,
     moduleBytes: code.bytes.byteLength,
     weightBytes: memory.constantBytes,
+    weightsError: errors.length > 0 ? Math.max(...errors) : null,
     unsharedWeightBytes: sum(({ constantBytes }) => constantBytes),
     arenaBytes: memory.arenaBytes,
     arenaLowerBound: Math.max(...checked.map((one) => one.arenaLowerBound)),

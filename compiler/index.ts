@@ -46,6 +46,7 @@ export {
 } from './audit.ts';
 export { AUDIT_VERSION, auditSchema } from './audit-schema.ts';
 export { type BundleReader, verifyBundle } from './bundle/verify.ts';
+export { compileGraph, compileModel } from './compile.ts';
 export {
   COMPILE_STAGES,
   COMPILE_TARGETS,
@@ -55,10 +56,8 @@ export {
   type CompileStage,
   type CompileStats,
   type CompileTarget,
-  compileGraph,
-  compileModel,
   type Specialisation,
-} from './compile.ts';
+} from './compile-options.ts';
 export { type ExportedJson, type ExportJsonOptions, exportJson } from './export/json/index.ts';
 export { type ExportedOnnx, type ExportOnnxOptions, exportOnnx } from './export/onnx/index.ts';
 export { formatOf, importModel, type ModelFormat } from './import/index.ts';

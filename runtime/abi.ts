@@ -3,6 +3,7 @@
  * writes bundles, and the runtime inside them, which reads them.
  */
 import type { EngineName } from './engines.ts';
+import type { StoredPart } from './stored-weights.ts';
 
 /** Raised whenever a runtime could not read an older manifest, or an older runtime a new one. */
 export const ABI_VERSION = 2;
@@ -105,6 +106,8 @@ export interface WasmManifest {
   readonly mostThreads: number;
   /** Copied to `weightsAddress` before the first run. */
   readonly weights: FileEntry;
+  /** Where the weights are stored otherwise than they lie in memory: their parts, and their bytes there. */
+  readonly stored?: { readonly bytes: number; readonly parts: readonly StoredPart[] };
   readonly weightsAddress: number;
   /** Of the memory, whose size is fixed; whole pages. */
   readonly memoryBytes: number;

@@ -47,14 +47,16 @@ export interface Crew {
   dismiss(): void;
 }
 
-/** @throws Error where a worker does not start */
-export async function hire(
+/** The module, its memory, the exports of this thread's instance, and how many threads there are to be. */
+export type CrewArguments = readonly [
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
   exports: WebAssembly.Exports,
   threads: number,
-  script: URL,
-): Promise<Crew> {
+];
+
+/** @throws Error where a worker does not start */
+export async function hire(script: URL, ...[module, memory, exports, threads]: CrewArguments): Promise<Crew> {
   const { configure, started, leave } = crewExports(exports);
   const seen = started();
   const assigned = Array.from({ length: threads - 1 }, (_, i) => {

@@ -1,9 +1,8 @@
 /** Loads the WebAssembly module of a bundle and its weights; from the file system in Node, by fetch elsewhere. */
 import type { FileEntry, ModuleEntry, ProgramManifest, WasmManifest } from './abi.ts';
 import { type EngineName, supports } from './engines.ts';
-import type { Crew, hire } from './threads.ts';
-
-type Hire = typeof hire;
+import type { expandWeights as expand } from './stored-weights.ts';
+import type { Crew, CrewArguments } from './threads.ts';
 
 export interface BundleFiles {
   /** By file name. */
@@ -11,6 +10,8 @@ export interface BundleFiles {
   readonly weights: URL;
   /** The script of further threads, where the bundle has it. */
   readonly worker?: URL;
+  /** The script that expands weights which are stored in fewer bytes, where they are. */
+  readonly expand?: URL;
 }
 
 export interface LoadContext {
@@ -71,7 +72,7 @@ export async function loadWasm(
             (error: Error) => `threads do not start: ${error.message}`,
           )
         : apart,
-      pending.then((source) => fill(source, memory, wasm, context)),
+      pending.then((source) => fill(source, memory, wasm, files, context)),
     ]);
     const own = { engine: entry.engine, memory, exports };
     if (crew === undefined) return own;
@@ -84,12 +85,11 @@ export async function loadWasm(
 const NOT_ISOLATED =
   'the page is not cross-origin isolated: serve it with COOP: same-origin and COEP: require-corp';
 
-async function crewOf(
-  script: URL,
-  ...assignment: Parameters<Hire> extends [...infer A, URL] ? A : never
-): Promise<Crew> {
-  const { hire } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ script.href)) as { hire: Hire };
-  return hire(...assignment, script);
+async function crewOf(script: URL, ...others: CrewArguments): Promise<Crew> {
+  const { hire } = await importScript<{ hire: (script: URL, ...others: CrewArguments) => Promise<Crew> }>(
+    script,
+  );
+  return hire(script, ...others);
 }
 
 /** Reads into the rest of `target`; returns how many bytes came, 0 at the end. */
@@ -101,11 +101,12 @@ interface Source {
 async function fill(
   source: Source,
   memory: WebAssembly.Memory,
-  wasm: WasmManifest,
+  { weights, weightsAddress, stored }: WasmManifest,
+  files: BundleFiles,
   context: LoadContext,
 ): Promise<void> {
-  const { bytes } = wasm.weights;
-  const target = new Uint8Array(memory.buffer, wasm.weightsAddress, bytes);
+  const { bytes } = weights;
+  const target = stored ? new Uint8Array(bytes) : new Uint8Array(memory.buffer, weightsAddress, bytes);
   let done = 0;
   for (;;) {
     context.signal?.throwIfAborted();
@@ -115,8 +116,19 @@ async function fill(
     context.onWeights(done / bytes);
   }
   if (done < bytes) throw sizeError('weights.bin', bytes, done);
-  if (context.verify) await checkDigest('weights.bin', target, wasm.weights);
+  if (context.verify) await checkDigest('weights.bin', target, weights);
+  if (!stored || !files.expand) return;
+  const { expandWeights } = await importScript<{ expandWeights: typeof expand }>(files.expand);
+  expandWeights(
+    target as Uint8Array<ArrayBuffer>,
+    stored.parts,
+    new Uint8Array(memory.buffer, weightsAddress, stored.bytes),
+  );
 }
+
+/** A script of the bundle that most loads do without. */
+const importScript = <T>(script: URL): Promise<T> =>
+  import(/* @vite-ignore */ /* webpackIgnore: true */ script.href) as Promise<T>;
 
 const sizeError = (name: string, expected: number, got: number | string): Error =>
   new Error(`${name} has ${got} bytes; this bundle's has ${expected}: copy all files of the bundle again`);

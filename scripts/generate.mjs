@@ -15,6 +15,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const runtimeTexts = [
   { entry: 'runtime/index.ts', constant: 'RUNTIME_SOURCE', output: 'runtime-source.ts', textOf: bundleText },
   { entry: 'runtime/worker.ts', constant: 'WORKER_SOURCE', output: 'worker-source.ts', textOf: bundleText },
+  { entry: 'runtime/expand.ts', constant: 'EXPAND_SOURCE', output: 'expand-source.ts', textOf: bundleText },
   {
     entry: 'runtime/model-types.ts',
     constant: 'MODEL_TYPES',

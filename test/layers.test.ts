@@ -9,7 +9,7 @@ const layers: Readonly<Record<string, readonly [may: string, why: string]>> = {
   passes: ['ir', 'passes measure and improve a model, whatever compiles it'],
   compiler: [
     'ir passes abi target package',
-    'the compiler runs in a browser and knows of the runtime only abi.ts, engines.ts and model-types.ts',
+    'the compiler runs in a browser and knows of the runtime only what it shares with it',
   ],
   target: ['ir passes abi compiler package', 'a target never imports another target: share outside both'],
   files: ['ir passes abi compiler target package node', 'file adapters extend the library, not the command'],
@@ -17,7 +17,7 @@ const layers: Readonly<Record<string, readonly [may: string, why: string]>> = {
   runtime: ['abi', 'the runtime ships inside bundles, which have no dependencies'],
   abi: [
     '',
-    'abi.ts, engines.ts and model-types.ts are shared by compiler and runtime, so they may pull in neither',
+    'abi.ts, engines.ts, model-types.ts and stored-weights.ts are shared by compiler and runtime, so they may pull in neither',
   ],
   examples: ['public package node', 'examples show the public API, so they use nothing else'],
 };
@@ -26,7 +26,7 @@ const layers: Readonly<Record<string, readonly [may: string, why: string]>> = {
 function areaOf(path: string): string {
   const target = /^compiler\/targets\/([^/]+)\//.exec(path);
   if (target) return `target ${target[1]}`;
-  if (/^runtime\/(abi|engines|model-types)\.ts$/.test(path)) return 'abi';
+  if (/^runtime\/(abi|engines|model-types|stored-weights)\.ts$/.test(path)) return 'abi';
   return /^compiler\/(cli|files)\//.exec(path)?.[1] ?? path.split('/')[0] ?? path;
 }
 

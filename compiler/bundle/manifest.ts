@@ -9,7 +9,9 @@ import {
   type PictureInput,
   type SelfTest,
   type Specialisation,
+  type WasmManifest,
 } from '#runtime/abi.ts';
+import type { Panel, StoredPart } from '#runtime/stored-weights.ts';
 import { sha256 } from './digest.ts';
 
 export type { FileEntry, Manifest, ManifestTensor, SelfTest } from '#runtime/abi.ts';
@@ -52,6 +54,26 @@ const isListOf = <T>(value: unknown, is: (item: unknown) => item is T): value is
 
 const isFileEntry = (value: unknown): value is FileEntry =>
   isObject(value) && isSize(value.bytes) && typeof value.sha256 === 'string';
+
+/** Parts end inside the memory; what lies between their bounds is the reader's business. */
+const isStored = (value: unknown, memoryBytes: unknown): value is NonNullable<WasmManifest['stored']> =>
+  isObject(value) &&
+  isSize(value.bytes) &&
+  value.bytes <= Number(memoryBytes) &&
+  isListOf(value.parts, isStoredPart);
+
+const STORED_KINDS: readonly unknown[] = ['f32', 'f16', 'i8'] satisfies StoredPart['kind'][];
+
+const isStoredPart = (value: unknown): value is StoredPart => {
+  if (!isObject(value) || !isSize(value.to)) return false;
+  if (value.kind === 'winograd') {
+    const sizes = [value.groups, value.inputChannels, value.channels, value.width];
+    return sizes.every(isSize) && STORED_KINDS.includes(value.of) && isListOf(value.matrix, isNumber);
+  }
+  if (value.kind === 'i8')
+    return isListOf(value.panels, (p): p is Panel => isObject(p) && isSize(p.rows) && isSize(p.width));
+  return STORED_KINDS.includes(value.kind) && isSize(value.floats);
+};
 
 const isModuleEntry = (value: unknown): value is ModuleEntry =>
   isFileEntry(value) &&
@@ -115,6 +137,7 @@ function isManifest(value: Fields): value is Fields & Manifest {
     isListOf(wasm.modules, isModuleEntry) &&
     wasm.modules.some(({ engine, threads }) => engine === 'simd' && !threads) &&
     isSize(wasm.mostThreads) &&
+    (wasm.stored === undefined || isStored(wasm.stored, wasm.memoryBytes)) &&
     isFileEntry(wasm.weights) &&
     isSize(wasm.weightsAddress) &&
     isSize(wasm.memoryBytes) &&

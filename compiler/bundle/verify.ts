@@ -2,6 +2,7 @@
 import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
 import { type Manifest, specialisationsOf, type TensorArray } from '#runtime/abi.ts';
 import { supportedEngines } from '#runtime/engines.ts';
+import { expandWeights } from '#runtime/stored-weights.ts';
 import { RunnableModule } from '../check/run-module.ts';
 import { sha256 } from './digest.ts';
 import { MANIFEST_FILE, openManifest } from './manifest.ts';
@@ -45,16 +46,18 @@ function decode(bytes: Uint8Array): string {
 }
 
 async function selfTest(manifest: Manifest, files: ReadonlyMap<string, Uint8Array>): Promise<Diagnostic[]> {
-  const { modules, weightsAddress, memoryBytes } = manifest.wasm;
+  const { modules, weightsAddress, memoryBytes, stored } = manifest.wasm;
   const [weights, expected] = ['weights.bin', manifest.selfTest.file].map((f) => files.get(f));
   const baseline = modules.find(({ engine, threads }) => engine === 'simd' && !threads);
   const module = files.get(baseline?.file ?? '');
   if (!module || !weights || !expected)
     return [corrupt(MANIFEST_FILE, 'it does not list all files of a bundle')];
-  const place = { memoryBytes, weightsAddress, weightBytes: weights.byteLength };
+  const weightBytes = stored?.bytes ?? weights.byteLength;
+  const place = { memoryBytes, weightsAddress, weightBytes };
   try {
     const runnable = await RunnableModule.load(module as Uint8Array<ArrayBuffer>, place);
-    runnable.weights.set(weights);
+    if (stored) expandWeights(new Uint8Array(weights), stored.parts, runnable.weights);
+    else runnable.weights.set(weights);
     const outputs = allOutputs(runnable, manifest);
     const problems = compareSelfTest(manifest.selfTest, expected, outputs).map(({ name, difference }) =>
       corrupt(baseline?.file ?? '', `the self-test’s output "${name}" differs: ${difference}`),

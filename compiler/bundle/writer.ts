@@ -9,10 +9,12 @@ import {
 import type { EngineName } from '#runtime/engines.ts';
 import { demoPage } from './demo.ts';
 import { sha256 } from './digest.ts';
+import { EXPAND_SOURCE } from './generated/expand-source.ts';
 import { RUNTIME_SOURCE } from './generated/runtime-source.ts';
 import { WORKER_SOURCE } from './generated/worker-source.ts';
 import { formatManifest, MANIFEST_FILE, sealManifest } from './manifest.ts';
 import { makeSelfTest } from './self-test.ts';
+import type { StoredWeights } from './stored-weights.ts';
 import { typings } from './typings.ts';
 
 /** The name of a module's file. */
@@ -33,7 +35,10 @@ export interface BundleContent {
   };
   /** The fastest first; one of them is the baseline. */
   readonly modules: readonly BundleModule[];
+  /** As they lie in memory. */
   readonly weights: Uint8Array;
+  /** How they are stored, where that is another way. */
+  readonly stored?: StoredWeights;
   /** The module's outputs on the seeded inputs, in order, those of each specialisation after the other. */
   readonly seededOutputs: readonly TensorArray[];
 }
@@ -50,7 +55,8 @@ export interface Bundle {
 }
 
 export async function makeBundle(content: BundleContent): Promise<Bundle> {
-  const { program: given, modules, weights } = content;
+  const { program: given, modules, stored } = content;
+  const weights = stored?.bytes ?? content.weights;
   const entries = await Promise.all(
     modules.map(async ({ file, engine, threads, bytes }) => ({
       file,
@@ -59,7 +65,11 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
       ...(await entryOf(bytes)),
     })),
   );
-  const wasm = { modules: entries, weights: await entryOf(weights) };
+  const wasm = {
+    modules: entries,
+    weights: await entryOf(weights),
+    ...(stored ? { stored: { bytes: content.weights.byteLength, parts: stored.parts } } : {}),
+  };
   const program: ProgramManifest = { ...given, wasm: { ...given.wasm, ...wasm } };
   const selfTest = makeSelfTest(
     specialisationsOf(program).flatMap(({ outputs }) => outputs.map((o) => o.name)),
@@ -71,6 +81,7 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
     ['index.d.ts', utf8(typings(program))],
     ...modules.map(({ file, bytes }) => [file, bytes] as const),
     ...(together ? [['worker.js', utf8(WORKER_SOURCE)] as const] : []),
+    ...(stored ? [['expand.js', utf8(EXPAND_SOURCE)] as const] : []),
     ['weights.bin', weights],
     [selfTest.selfTest.file, selfTest.bytes],
     ['package.json', utf8(packageJson(program))],
@@ -103,7 +114,9 @@ const BUNDLE_FILES = {
   modules: {
 ${program.wasm.modules.map(({ file }) => `    '${file}': new URL('./${file}', import.meta.url),\n`).join('')}  },
   weights: new URL('./weights.bin', import.meta.url),
-${program.wasm.mostThreads > 1 ? "  worker: new URL('./worker.js', import.meta.url),\n" : ''}};
+${program.wasm.mostThreads > 1 ? "  worker: new URL('./worker.js', import.meta.url),\n" : ''}${
+  program.wasm.stored ? "  expand: new URL('./expand.js', import.meta.url),\n" : ''
+}};
 ${RUNTIME_SOURCE}`;
 
 function packageJson({ name }: ProgramManifest): string {

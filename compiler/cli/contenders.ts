@@ -9,7 +9,7 @@ import type { TensorArray } from '#runtime/abi.ts';
 import { type EngineName, supportedEngines } from '#runtime/engines.ts';
 import { loader } from '#runtime/session.ts';
 import type { Contender } from '../bench/index.ts';
-import type { CompiledBundle } from '../compile.ts';
+import type { CompiledBundle } from '../compile-options.ts';
 import { VERSION } from '../version.ts';
 
 /** Whose module a bundle's runtime takes here. */

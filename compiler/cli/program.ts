@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { diagnostic } from '#ir/diagnostics.ts';
 import { VERSION } from '../version.ts';
+import { WEIGHT_FORMATS } from '../weights/formats.ts';
 import type { AuditArguments } from './commands/audit.ts';
 import type { BenchArguments } from './commands/bench.ts';
 import type { CompileArguments } from './commands/compile.ts';
@@ -137,6 +138,11 @@ function addCompile(program: Command, context: CommandContext): void {
     .option(
       '--preprocess <how>',
       'take a picture as bytes: imagenet, unit (0 … 1), signed (−1 … 1), JSON or a .json file',
+    )
+    .addOption(
+      new Option('--weights <how>', 'how weights are stored: as in memory, before transforms, or rounded')
+        .choices(WEIGHT_FORMATS)
+        .default('f32'),
     )
     .option('--threads <n>', 'the bundle can run on up to so many threads')
     .option('--no-relaxed', 'leave out the module for engines with relaxed SIMD, where it is faster')

@@ -1,6 +1,6 @@
 /** Several programs of one network over one set of constants. */
 import { InternalError } from '#ir/diagnostics.ts';
-import type { Address, ConstantPart, KernelCall, KernelProgram, Port } from './program.ts';
+import type { Address, CompactForm, ConstantPart, KernelCall, KernelProgram, Port } from './program.ts';
 
 /** A program whose constants lie in a pool. */
 export interface LinkedProgram<P> {
@@ -13,6 +13,7 @@ export interface LinkedProgram<P> {
 interface Entry {
   readonly bytes: Uint8Array;
   readonly offset: number;
+  readonly compact: CompactForm | undefined;
 }
 
 const ALIGNMENT = 16;
@@ -33,7 +34,7 @@ export class ConstantPool {
     const placed = constantParts.map((part) => {
       const bytes = new Uint8Array(part.bytes);
       part.write(bytes);
-      return this.#place(bytes);
+      return this.#place(bytes, part.compact);
     });
     const moved = ({ region, offset }: Address): Address => {
       if (region === 'arena') return { region, offset };
@@ -49,17 +50,27 @@ export class ConstantPool {
     return { calls, inputs, outputs, arenaBytes };
   }
 
+  /** All of them, ascending. */
+  get parts(): ConstantPart[] {
+    return this.#entries.map(({ bytes, offset, compact }) => ({
+      offset,
+      bytes: bytes.length,
+      write: (target) => target.set(bytes),
+      ...(compact && { compact }),
+    }));
+  }
+
   /** Writes all of them, as the linked programs address them, into `target` of `size` bytes. */
   write(target: Uint8Array): void {
     for (const { bytes, offset } of this.#entries) target.set(bytes, offset);
   }
 
-  #place(bytes: Uint8Array): number {
+  #place(bytes: Uint8Array, compact: CompactForm | undefined): number {
     const key = `${bytes.length}:${hash(bytes)}`;
     const alike = this.#byHash.get(key) ?? [];
     const known = alike.find((entry) => entry.bytes.every((byte, i) => byte === bytes[i]));
     if (known) return known.offset;
-    const entry = { bytes, offset: this.#size };
+    const entry = { bytes, offset: this.#size, compact };
     this.#entries.push(entry);
     this.#byHash.set(key, [...alike, entry]);
     this.#size = Math.ceil((this.#size + bytes.length) / ALIGNMENT) * ALIGNMENT;

@@ -5,6 +5,7 @@
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import type { TensorType } from '#ir/types.ts';
 import { type ArenaRequest, planArena } from '#passes/analysis/liveness.ts';
+import type { FilterShape, Panel } from '#runtime/stored-weights.ts';
 import type { Storage, View } from './view.ts';
 
 /** A byte address, relative to the start of the arena or of the constants. */
@@ -59,7 +60,14 @@ export interface PackedConstant {
   readonly bytes: number;
   /** Fills `target`, which has `bytes` bytes, is zero, and begins at a multiple of 16. */
   write(target: Uint8Array): void;
+  /** Of floats that are weights: how they can be stored in fewer bytes. */
+  readonly compact?: CompactForm;
 }
+
+/** Panels of which each column is of one channel; or filters that `write` transforms. */
+export type CompactForm =
+  | { readonly kind: 'panels'; readonly panels: readonly Panel[] }
+  | { readonly kind: 'winograd'; readonly filters: Float32Array; readonly shape: FilterShape };
 
 /** A constant among the others. */
 export interface ConstantPart extends PackedConstant {
@@ -115,11 +123,15 @@ export class ProgramBuilder<P> {
   }
 
   /** Packed constant data. A `key` lets equal data be stored once. */
-  constant({ bytes, write }: PackedConstant, key?: string): Storage {
+  constant(constant: PackedConstant, key?: string): Storage {
+    const { bytes, write, compact } = constant;
     const known = key === undefined ? undefined : this.#constantCache.get(key);
     if (known) return known;
     const storage: Storage = { id: this.#nextId++, kind: 'constant', bytes };
-    this.#constants.push({ storage, part: { bytes, write, offset: this.#constantBytes } });
+    this.#constants.push({
+      storage,
+      part: { bytes, write, offset: this.#constantBytes, ...(compact && { compact }) },
+    });
     this.#constantBytes = align(this.#constantBytes + bytes);
     if (key !== undefined) this.#constantCache.set(key, storage);
     return storage;

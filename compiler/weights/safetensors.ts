@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { fail } from '#ir/diagnostics.ts';
 import { bytesOfData, type Tensor, viewBytes } from '#ir/tensor.ts';
 import { byteSize, type DType, elementCount } from '#ir/types.ts';
+import { halfToFloat } from '#runtime/stored-weights.ts';
 
 const TYPES: Readonly<Record<string, DType>> = {
   F32: 'f32',
@@ -90,15 +91,6 @@ function toFloats(dtype: string, bytes: Uint8Array): Float32Array {
     bits[0] = half << 16;
     return float[0] as number;
   });
-}
-
-function halfToFloat(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 /** A file of tensors, in their order; data is aligned to 8 bytes. */

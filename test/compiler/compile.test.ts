@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { checkWhole } from '#compiler/check/full-check.ts';
-import { type CompileOptions, compileGraph, compileModel } from '#compiler/compile.ts';
+import { compileGraph, compileModel } from '#compiler/compile.ts';
+import type { CompileOptions } from '#compiler/compile-options.ts';
 import { loadBundle } from '#compiler/files/index.ts';
 import { importOnnx } from '#compiler/import/onnx/index.ts';
 import { Builder } from '#ir/builder.ts';

@@ -5,7 +5,7 @@ import { build } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { verifyBundle } from '#compiler/bundle/verify.ts';
-import type { CompiledBundle } from '#compiler/compile.ts';
+import type { CompiledBundle } from '#compiler/compile-options.ts';
 import { folderReader, loadBundle, writeBundle } from '#compiler/files/index.ts';
 import { seededInput } from '#runtime/abi.ts';
 import { launchBrowser, type StaticServer, serve, withBrowser } from '../support/browser.ts';

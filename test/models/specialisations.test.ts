@@ -1,7 +1,7 @@
 /** One bundle for several sizes, and pictures as inputs, of whole networks. */
 import { expect, test } from 'vitest';
 import { verifyBundle } from '#compiler/bundle/verify.ts';
-import type { CompiledBundle } from '#compiler/compile.ts';
+import type { CompiledBundle } from '#compiler/compile-options.ts';
 import { loadBundle } from '#compiler/files/index.ts';
 import { type PreprocessOptions, pictureTarget } from '#compiler/preprocess/options.ts';
 import { pictureTensor } from '#compiler/preprocess/picture.ts';

@@ -1,6 +1,6 @@
 /** Runs graphs through the WebAssembly target, node by node, against the reference evaluator. */
 import { Stepper } from '#compiler/check/stepper.ts';
-import type { CompiledBundle } from '#compiler/compile.ts';
+import type { CompiledBundle } from '#compiler/compile-options.ts';
 import { type Choices, lowerGraph, wasmTarget } from '#compiler/targets/wasm/index.ts';
 import { constantTensor, evaluateNode } from '#ir/evaluate.ts';
 import type { Graph, Value } from '#ir/graph.ts';

@@ -1,11 +1,13 @@
 import { readdir } from 'node:fs/promises';
 import { fail } from '#ir/diagnostics.ts';
 import { type ManifestTensor, specialisationsOf } from '#runtime/abi.ts';
-import { type CompiledBundle, type CompileTarget, compileModel } from '../../compile.ts';
+import { compileModel } from '../../compile.ts';
+import type { CompiledBundle, CompileTarget } from '../../compile-options.ts';
 import { isBundle, writeBundle } from '../../files/bundle.ts';
 import { systemReason } from '../../files/read-file.ts';
 import { type Column, renderColumns } from '../../report/columns.ts';
 import { bytes, counted, grouped, plain, shape, short } from '../../report/format.ts';
+import type { WeightFormat } from '../../weights/formats.ts';
 import { printDiagnostics } from '../errors.ts';
 import { openSource, underPath } from '../load.ts';
 import { type DimensionTexts, specialisationOptions, wholeNumber } from '../options.ts';
@@ -19,6 +21,7 @@ export interface CompileArguments extends DimensionTexts {
   readonly preprocess?: string;
   readonly relaxed: boolean;
   readonly threads?: string;
+  readonly weights: WeightFormat;
   readonly force?: boolean;
   readonly format: 'table' | 'json';
 }
@@ -43,6 +46,7 @@ export async function runCompile(
     target: [options.target],
     check: options.check,
     relaxed: options.relaxed,
+    weights: options.weights,
     ...(options.threads === undefined ? {} : { threads: wholeNumber(options.threads, '--threads') }),
     signal,
     onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
@@ -133,6 +137,14 @@ function summary(
       `output elements of kernels against the reference${options.check === 'full' ? ', and the whole network' : ''}`,
     ],
   ];
+  if (stats.weightsError !== null) {
+    const error = stats.weightsError.toPrecision(2);
+    facts.push([
+      '  rounding',
+      error,
+      'of the largest output is what the rounded weights change, on random input',
+    ]);
+  }
   if (stats.specialisations > 1) {
     const shared = stats.unsharedWeightBytes - stats.weightBytes;
     facts.push(['  shared', bytes(shared), `of weights, by ${stats.specialisations} specialisations`]);
@@ -154,7 +166,8 @@ const ABOUT: Readonly<Record<string, string>> = {
   'model.threads.wasm': 'or these, for several threads',
   'model.relaxed.threads.wasm': 'or these, for both',
   'worker.js': 'what further threads run',
-  'weights.bin': 'the weights, as the kernels read them',
+  'expand.js': 'brings the weights into memory as the kernels read them',
+  'weights.bin': 'the weights',
   'selftest.bin': 'outputs on seeded inputs, for verify',
   'manifest.json': 'inputs, outputs, sizes, digests',
   'demo.html': 'a page that runs it',

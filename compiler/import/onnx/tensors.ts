@@ -1,6 +1,7 @@
 import { CompileError, fail } from '#ir/diagnostics.ts';
 import { allocate, type Constant, type TensorData, viewBytes, write } from '#ir/tensor.ts';
 import { elementCount, type Shape, type TensorType } from '#ir/types.ts';
+import { halfToFloat } from '#runtime/stored-weights.ts';
 import { type ElementType, elementType, shapeProblem } from './element-types.ts';
 import { externalReference } from './external.ts';
 import type { TensorProto } from './generated/onnx-proto.js';
@@ -146,15 +147,6 @@ function field(proto: TensorProto, element: ElementType): ArrayLike<number | big
     default:
       return proto.int32Data;
   }
-}
-
-/** IEEE 754 binary16 → number, exactly. */
-export function halfToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 /** Calls `read` once per location. Its failures are remembered, too, so that each is told once. */

@@ -1,6 +1,7 @@
 /** Weights in the order in which kernels read them. */
 import type { PackedConstant } from '#compiler/schedule/program.ts';
 import { bytesOfData, type TensorData } from '#ir/tensor.ts';
+import { panelWidths } from '#runtime/stored-weights.ts';
 
 /** `count` floats, zero but for what `fill` writes. */
 export const packed = (count: number, fill: (target: Float32Array) => void): PackedConstant => ({
@@ -50,15 +51,12 @@ export function packGemm(matrix: WeightMatrix, nr: number): PackedConstant & { r
       });
     }
   };
-  return { ...packed(Math.max(groups * groupFloats, 4), fill), groupBytes: groupFloats * 4 };
-}
-
-/** Widths of the panels of `nr` columns: whole vectors. */
-export function panelWidths(columns: number, nr: number): number[] {
-  const widths: number[] = [];
-  for (let start = 0; start < columns; start += nr)
-    widths.push(Math.ceil(Math.min(nr, columns - start) / 4) * 4);
-  return widths;
+  const panels = widths.map((width) => ({ rows: rows.length, width }));
+  return {
+    ...packed(Math.max(groups * groupFloats, 4), fill),
+    compact: { kind: 'panels', panels: Array.from({ length: groups }, () => panels).flat() },
+    groupBytes: groupFloats * 4,
+  };
 }
 
 /** A bias per channel, each group padded to whole vectors. */
@@ -72,9 +70,11 @@ export function packBias(bias: Float32Array, groups: number, channels: number): 
 /** Depthwise weights [C, 1, taps] as [taps][C padded to whole vectors]. */
 export function packDepthwise(weight: Float32Array, channels: number, taps: number): PackedConstant {
   const width = Math.ceil(channels / 4) * 4;
-  return packed(taps * width, (data) => {
+  const fill = (data: Float32Array): void => {
     for (let c = 0; c < channels; c++) {
       for (let t = 0; t < taps; t++) data[t * width + c] = weight[c * taps + t] ?? 0;
     }
-  });
+  };
+  const panels = [{ rows: taps, width }];
+  return { ...packed(taps * width, fill), compact: { kind: 'panels', panels } };
 }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { importOnnx } from '#compiler/import/onnx/index.ts';
-import { halfToFloat } from '#compiler/import/onnx/tensors.ts';
 import { constantOf } from '#ir/graph.ts';
 import type { TensorData } from '#ir/tensor.ts';
+import { halfToFloat } from '#runtime/stored-weights.ts';
 import { external, info, node, onnxModel, stored, type TestModel } from '../../support/onnx.ts';
 import { codesOf, diagnosticsOf } from './codes.ts';
 

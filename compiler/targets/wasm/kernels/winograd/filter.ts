@@ -1,7 +1,8 @@
 /** The filters of a Winograd convolution, transformed while compiling, and how exact the result is. */
 import type { PackedConstant } from '#compiler/schedule/program.ts';
 import { randomIntegers } from '#runtime/abi.ts';
-import { packed, panelWidths } from '../../pack.ts';
+import { filterTransform, panelWidths, transformFilters } from '#runtime/stored-weights.ts';
+import { packed } from '../../pack.ts';
 import { type Matrix, type TileSize, type WinogradTransform, winogradTransform } from './transforms.ts';
 
 /** Filters 3×3, [groups · output channels, input channels of a group, 3, 3]. */
@@ -15,67 +16,19 @@ export interface Filters {
 
 const TAPS = 9;
 
-/**
- * G g Gᵀ of every filter, in double rounded once, as the products read them: [groups, elements of a tile, panels of `nr`
- * output channels, input channels, output channels of the panel padded to whole vectors].
- */
+/** Transformed filters, as `transformFilters` orders them in panels of `width` output channels. */
 export function packFilters(
   { data, groups, inputChannels, channels }: Filters,
   m: TileSize,
-  nr: number,
+  width: number,
 ): PackedConstant & { readonly elementBytes: number } {
   const { size, filter } = winogradTransform(m);
-  const elements = size * size;
-  const widths = panelWidths(channels, nr);
-  const elementFloats = inputChannels * widths.reduce((n, width) => n + width, 0);
-  const transformed = new Float64Array(elements);
-  const transform = filterTransform(filter);
-  const fill = (target: Float32Array): void => {
-    for (let g = 0; g < groups; g++) {
-      let to = g * elements * elementFloats;
-      widths.forEach((width, panel) => {
-        const used = Math.min(nr, channels - panel * nr);
-        for (let i = 0; i < inputChannels; i++) {
-          for (let n = 0; n < used; n++) {
-            const o = g * channels + panel * nr + n;
-            transform(data, (o * inputChannels + i) * TAPS, transformed);
-            for (let e = 0, at = to + n; e < elements; e++, at += elementFloats) {
-              target[at] = transformed[e] as number;
-            }
-          }
-          to += width;
-        }
-      });
-    }
-  };
-  return { ...packed(groups * elements * elementFloats, fill), elementBytes: elementFloats * 4 };
-}
-
-/** Computes G g Gᵀ of the nine taps at `from`. */
-function filterTransform(filter: Matrix): (data: Float32Array, from: number, result: Float64Array) => void {
-  const size = filter.length;
-  const rows = Float64Array.from(filter.flat());
-  const half = new Float64Array(size * 3);
-  return (data, from, result) => {
-    for (let a = 0; a < size; a++) {
-      const p = rows[a * 3] as number;
-      const q = rows[a * 3 + 1] as number;
-      const r = rows[a * 3 + 2] as number;
-      for (let k = 0; k < 3; k++) {
-        const at = from + k;
-        half[a * 3 + k] =
-          p * (data[at] as number) + q * (data[at + 3] as number) + r * (data[at + 6] as number);
-      }
-    }
-    for (let a = 0, to = 0; a < size; a++) {
-      const x = half[a * 3] as number;
-      const y = half[a * 3 + 1] as number;
-      const z = half[a * 3 + 2] as number;
-      for (let b = 0; b < size; b++, to++) {
-        result[to] =
-          x * (rows[b * 3] as number) + y * (rows[b * 3 + 1] as number) + z * (rows[b * 3 + 2] as number);
-      }
-    }
+  const shape = { groups, inputChannels, channels, width, matrix: filter.flat() };
+  const elementFloats = inputChannels * panelWidths(channels, width).reduce((n, w) => n + w, 0);
+  return {
+    ...packed(groups * size * size * elementFloats, (target) => transformFilters(data, shape, target)),
+    compact: { kind: 'winograd', filters: data, shape },
+    elementBytes: elementFloats * 4,
   };
 }
 
@@ -122,7 +75,7 @@ export function winogradError(filters: Filters, m: TileSize): number {
     );
     return { tiles, error: 0, largest: 0 };
   });
-  const filter = filterTransform(transform.filter);
+  const filter = filterTransform(transform.filter.flat());
   const u = new Float64Array(elements);
   const total = groups * channels;
   for (let o = 0; o < total; o += Math.max(1, Math.floor(total / SAMPLED_CHANNELS))) {

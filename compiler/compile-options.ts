@@ -1,0 +1,130 @@
+/** What `compile` is asked for and what it gives. */
+import { CompileError, type Diagnostic, diagnostic, isError } from '#ir/diagnostics.ts';
+import type { Manifest } from '#runtime/abi.ts';
+import type { ImportOptions } from './import/onnx/index.ts';
+import type { PreprocessOptions } from './preprocess/options.ts';
+import { WEIGHT_FORMATS, type WeightFormat } from './weights/formats.ts';
+
+export const COMPILE_STAGES = ['import', 'optimise', 'generate', 'check', 'bundle'] as const;
+export type CompileStage = (typeof COMPILE_STAGES)[number];
+
+export const COMPILE_TARGETS = ['wasm'] as const;
+export type CompileTarget = (typeof COMPILE_TARGETS)[number];
+
+export interface CompileGraphOptions {
+  /** The bundle's name; the graph's unless given. */
+  readonly name?: string;
+  /** What to compile for; `['wasm']` unless given. */
+  readonly target?: readonly CompileTarget[];
+  /** Values inside the network, by name, that the bundle gives as outputs too. */
+  readonly outputs?: readonly string[];
+  /** The bundle takes a picture, as bytes, where the network takes normalised floats; or the name of a normalisation. */
+  readonly preprocess?: PreprocessOptions | string;
+  /**
+   * How the code is checked before there is a bundle. `sampled`: some output elements of every layer against the
+   * reference. `full`: also all outputs against the reference of the whole network, which takes as long as that takes.
+   */
+  readonly check?: 'sampled' | 'full';
+  /** The bundle has a module for engines with relaxed SIMD too, on which it is faster; true unless given. */
+  readonly relaxed?: boolean;
+  /** The bundle can run on so many threads, with modules of their own; 1 unless given. */
+  readonly threads?: number;
+  /**
+   * How the weights are stored. `f32`: as they lie in memory. `raw`: before transforms that make them larger. `f16`, `i8`:
+   * rounded to half precision, or to 8-bit integers with a scale per output channel; they are computed with as f32.
+   * `f32` unless given.
+   */
+  readonly weights?: WeightFormat;
+  readonly signal?: AbortSignal;
+  /** Told what is under way, and how far it is, from 0 to 1. */
+  readonly onProgress?: (stage: CompileStage, fraction: number) => void;
+}
+
+export interface CompileOptions
+  extends CompileGraphOptions,
+    Pick<ImportOptions, 'dims' | 'shapes' | 'externalData'> {
+  /** The bundle runs the network at each of these sizes, over one set of weights; `dims` and `shapes` hold for all. */
+  readonly specialisations?: readonly Specialisation[];
+}
+
+export type Specialisation = Pick<ImportOptions, 'dims' | 'shapes'>;
+
+export interface CompileStats {
+  /** Of the first specialisation, as given. */
+  readonly macs: number;
+  readonly parameters: number;
+  readonly specialisations: number;
+  /** Calls per run, of all specialisations together, and the distinct functions that they call. */
+  readonly calls: number;
+  readonly kernels: number;
+  readonly moduleBytes: number;
+  readonly weightBytes: number;
+  /** Bytes of `weights.bin`. */
+  readonly storedBytes: number;
+  /** The largest difference that rounding the weights makes to an output, relative to its largest magnitude; null if none. */
+  readonly weightsError: number | null;
+  /** What the weights of all specialisations would take if they shared none. */
+  readonly unsharedWeightBytes: number;
+  readonly arenaBytes: number;
+  /** No plan can be smaller. */
+  readonly arenaLowerBound: number;
+  readonly memoryBytes: number;
+  /** How many output elements the check compared. */
+  readonly checkedElements: number;
+}
+
+export interface CompiledBundle {
+  /** The files of the bundle, by name. The weights are a view of the memory that the module was checked in. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly manifest: Manifest;
+  /** Warnings and notes; errors are thrown. */
+  readonly diagnostics: readonly Diagnostic[];
+  readonly stats: CompileStats;
+}
+
+export const GRAPH_OPTIONS = [
+  'name',
+  'target',
+  'outputs',
+  'preprocess',
+  'check',
+  'relaxed',
+  'threads',
+  'weights',
+  'signal',
+  'onProgress',
+] as const;
+export const MODEL_OPTIONS = [...GRAPH_OPTIONS, 'dims', 'shapes', 'specialisations', 'externalData'] as const;
+
+/** @throws CompileError for values that are none of the options' */
+export function checkOptions(options: CompileGraphOptions): void {
+  const { target = ['wasm'], check = 'sampled', threads = 1, weights = 'f32' } = options;
+  const problems: Diagnostic[] = [];
+  const unknown = target.filter((t) => !COMPILE_TARGETS.includes(t));
+  if (unknown.length > 0 || target.length === 0) {
+    const got = unknown.length > 0 ? unknown.join(', ') : 'none';
+    problems.push(
+      diagnostic('usage-invalid', 'target', `expected some of ${COMPILE_TARGETS.join(', ')}; got ${got}`),
+    );
+  }
+  if (check !== 'sampled' && check !== 'full') {
+    problems.push(diagnostic('usage-invalid', 'check', `expected sampled or full; got ${String(check)}`));
+  }
+  if (!WEIGHT_FORMATS.includes(weights)) {
+    const message = `expected one of ${WEIGHT_FORMATS.join(', ')}; got ${String(weights)}`;
+    problems.push(diagnostic('usage-invalid', 'weights', message));
+  }
+  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
+    const message = `expected a number from 1 to ${MOST_THREADS}; got ${String(threads)}`;
+    problems.push(diagnostic('usage-invalid', 'threads', message));
+  }
+  throwAny(problems);
+}
+
+/** Each costs memory, and more gain little at the sizes of one picture. */
+const MOST_THREADS = 16;
+
+/** @throws CompileError with all of them, where one is an error */
+export function throwAny(problems: readonly Diagnostic[]): void {
+  if (problems.some(isError)) throw new CompileError(problems);
+}

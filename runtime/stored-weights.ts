@@ -52,50 +52,75 @@ export function transformFilters(
   const elementFloats = inputChannels * widths.reduce((n, w) => n + w, 0);
   const transformed = new Float64Array(elements);
   const transform = filterTransform(matrix);
+  // a few input channels of a panel are collected for each element: their places are far from each other
+  // off powers of two, which would share the lines of a cache
+  const step = CHUNK * Math.max(...widths) + 16;
+  const rows = new Float32Array(elements * step);
   for (let g = 0; g < groups; g++) {
     let to = g * elements * elementFloats;
     widths.forEach((padded, panel) => {
       const used = Math.min(width, channels - panel * width);
-      for (let i = 0; i < inputChannels; i++) {
+      for (let i = 0; i < inputChannels; i += CHUNK) {
+        const count = Math.min(CHUNK, inputChannels - i);
+        rows.fill(0);
         for (let n = 0; n < used; n++) {
           const o = g * channels + panel * width + n;
-          transform(data, (o * inputChannels + i) * TAPS, transformed);
-          for (let e = 0, at = to + n; e < elements; e++, at += elementFloats) {
-            target[at] = transformed[e] as number;
+          for (let k = 0; k < count; k++) {
+            transform(data, (o * inputChannels + i + k) * TAPS, transformed);
+            spread(transformed, rows, k * padded + n, step);
           }
         }
-        to += padded;
+        for (let e = 0; e < elements; e++) {
+          const from = e * step;
+          target.set(rows.subarray(from, from + count * padded), to + e * elementFloats);
+        }
+        to += count * padded;
       }
     });
   }
 }
 
-/** Computes G g Gᵀ of the nine taps at `from`. */
+function spread(values: Float64Array, target: Float32Array, from: number, step: number): void {
+  for (let e = 0, at = from; e < values.length; e++, at += step) target[at] = values[e] as number;
+}
+
+/** Input channels that are transformed before any is stored. */
+const CHUNK = 16;
+
+/**
+ * Computes G g Gᵀ of the nine taps at `from`. The points of G are 0, one or two pairs ±p, and infinity: its first row has
+ * one element, the rows of a pair differ in the sign of their second, and the last takes the last tap.
+ */
 export function filterTransform(
   matrix: readonly number[],
 ): (data: Float32Array, from: number, result: Float64Array) => void {
   const size = matrix.length / 3;
-  const rows = Float64Array.from(matrix);
+  const [first = 0] = matrix;
+  const [a1 = 0, b1 = 0, c1 = 0] = matrix.slice(3);
+  const [a2 = 0, b2 = 0, c2 = 0] = matrix.slice(9);
+  const two = size === 6;
   const half = new Float64Array(size * 3);
-  return (data, from, result) => {
-    for (let a = 0; a < size; a++) {
-      const p = rows[a * 3] as number;
-      const q = rows[a * 3 + 1] as number;
-      const r = rows[a * 3 + 2] as number;
-      for (let k = 0; k < 3; k++) {
-        const at = from + k;
-        half[a * 3 + k] =
-          p * (data[at] as number) + q * (data[at + 3] as number) + r * (data[at + 6] as number);
-      }
+  // one line of three taps, to places that lie `step` apart
+  const line = (x: number, y: number, z: number, to: Float64Array, at: number, step: number): void => {
+    const even = a1 * x + c1 * z;
+    const odd = b1 * y;
+    to[at] = first * x;
+    to[at + step] = even + odd;
+    to[at + 2 * step] = even - odd;
+    if (two) {
+      const evenOther = a2 * x + c2 * z;
+      const oddOther = b2 * y;
+      to[at + 3 * step] = evenOther + oddOther;
+      to[at + 4 * step] = evenOther - oddOther;
     }
-    for (let a = 0, to = 0; a < size; a++) {
-      const x = half[a * 3] as number;
-      const y = half[a * 3 + 1] as number;
-      const z = half[a * 3 + 2] as number;
-      for (let b = 0; b < size; b++, to++) {
-        result[to] =
-          x * (rows[b * 3] as number) + y * (rows[b * 3 + 1] as number) + z * (rows[b * 3 + 2] as number);
-      }
+    to[at + (size - 1) * step] = z;
+  };
+  return (data, from, result) => {
+    for (let k = 0; k < 3; k++) {
+      line(data[from + k] as number, data[from + k + 3] as number, data[from + k + 6] as number, half, k, 3);
+    }
+    for (let a = 0; a < size; a++) {
+      line(half[a * 3] as number, half[a * 3 + 1] as number, half[a * 3 + 2] as number, result, a * size, 1);
     }
   };
 }

@@ -102,19 +102,23 @@ export class Stepper {
     const count = elementCount(shape);
     const source = viewBytes(dtype, this.#memory.subarray(base % size, this.#memory.length));
     const data = allocate(dtype, count) as Float32Array;
-    const at = new Int32Array(shape.length);
-    let offset = Math.floor(base / size);
     const strides = view.strides.map((s) => s / size);
-    for (let i = 0; i < count; i++) {
-      data[i] = (source as Float32Array)[offset] as number;
-      for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const row = shape[shape.length - 1] ?? 1;
+    const step = strides[shape.length - 1] ?? 0;
+    const at = new Int32Array(shape.length);
+    let start = Math.floor(base / size);
+    for (let i = 0; i < count; i += row) {
+      for (let k = 0, offset = start; k < row; k++, offset += step) {
+        data[i + k] = (source as Float32Array)[offset] as number;
+      }
+      for (let axis = shape.length - 2; axis >= 0; axis--) {
         const next = (at[axis] ?? 0) + 1;
-        offset += strides[axis] ?? 0;
+        start += strides[axis] ?? 0;
         if (next < (shape[axis] ?? 1)) {
           at[axis] = next;
           break;
         }
-        offset -= next * (strides[axis] ?? 0);
+        start -= next * (strides[axis] ?? 0);
         at[axis] = 0;
       }
     }

@@ -40,14 +40,14 @@ export function packGemm(matrix: WeightMatrix, nr: number): PackedConstant & { r
         const start = panel * nr;
         const used = Math.min(nr, columns - start);
         const first = g * matrix.groupStride + start * columnStride;
-        for (let k = 0; k < rows.length; k++) {
-          let from = first + (rows[k] as number);
-          for (let n = 0; n < used; n++) {
-            data[to + n] = scale * (source[from] as number);
-            from += columnStride;
+        // a column after the other, as most sources have a column's weights side by side
+        for (let n = 0; n < used; n++) {
+          const from = first + n * columnStride;
+          for (let k = 0, at = to + n; k < rows.length; k++, at += width) {
+            data[at] = scale * (source[from + (rows[k] as number)] as number);
           }
-          to += width;
         }
+        to += rows.length * width;
       });
     }
   };

@@ -89,11 +89,8 @@ export const window: KernelFamily<WindowParams> = {
     const sizes = p.axes.map((a) => a.segments.reduce((n, s) => n + s.count, 0)).join('x');
     return `f32_${names[p.combine]}_${kernel}_${sizes}x${p.channels}${suffixOf(p.multiplyAdd)}`;
   },
-  forEngine: (p, { windowTile, multiplyAdd }) => ({
-    ...p,
-    tile: windowTile,
-    ...(hasWeights(p) && { multiplyAdd }),
-  }),
+  forEngine: (p, { windowTile, multiplyAdd }) =>
+    hasWeights(p) ? { ...p, tile: windowTile, multiplyAdd } : p,
   pieces: rowsOf,
   emit: emitWindow,
 };
@@ -251,44 +248,47 @@ function emitVector(
   const axis = p.axes[p.axes.length - 1] as WindowAxisPlan;
   const inner = segments[segments.length - 1] as Segment;
   const acc = body.locals('v128', positions);
-  const initial: Vector = p.combine === 'max' ? v128('f32x4', ...LOWEST) : v128('f32x4', 0, 0, 0, 0);
-  for (let i = 0; i < positions; i++) body.set(acc.at(i), bias ? loadVector(bias) : initial);
-  const row = (from: Pointer, weights: Pointer | undefined, offset: number, weightOffset: number) => {
-    const taps = new Map<number, Vector>();
-    if (weights) {
-      for (let t = 0; t < inner.taps; t++) {
-        const local = body.local('v128');
-        body.set(local, loadVector(weights, weightOffset + t * channelBytes(p.channels)));
-        taps.set(t, local);
-      }
-    }
-    for (const [at, users] of inputsOf(axis, inner.taps, positions)) {
-      const x = body.local('v128');
-      body.set(x, loadVector(from, offset + at));
-      for (const { position, tap } of users) {
-        const sum = acc.at(position);
-        const w = taps.get(tap);
-        if (w) body.set(sum, multiplyAdd(p.multiplyAdd, x, w, sum));
-        else if (p.combine === 'max') body.set(sum, op('f32x4.max', sum, x));
-        else body.set(sum, op('f32x4.add', sum, x));
-      }
-    }
-  };
   const outerTaps = segments.slice(0, -1).map((s, i) => {
     const own = p.axes[i] as WindowAxisPlan;
     const below = p.axes.slice(i + 1).reduce((n, a) => n * a.kernel, 1);
     return { count: s.taps, steps: [own.tapStep, below * channelBytes(p.channels)] };
   });
-  const rows = outerTaps.reduce((n, loop) => n * loop.count, 1);
-  const only = outerTaps[outerTaps.length - 1];
-  if (rows === 1) row(input, weight, 0, 0);
-  else if (only && rows === only.count && rows <= MAX_UNROLLED_ROWS) {
-    for (let y = 0; y < rows; y++) row(input, weight, y * (only.steps[0] ?? 0), y * (only.steps[1] ?? 0));
-  } else {
-    const from = copyOf(body, input);
-    const weights = weight ? copyOf(body, weight) : undefined;
-    nest(body, outerTaps, weights ? [from, weights] : [from], () => row(from, weights, 0, 0));
-  }
+  /** All taps, each joined to the sums by `join`; `see` is told of every input once. */
+  const overTaps = (join: Join, see: (x: Vector) => void = () => {}): void => {
+    const initial: Vector = p.combine === 'max' ? v128('f32x4', ...LOWEST) : v128('f32x4', 0, 0, 0, 0);
+    for (let i = 0; i < positions; i++) body.set(acc.at(i), bias ? loadVector(bias) : initial);
+    const row = (from: Pointer, weights: Pointer | undefined, offset: number, weightOffset: number) => {
+      const taps = new Map<number, Vector>();
+      if (weights) {
+        for (let t = 0; t < inner.taps; t++) {
+          const local = body.local('v128');
+          body.set(local, loadVector(weights, weightOffset + t * channelBytes(p.channels)));
+          taps.set(t, local);
+        }
+      }
+      for (const [at, users] of inputsOf(axis, inner.taps, positions)) {
+        const x = body.local('v128');
+        body.set(x, loadVector(from, offset + at));
+        see(x);
+        for (const { position, tap } of users) {
+          const sum = acc.at(position);
+          body.set(sum, join(sum, x, taps.get(tap)));
+        }
+      }
+    };
+    const rows = outerTaps.reduce((n, loop) => n * loop.count, 1);
+    const only = outerTaps[outerTaps.length - 1];
+    if (rows === 1) row(input, weight, 0, 0);
+    else if (only && rows === only.count && rows <= MAX_UNROLLED_ROWS) {
+      for (let y = 0; y < rows; y++) row(input, weight, y * (only.steps[0] ?? 0), y * (only.steps[1] ?? 0));
+    } else {
+      const from = copyOf(body, input);
+      const weights = weight ? copyOf(body, weight) : undefined;
+      nest(body, outerTaps, weights ? [from, weights] : [from], () => row(from, weights, 0, 0));
+    }
+  };
+  if (p.combine === 'max') largest(body, overTaps);
+  else overTaps((sum, x, w) => (w ? multiplyAdd(p.multiplyAdd, x, w, sum) : op('f32x4.add', sum, x)));
   const divisor = segments.reduce((n, s) => n * s.divisor, 1);
   for (let i = 0; i < positions; i++) {
     const value: Vector =
@@ -306,6 +306,23 @@ const LOWEST = [
   Number.NEGATIVE_INFINITY,
   Number.NEGATIVE_INFINITY,
 ] as const;
+/** A sum, or a maximum, with one more input and its weight, where there are weights. */
+type Join = (sum: Vector, x: Vector, weight: Vector | undefined) => Vector;
+
+/**
+ * Maxima by the one instruction that does not see every NaN, with a sum of the inputs beside it, which does; where that is
+ * NaN (be it of infinities), once more by the many that f32x4.max takes on x64.
+ */
+function largest(body: Body, overTaps: (join: Join, see?: (x: Vector) => void) => void): void {
+  const sum = body.local('v128');
+  body.set(sum, v128('f32x4', 0, 0, 0, 0));
+  overTaps(
+    (a, x) => op('f32x4.pmax', a, x),
+    (x) => body.set(sum, op('f32x4.add', sum, x)),
+  );
+  body.if(op('v128.any_true', op('f32x4.ne', sum, sum)), () => overTaps((a, x) => op('f32x4.max', a, x)));
+}
+
 /** Rows of taps that are written out; more become a loop, so that bodies stay small. */
 const MAX_UNROLLED_ROWS = 3;
 

@@ -44,7 +44,7 @@ export const RELAXED: Engine = {
     { pixels: 8, channels: 4, efficiency: 0.81 },
     { pixels: 1, channels: 24, efficiency: 0.73 },
   ],
-  windowTile: 7,
+  windowTile: 5,
 };
 
 export const ENGINES: Readonly<Record<EngineName, Engine>> = { simd: SIMD, relaxed: RELAXED };

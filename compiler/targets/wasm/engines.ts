@@ -1,7 +1,9 @@
 /** The engines that code is generated for: a row for each module that a bundle may hold. */
 import type { EngineName } from '#runtime/engines.ts';
-import type { MultiplyAdd } from './kernels/family.ts';
 import type { Tile } from './tiles.ts';
+
+/** How a product is added to a sum: rounded twice, or as the engine likes, which may be once and faster. */
+export type MultiplyAdd = 'separate' | 'relaxed';
 
 export interface Engine {
   readonly name: EngineName;

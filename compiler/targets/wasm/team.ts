@@ -1,7 +1,8 @@
 /** Threads that run a kernel together: each does its share of the pieces, and they meet where one needs what others did. */
 
-import type { Ex, Local } from './encoder/index.ts';
-import type { Body } from './kernels/family.ts';
+import type { Ex, FunctionBody, Local } from './encoder/index.ts';
+
+type Body = FunctionBody<readonly []>;
 
 /** Pieces of a kernel's work that are the current thread's: from `first` up to `end`. */
 export interface Share {

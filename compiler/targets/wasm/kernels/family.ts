@@ -12,7 +12,7 @@ import {
   type ParamLocals,
   type Params,
 } from '../encoder/index.ts';
-import type { Engine } from '../engines.ts';
+import type { Engine, MultiplyAdd } from '../engines.ts';
 import { SimdExpr } from '../simd-expr.ts';
 import { type Share, type Team, unevenness } from '../team.ts';
 import type { WasmKernel } from './index.ts';
@@ -149,9 +149,7 @@ export function partOf(body: Body, loops: readonly Loop[], team: Team): PartOfLo
   return share && { level, share };
 }
 
-/** How a product is added to a sum: rounded twice, or as the engine likes, which may be once and faster. */
-export type MultiplyAdd = 'separate' | 'relaxed';
-
+/** The sum with a product added. */
 export const multiplyAdd = (how: MultiplyAdd | undefined, x: Vector, y: Vector, sum: Vector): Vector =>
   how === 'relaxed' ? op('f32x4.relaxed_madd', x, y, sum) : op('f32x4.add', sum, op('f32x4.mul', x, y));
 

@@ -6,6 +6,7 @@
  */
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { type Ex, i32, op, select } from '../encoder/index.ts';
+import type { MultiplyAdd } from '../engines.ts';
 import { type Share, type Team, unevenness } from '../team.ts';
 import { cheapest, tilesOfWidth } from '../tiles.ts';
 import {
@@ -21,7 +22,6 @@ import {
   LANES,
   loadSplat,
   loadVector,
-  type MultiplyAdd,
   multiplyAdd,
   nest,
   type PartOfLoop,

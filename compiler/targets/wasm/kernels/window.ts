@@ -7,6 +7,7 @@
  */
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { i32, op, select, v128 } from '../encoder/index.ts';
+import type { MultiplyAdd } from '../engines.ts';
 import type { Share, Team } from '../team.ts';
 import {
   advance,
@@ -20,7 +21,6 @@ import {
   type KernelFamily,
   LANES,
   loadVector,
-  type MultiplyAdd,
   multiplyAdd,
   nest,
   type Pointer,

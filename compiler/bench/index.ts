@@ -2,10 +2,12 @@
 import type { Tensor } from '#ir/tensor.ts';
 import type { EngineName } from '#runtime/engines.ts';
 import type { WasmProgram } from '../targets/wasm/index.ts';
+import { agreement, type Outputs } from './agreement.ts';
 import { type LayerPass, LayerTimer } from './layers.ts';
 import { alternate, type Clock, median, type Run, settle, spread } from './measure.ts';
 import { BENCH_VERSION, type BenchReport, type BenchSide } from './report-schema.ts';
 
+export type { Outputs } from './agreement.ts';
 export {
   BENCH_VERSION,
   type BenchLayer,
@@ -25,6 +27,8 @@ export interface Contender {
 
 export interface LoadedContender {
   readonly run: Run;
+  /** What a run gives. */
+  outputs(): Promise<Outputs>;
   dispose(): unknown;
 }
 
@@ -51,6 +55,7 @@ const WITHIN = 0.08;
 /** Fresh loads of ours; another runtime is started but once in a process. */
 const LOADS = 3;
 
+/** @throws CompileError `comparison-failed` where the two do not compute the same */
 export async function bench(program: WasmProgram, options: BenchOptions): Promise<BenchReport> {
   const {
     rounds,
@@ -66,6 +71,9 @@ export async function bench(program: WasmProgram, options: BenchOptions): Promis
   const found = typeof options.other === 'string' ? options.other : await tried(options.other, clock);
   const [other, otherMissing] = typeof found === 'string' ? [undefined, found] : [found, null];
   try {
+    const deviation = other
+      ? agreement([ours.facts.name, other.facts.name], await ours.outputs(), await other.outputs())
+      : 0;
     const timer = await LayerTimer.load(program, inputs, options.engine, clock);
     const passes: LayerPass[] = [];
     const sides: Run[] = [() => passes.push(timer.pass()), ours.run, ...(other ? [other.run] : [])];
@@ -88,6 +96,7 @@ export async function bench(program: WasmProgram, options: BenchOptions): Promis
             ...other.facts,
             settled: settled[2] ?? false,
             runMs: spread(otherTimes),
+            deviation,
             ratio: spread(otherTimes.map((time, i) => time / (ourTimes[i] ?? Number.NaN))),
           }
         : null,
@@ -120,17 +129,17 @@ async function loaded(contender: Contender, times: number, clock: Clock): Promis
   for (;;) {
     await contender.prepare?.();
     const start = clock();
-    const { run, dispose } = await contender.load();
+    const side = await contender.load();
     const ready = clock();
-    await run();
+    await side.run();
     firstRuns.push(clock() - ready);
     loads.push(ready - start);
     if (loads.length === times) {
       const { name, version } = contender;
       const facts = { name, version, loadMs: median(loads), firstRunMs: median(firstRuns) };
-      return { run, dispose, facts };
+      return { ...side, facts };
     }
-    await dispose();
+    await side.dispose();
   }
 }
 
@@ -154,9 +163,10 @@ function layerReport(
   const all = (of: 'macs' | 'doneMacs') => layers.reduce((n, layer) => n + layer[of], 0);
   return {
     peakGflops: spread(passes.map(({ peak }) => peak)),
-    layers: layers.map(({ name, op, shape, kernels, macs, doneMacs }, i) => ({
+    layers: layers.map(({ name, op, kind, shape, kernels, macs, doneMacs }, i) => ({
       name,
       op,
+      kind,
       shape: [...shape],
       kernels: [...kernels],
       ms: spread(times[i] ?? []),

@@ -1,4 +1,5 @@
 /** The layers of a compiled program one by one: what each does, and how long it takes. */
+import { classifyConv } from '#ir/conv-kind.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import type { Shape } from '#ir/types.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
@@ -14,6 +15,8 @@ export interface TimedLayer {
   readonly name: string;
   /** Empty for the copies of outputs, which belong to no node. */
   readonly op: string;
+  /** What the field calls a convolution; of other layers, the op. */
+  readonly kind: string;
   readonly shape: Shape;
   /** Labels of the kernels that it calls, each once, in order. */
   readonly kernels: readonly string[];
@@ -36,6 +39,7 @@ export function timedLayers(program: WasmProgram): TimedLayer[] {
       return {
         name: step.node.name || (step.node.outputs[0]?.name ?? ''),
         op: step.node.op,
+        kind: classifyConv(step.node)?.kind ?? step.node.op,
         shape: step.node.outputs[0]?.type.shape ?? [],
         kernels: labels(kernels),
         macs,
@@ -45,7 +49,7 @@ export function timedLayers(program: WasmProgram): TimedLayer[] {
     });
   const rest = program.calls.filter(({ node }) => !node).map(({ kernel }) => kernel);
   if (rest.length === 0) return layers;
-  const outputs = { name: '(outputs)', op: '', shape: [], macs: 0, doneMacs: 0, step: undefined };
+  const outputs = { name: '(outputs)', op: '', kind: '', shape: [], macs: 0, doneMacs: 0, step: undefined };
   return [...layers, { ...outputs, kernels: labels(rest) }];
 }
 

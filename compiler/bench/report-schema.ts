@@ -1,4 +1,4 @@
-/** The benchmark's report as data: what `bench` returns and `--json` prints. One schema gives type and validation. */
+/** The benchmark's report as data: what `bench` returns and `--format json` prints. One schema gives type and validation. */
 import { z } from 'zod';
 
 /** Raised when a field changes its meaning or goes away. */
@@ -23,6 +23,7 @@ const sideSchema = z.strictObject({
 const layerSchema = z.strictObject({
   name: z.string(),
   op: z.string().describe('empty for copies of outputs, which belong to no node'),
+  kind: z.string().describe('of convolutions: depthwise, pointwise, grouped, standard …; else the op'),
   shape: z.array(count).describe('of the first output'),
   kernels: z.array(z.string()),
   ms: spreadSchema,
@@ -43,7 +44,12 @@ export const benchSchema = z.strictObject({
   rounds: z.int().positive(),
   ours: sideSchema,
   other: sideSchema
-    .extend({ ratio: spreadSchema.describe('its time / ours, round by round') })
+    .extend({
+      ratio: spreadSchema.describe('its time / ours, round by round'),
+      deviation: positive.describe(
+        'largest difference of its outputs from ours, relative to the largest magnitude',
+      ),
+    })
     .nullable()
     .describe('what ours is compared with; null where there is none'),
   otherMissing: z.string().nullable().describe('why there is none'),

@@ -1,6 +1,7 @@
 /** Two backends on the same inputs: where do their values begin to differ? */
 import type { Tensor } from '#ir/tensor.ts';
 import { formatShape, sameShape } from '#ir/types.ts';
+import { type Difference, differenceOf } from '../check/difference.ts';
 import { type Column, renderColumns } from '../report/columns.ts';
 import { plain } from '../report/format.ts';
 import type { Backend, BackendRunOptions } from './backends.ts';
@@ -9,14 +10,6 @@ import type { Terminal } from './terminal.ts';
 
 /** Largest difference allowed, relative to the largest magnitude of the value. */
 export const TOLERANCE = 1e-4;
-
-export interface Difference {
-  /** Largest magnitude of the first. */
-  readonly largest: number;
-  /** Largest difference of two elements; ∞ where only one of them is a number. */
-  readonly difference: number;
-  readonly relative: number;
-}
 
 export interface ValueDifference extends Difference {
   readonly value: string;
@@ -30,21 +23,7 @@ export interface Comparison {
   readonly outputs: readonly ValueDifference[];
 }
 
-/** Element by element; equal infinities agree, and NaN with NaN. */
-export function tensorDifference(want: Tensor, got: Tensor): Difference {
-  let difference = 0;
-  let largest = 0;
-  for (let i = 0; i < want.data.length; i++) {
-    const a = Number(want.data[i]);
-    const b = Number(got.data[i]);
-    if (Number.isFinite(a)) largest = Math.max(largest, Math.abs(a));
-    if (Object.is(a, b) || a === b) continue;
-    const d = Math.abs(a - b);
-    difference = Math.max(difference, Number.isNaN(d) ? Number.POSITIVE_INFINITY : d);
-  }
-  const relative = difference === 0 ? 0 : difference / (largest || 1);
-  return { largest, difference, relative };
-}
+export const tensorDifference = (want: Tensor, got: Tensor): Difference => differenceOf(want.data, got.data);
 
 /** Runs both. With `perLayer` every value of the second is kept until the first has computed its own. */
 export async function compareBackends(

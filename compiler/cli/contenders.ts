@@ -7,7 +7,7 @@ import { InternalError } from '#ir/diagnostics.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import type { TensorArray } from '#runtime/abi.ts';
 import { type EngineName, supportedEngines } from '#runtime/engines.ts';
-import { loader } from '#runtime/session.ts';
+import { loader, type ShapedOutput } from '#runtime/session.ts';
 import type { Contender } from '../bench/index.ts';
 import type { CompiledBundle } from '../compile-options.ts';
 import { VERSION } from '../version.ts';
@@ -46,7 +46,14 @@ export async function withBundle<T>(
       async load() {
         const model = await load?.({ warmup: false });
         if (!model) throw new InternalError('a bundle is loaded before it is prepared');
-        return { run: () => model.run(given), dispose: () => model.dispose() };
+        return {
+          run: () => model.run(given),
+          outputs: async () => {
+            const shaped = Object.entries(await model.run(given, { shapes: true }));
+            return new Map(shaped.map(([name, output]) => [name, (output as ShapedOutput).data]));
+          },
+          dispose: () => model.dispose(),
+        };
       },
     });
   } finally {
@@ -78,7 +85,9 @@ interface Onnxruntime {
 
 interface OnnxruntimeSession {
   readonly inputNames: readonly string[];
-  run(feeds: Readonly<Record<string, object>>): Promise<unknown>;
+  run(
+    feeds: Readonly<Record<string, object>>,
+  ): Promise<Readonly<Record<string, { readonly data: ArrayLike<number | bigint> }>>>;
   release(): Promise<void>;
 }
 
@@ -124,7 +133,12 @@ export async function onnxruntimeWeb(
   const load = async () => {
     const session = await create();
     const own = Object.fromEntries(session.inputNames.map((name) => [name, feeds[name] as object]));
-    return { run: () => session.run(own), dispose: () => session.release() };
+    return {
+      run: () => session.run(own),
+      outputs: async () =>
+        new Map(Object.entries(await session.run(own)).map(([name, { data }]) => [name, data])),
+      dispose: () => session.release(),
+    };
   };
   return { name: 'onnxruntime-web', version: ort.env.versions.web ?? '', load };
 }

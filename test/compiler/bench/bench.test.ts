@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bench, benchSchema, type Contender } from '#compiler/bench/index.ts';
+import { bench, benchSchema, type Contender, type Outputs } from '#compiler/bench/index.ts';
 import { timedLayers } from '#compiler/bench/layers.ts';
 import { PeakProbe } from '#compiler/bench/peak.ts';
 import type { WasmProgram } from '#compiler/targets/wasm/index.ts';
@@ -63,9 +63,10 @@ describe('the peak probe', () => {
 describe('layers', () => {
   test('each has its kernels and its cost', () => {
     const layers = timedLayers(program(8, 4));
-    expect(layers.filter(({ macs }) => macs > 0).map(({ name, macs }) => [name, macs])).toEqual([
-      ['wide', 64 * 16 * 9],
-      ['narrow', 64 * 16],
+    const costly = layers.filter(({ macs }) => macs > 0);
+    expect(costly.map(({ name, kind, macs }) => [name, kind, macs])).toEqual([
+      ['wide', 'standard', 64 * 16 * 9],
+      ['narrow', 'pointwise', 64 * 16],
     ]);
     for (const { kernels } of layers) expect(kernels.length).toBeGreaterThan(0);
   });
@@ -84,7 +85,7 @@ describe('the report', () => {
   function fake() {
     let now = 0;
     const log: string[] = [];
-    const side = (name: string, loadMs: number, runMs: number): Contender => ({
+    const side = (name: string, loadMs: number, runMs: number, outputs: Outputs = new Map()): Contender => ({
       name,
       version: '1',
       prepare: async () => {
@@ -98,6 +99,7 @@ describe('the report', () => {
             log.push(`run ${name}`);
             now += runMs;
           },
+          outputs: async () => outputs,
           dispose: () => log.push(`dispose ${name}`),
         };
       },
@@ -131,6 +133,25 @@ describe('the report', () => {
     // the rounds are last
     const runs = log.filter((l) => l.startsWith('run')).slice(-6);
     expect(runs).toEqual(['run ours', 'run theirs', 'run ours', 'run theirs', 'run ours', 'run theirs']);
+  });
+
+  test('says how far the outputs are apart', async () => {
+    const { compiled, options, side } = fake();
+    const ours = side('ours', 20, 40, new Map([['y', [-2, 1]]]));
+    const other = side('theirs', 20, 40, new Map([['y', [-2.001, 1]]]));
+    const report = await bench(compiled, { ...options, rounds: 1, ours, other });
+    expect(report.other?.deviation).toBeCloseTo(0.0005, 9);
+  });
+
+  test('times nothing where the outputs differ', async () => {
+    const { compiled, options, log, side } = fake();
+    const ours = side('ours', 20, 40, new Map([['y', [-2, 1]]]));
+    const other = side('theirs', 20, 40, new Map([['y', [-2, 1.01]]]));
+    await expect(bench(compiled, { ...options, rounds: 1, ours, other })).rejects.toThrow(
+      'ours and theirs differ by 5.0e-3 of the largest; 0.001 is allowed',
+    );
+    expect(log.slice(-2)).toEqual(['dispose ours', 'dispose theirs']);
+    expect(log.filter((entry) => entry === 'run theirs')).toHaveLength(1);
   });
 
   test('says why there is nothing to compare with', async () => {

@@ -255,13 +255,14 @@ function addBench(program: Command, context: CommandContext): void {
         .choices(['onnxruntime-web', 'none'])
         .default('onnxruntime-web'),
     )
-    .option('--json', 'print the result as JSON');
+    .option('--json', 'the same as --format json');
   dimensionOptions(command);
+  formatOption(command);
   quietOption(command);
   examples(command, [
     'bench model.onnx',
     'bench model.onnx --shape image=1x3x640x640 --against none',
-    'bench model.onnx --json | jq .other.ratio.median',
+    'bench model.onnx --format json | jq .other.ratio.median',
   ]);
   command.action(async (model: string, options: BenchArguments) =>
     (await import('./commands/bench.ts')).runBench(model, options, context),

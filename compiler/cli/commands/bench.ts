@@ -3,20 +3,22 @@ import type { Graph } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { seededInput } from '#runtime/abi.ts';
 import { type BenchReport, bench, type Contender } from '../../bench/index.ts';
-import { compileModel } from '../../compile.ts';
+import { compileGraph } from '../../compile.ts';
 import { exportOnnx } from '../../export/onnx/index.ts';
 import { formatOf } from '../../import/index.ts';
 import { pause } from '../../pause.ts';
 import { loweredProgram } from '../backends.ts';
 import { renderBench } from '../bench-table.ts';
 import { fastestEngine, type OnnxFiles, onnxruntimeWeb, withBundle } from '../contenders.ts';
-import { importSource, type NamedSource, openSource, underPath } from '../load.ts';
+import { importSource, type NamedSource, openSource } from '../load.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
 import type { CommandContext } from '../program.ts';
 
 export interface BenchArguments extends DimensionTexts {
   readonly rounds?: string;
   readonly against: 'onnxruntime-web' | 'none';
+  readonly format: 'table' | 'json';
+  /** The same as the format json. */
   readonly json?: boolean;
 }
 
@@ -42,14 +44,10 @@ export async function runBench(
         { type, data: seededInput(type, SEED, i) },
       ]),
     );
-    const bundle = await compileModel(source.bytes, {
-      ...sizes,
+    const bundle = await compileGraph(graph, {
       name: source.name,
-      externalData: source.externalData,
       signal,
       onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
-    }).catch((error: unknown) => {
-      throw underPath(source, error);
     });
     const other = await contender(options.against, source, graph, inputs);
     const report = await withBundle(bundle, inputs, (ours) =>
@@ -68,7 +66,9 @@ export async function runBench(
       }),
     );
     progress.end();
-    terminal.print(options.json ? JSON.stringify(report, null, 2) : table(report, context));
+    terminal.print(
+      options.json || options.format === 'json' ? JSON.stringify(report, null, 2) : table(report, context),
+    );
   } finally {
     progress.end();
   }

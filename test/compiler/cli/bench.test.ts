@@ -17,16 +17,24 @@ const small = onnxModel({
   ],
 });
 
-test('--json is the documented report, and adds up', async () => {
+test('--format json is the documented report, and adds up', async () => {
   await cli.write('small.onnx', small);
-  const { code, stdout, stderr } = await cli.run(['bench', 'small.onnx', '--rounds', '3', '--json']);
+  const { code, stdout, stderr } = await cli.run([
+    'bench',
+    'small.onnx',
+    '--rounds',
+    '3',
+    '--format',
+    'json',
+  ]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const report = benchSchema.parse(JSON.parse(stdout));
   expect(report).toMatchObject({ name: 'small', rounds: 3 });
   expect(report.inputs).toEqual([{ name: 'x', dtype: 'f32', shape: [1, 4, 8, 8] }]);
   expect(report.other?.name).toBe('onnxruntime-web');
+  expect(report.other?.deviation).toBeLessThan(1e-5);
   const [stem] = report.layers;
-  expect(stem).toMatchObject({ op: 'Conv', shape: [1, 8, 6, 6], macs: 36 * 288 });
+  expect(stem).toMatchObject({ op: 'Conv', kind: 'standard', shape: [1, 8, 6, 6], macs: 36 * 288 });
   expect(report.layers.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9);
   expect(report.layersTotal.macs).toBe(report.layers.reduce((sum, { macs }) => sum + macs, 0));
   for (const { low, median, high } of [
@@ -37,6 +45,14 @@ test('--json is the documented report, and adds up', async () => {
     expect(low).toBeLessThanOrEqual(median);
     expect(median).toBeLessThanOrEqual(high);
   }
+});
+
+test('--json is the same', async () => {
+  await cli.write('small.onnx', small);
+  const args = ['bench', 'small.onnx', '--rounds', '1', '--against', 'none', '--json'];
+  const { code, stdout } = await cli.run(args);
+  expect(code).toBe(0);
+  expect(benchSchema.parse(JSON.parse(stdout))).toMatchObject({ name: 'small', other: null });
 });
 
 test('the table has a row for each layer', async () => {

@@ -4,6 +4,7 @@ import { specialisationOptions } from '#compiler/cli/options.ts';
 import { compileModel } from '#compiler/compile.ts';
 import { loadBundle } from '#compiler/files/index.ts';
 import { chooseTile, SharedChoices } from '#compiler/targets/wasm/choices.ts';
+import { Builder } from '#ir/builder.ts';
 import { write } from '../support/bundles.ts';
 import { Random } from '../support/graphs.ts';
 import { info, node, onnxModel, stored } from '../support/onnx.ts';
@@ -123,11 +124,15 @@ describe('repeated options', () => {
 
 test('layers of several specialisations agree on the width of their tiles', () => {
   const tiles = new SharedChoices();
+  const { graph } = new Builder();
+  const x = graph.addInput('x', { dtype: 'f32', shape: [1] });
+  const [layer, another] = ['layer', 'another'].map((name) => graph.addNode('Relu', [x], {}, { name }));
+  if (!layer || !another) throw new Error('two nodes were made');
   // alone, one row of pixels takes another width than eight
   expect(chooseTile(1, 96)[1]).not.toBe(chooseTile(64, 96)[1]);
-  for (const pixels of [1, 64]) tiles.tile('layer', pixels, 96);
+  for (const pixels of [1, 64]) tiles.tile(layer, 0, pixels, 96);
   tiles.settle();
-  const [one, many] = [tiles.tile('layer', 1, 96), tiles.tile('layer', 64, 96)];
+  const [one, many] = [tiles.tile(layer, 0, 1, 96), tiles.tile(layer, 0, 64, 96)];
   expect(one[1]).toBe(many[1]);
-  expect(() => tiles.tile('another', 1, 96)).toThrow('was not there before');
+  expect(() => tiles.tile(another, 0, 1, 96)).toThrow('was not there before');
 });

@@ -1,34 +1,47 @@
 /** What the lowerings may choose among, and who chooses: by estimated cost, or one choice for several sizes. */
 import { InternalError } from '#ir/diagnostics.ts';
-import { ENGINES, SIMD } from './engines.ts';
+import type { Node } from '#ir/graph.ts';
+import { BUILT_IN_COSTS, type CostProfile } from './costs.ts';
 import { planWinograd, type WinogradLayer, type WinogradPlan } from './lower/winograd-plan.ts';
 import { cheapest, cheapestCost, tilesOfWidth, widthOf } from './tiles.ts';
 
 /** Decides how a layer's weights are packed, and so what its kernels are. */
 export interface Choices {
+  /** What costs are estimated from. */
+  readonly costs: CostProfile;
   /**
    * The register tile of a product whose weights are packed: its width decides their order.
-   * @param layer the product, by a name that it has in every specialisation of a network
+   * @param layer the node, whose name is the same in every specialisation of a network
+   * @param product which of the node's products it is
    */
-  tile(layer: string, pixels: number, channels: number): readonly [number, number];
+  tile(layer: Node, product: number, pixels: number, channels: number): readonly [number, number];
   /** Whether a convolution is computed by minimal filtering, and how. */
-  winograd(layer: string, convolution: WinogradLayer): WinogradPlan | undefined;
+  winograd(layer: Node, convolution: WinogradLayer): WinogradPlan | undefined;
 }
 
 /** The cheapest tile of baseline SIMD for `pixels` in a row and `channels` per group, of a width that suits all engines. */
-export const chooseTile = (pixels: number, channels: number): readonly [number, number] =>
-  tileOfWidth(chooseWidth([pixels], channels), pixels, channels);
+export const chooseTile = (
+  pixels: number,
+  channels: number,
+  costs: CostProfile = BUILT_IN_COSTS,
+): readonly [number, number] => tileOfWidth(chooseWidth([pixels], channels, costs), pixels, channels, costs);
 
-const tileOfWidth = (width: number, pixels: number, channels: number): readonly [number, number] =>
-  cheapest(tilesOfWidth(SIMD.tiles, width, channels), pixels, channels);
+/** The cheapest tile of baseline SIMD that reads panels of `width`. */
+export const tileOfWidth = (
+  width: number,
+  pixels: number,
+  channels: number,
+  { engines }: CostProfile,
+): readonly [number, number] =>
+  cheapest(tilesOfWidth(engines.simd.tiles, widthOf(width, channels), channels), pixels, channels);
 
 /**
  * How many channels a panel of packed weights has: the width with the smallest sum, over engines and rows of pixels, of
  * times relative to the best that there is.
  */
-function chooseWidth(rows: readonly number[], channels: number): number {
+function chooseWidth(rows: readonly number[], channels: number, { engines }: CostProfile): number {
   const loss = (width: number): number =>
-    Object.values(ENGINES).reduce(
+    Object.values(engines).reduce(
       (sum, { tiles }) =>
         rows.reduce(
           (part, pixels) =>
@@ -39,15 +52,18 @@ function chooseWidth(rows: readonly number[], channels: number): number {
         ),
       0,
     );
-  const widths = [...new Set(SIMD.tiles.map((tile) => widthOf(tile, channels)))];
+  const widths = [...new Set(engines.simd.tiles.map((tile) => widthOf(tile.channels, channels)))];
   return widths.reduce((best, width) => (loss(width) < loss(best) ? width : best));
 }
 
 /** Each layer by itself. */
-export const FREE_CHOICES: Choices = {
-  tile: (_, pixels, channels) => chooseTile(pixels, channels),
-  winograd: (_, convolution) => planWinograd(convolution),
-};
+export const freeChoices = (costs: CostProfile): Choices => ({
+  costs,
+  tile: (_layer, _product, pixels, channels) => chooseTile(pixels, channels, costs),
+  winograd: (_layer, convolution) => planWinograd(convolution, { costs }),
+});
+
+export const FREE_CHOICES: Choices = freeChoices(BUILT_IN_COSTS);
 
 /**
  * One way to pack each layer's weights for all specialisations of a network, so that they share them. First every
@@ -56,32 +72,41 @@ export const FREE_CHOICES: Choices = {
  * has.
  */
 export class SharedChoices implements Choices {
+  readonly costs: CostProfile;
   readonly #wanted = new Map<string, { readonly channels: number; readonly pixels: Set<number> }>();
   readonly #outputs = new Map<string, WinogradPlan['outputs'] | undefined>();
   #widths: Map<string, number> | undefined;
 
-  tile(layer: string, pixels: number, channels: number): readonly [number, number] {
-    const key = `${layer}:${channels}`;
+  constructor(costs: CostProfile = BUILT_IN_COSTS) {
+    this.costs = costs;
+  }
+
+  tile({ name }: Node, product: number, pixels: number, channels: number): readonly [number, number] {
+    const key = `${name}/${product}:${channels}`;
     if (!this.#widths) {
       const wanted = this.#wanted.get(key) ?? { channels, pixels: new Set() };
       this.#wanted.set(key, wanted);
       wanted.pixels.add(pixels);
-      return chooseTile(pixels, channels);
+      return chooseTile(pixels, channels, this.costs);
     }
     const width = this.#widths.get(key);
-    if (width === undefined) throw new InternalError(`the product ${layer} was not there before`);
-    return tileOfWidth(width, pixels, channels);
+    if (width === undefined) throw new InternalError(`product ${product} of ${name} was not there before`);
+    return tileOfWidth(width, pixels, channels, this.costs);
   }
 
-  winograd(layer: string, convolution: WinogradLayer): WinogradPlan | undefined {
-    if (!this.#outputs.has(layer)) this.#outputs.set(layer, planWinograd(convolution)?.outputs);
-    const outputs = this.#outputs.get(layer);
-    return outputs && planWinograd(convolution, { only: outputs });
+  winograd({ name }: Node, convolution: WinogradLayer): WinogradPlan | undefined {
+    const { costs } = this;
+    if (!this.#outputs.has(name)) this.#outputs.set(name, planWinograd(convolution, { costs })?.outputs);
+    const outputs = this.#outputs.get(name);
+    return outputs && planWinograd(convolution, { only: outputs, costs });
   }
 
   settle(): void {
     this.#widths = new Map(
-      [...this.#wanted].map(([key, { channels, pixels }]) => [key, chooseWidth([...pixels], channels)]),
+      [...this.#wanted].map(([key, { channels, pixels }]) => [
+        key,
+        chooseWidth([...pixels], channels, this.costs),
+      ]),
     );
   }
 }

@@ -15,7 +15,7 @@ import { type Expr, formatExpr } from '#ir/expr.ts';
 import { epilogueOperands, type Node, operand, result, tensorOf, type Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { byteSize, bytesOf, type DType, elementCount, type Layout, type Shape } from '#ir/types.ts';
-import { type Choices, FREE_CHOICES } from './choices.ts';
+import { type Choices, chooseTile, FREE_CHOICES } from './choices.ts';
 import type { KernelEpilogue } from './kernels/family.ts';
 import type { WasmKernel } from './kernels/index.ts';
 import type { WinogradLayer, WinogradPlan } from './lower/winograd-plan.ts';
@@ -67,12 +67,22 @@ export class LowerContext {
 
   /** The tile of a product of `pixels` rows with weights that are packed for it. */
   packedTile(pixels: number, channels: number): readonly [number, number] {
-    return this.#choices.tile(`${this.#node?.name}/${this.#products++}`, pixels, channels);
+    return this.#choices.tile(this.#current(), this.#products++, pixels, channels);
+  }
+
+  /** The tile of a product whose weights lie in rows. */
+  rowsTile(pixels: number, channels: number): readonly [number, number] {
+    return chooseTile(pixels, channels, this.#choices.costs);
   }
 
   /** How the current node, a convolution, is computed by minimal filtering, if it is. */
   winograd(layer: WinogradLayer): WinogradPlan | undefined {
-    return this.#choices.winograd(`${this.#node?.name}`, layer);
+    return this.#choices.winograd(this.#current(), layer);
+  }
+
+  #current(): Node {
+    if (!this.#node) throw new InternalError('there is a choice only while a node is lowered');
+    return this.#node;
   }
 
   call(kernel: WasmKernel, args: readonly View[]): void {

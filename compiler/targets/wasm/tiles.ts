@@ -37,15 +37,16 @@ export function cheapest(
   for (const tile of tiles) {
     if (tileCost(tile, pixels, channels) < tileCost(best, pixels, channels)) best = tile;
   }
-  return [best.pixels, widthOf(best, channels)];
+  return [best.pixels, widthOf(best.channels, channels)];
 }
 
 export const cheapestCost = (tiles: readonly Tile[], pixels: number, channels: number): number =>
   Math.min(...tiles.map((tile) => tileCost(tile, pixels, channels)));
 
-export const widthOf = (tile: Tile, channels: number): number =>
-  Math.min(tile.channels, Math.ceil(channels / 4) * 4);
+/** How wide panels for tiles of `width` are where there are only so many channels. */
+export const widthOf = (width: number, channels: number): number =>
+  Math.min(width, Math.ceil(channels / 4) * 4);
 
 /** The tiles that read weights which are packed in panels of `width`. */
 export const tilesOfWidth = (tiles: readonly Tile[], width: number, channels: number): readonly Tile[] =>
-  tiles.filter((tile) => widthOf(tile, channels) === width);
+  tiles.filter((tile) => widthOf(tile.channels, channels) === width);

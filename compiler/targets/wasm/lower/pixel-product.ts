@@ -4,7 +4,7 @@ import { blockLoop, type Loop, mergeLoops, splitInnermost } from '#compiler/sche
 import { sliceView, type View } from '#compiler/schedule/view.ts';
 import type { Node } from '#ir/graph.ts';
 import { operand, ownInput, tensorOf } from '#ir/graph.ts';
-import { chooseTile } from '../choices.ts';
+import { bytesOf } from '#ir/types.ts';
 import type { Epilogue, LowerContext } from '../context.ts';
 import { channelBytes } from '../kernels/family.ts';
 import { packBias, packGemm, type WeightMatrix } from '../pack.ts';
@@ -42,7 +42,8 @@ export function computedWeights(context: LowerContext, ordered: View): PixelWeig
   return { kind: 'computed', view };
 }
 
-export interface PixelProduct {
+/** Which elements each output pixel of a view is computed from. */
+export interface PixelWindows {
   readonly input: View;
   readonly output: View;
   /** Position in the input that output position 0 begins at, per spatial axis. */
@@ -50,20 +51,23 @@ export interface PixelProduct {
   /** Input positions per output position. */
   readonly strides: readonly number[];
   readonly tapLoops: readonly Loop[];
-  readonly groups: number;
-  /** Input and output channels of a group. */
+  /** Input channels of a group. */
   readonly perGroup: number;
-  readonly channels: number;
-  readonly weights: PixelWeights;
-  readonly bias: PixelBias;
   readonly epilogue: Epilogue;
 }
 
-/** One gemm call: every output pixel of a view against all weights. */
-export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
-  const { input, output, epilogue, groups, channels } = p;
-  const depth = p.tapLoops.reduce((n, loop) => n * loop.count, p.perGroup);
-  const start = sliceView(input, [0, 0, ...p.origin], input.shape);
+export interface PixelProduct extends PixelWindows {
+  readonly groups: number;
+  /** Output channels of a group. */
+  readonly channels: number;
+  readonly weights: PixelWeights;
+  readonly bias: PixelBias;
+}
+
+/** The loops of a product over pixels; depth and run count elements. */
+export function pixelLoops({ input, output, epilogue, perGroup, ...p }: PixelWindows) {
+  const size = bytesOf(input.dtype);
+  const depth = p.tapLoops.reduce((n, loop) => n * loop.count, perGroup);
   const pixelAxes = output.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
   const inputSteps = output.shape.map(
     (_, axis) => (input.strides[axis] ?? 0) * (axis < 2 ? 1 : (p.strides[axis - 2] ?? 1)),
@@ -74,24 +78,38 @@ export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
       steps: [inputSteps[axis] ?? 0, output.strides[axis] ?? 0, ...epilogue.strides.map((s) => s[axis] ?? 0)],
     })),
   );
-  const { outer, pixels } = blockPixels(loops, epilogue.strides.length + 2, depth);
-  const taps = mergeLoops([...p.tapLoops, { count: p.perGroup, steps: [4] }]);
+  const { outer, pixels } = blockPixels(loops, epilogue.strides.length + 2, size * depth);
+  const taps = mergeLoops([...p.tapLoops, { count: perGroup, steps: [size] }]);
   const { outer: tapLoops, inner: run } =
-    taps[taps.length - 1]?.steps[0] === 4
+    taps[taps.length - 1]?.steps[0] === size
       ? splitInnermost(taps, 1)
-      : { outer: taps, inner: { count: 1, steps: [4] } };
+      : { outer: taps, inner: { count: 1, steps: [size] } };
+  return {
+    start: sliceView(input, [0, 0, ...p.origin], input.shape),
+    depth,
+    // the weights stay where they are while pixels go by
+    outer: outer.map(({ count, steps: [i = 0, o = 0, ...e] }) => ({ count, steps: [i, o, 0, ...e] })),
+    pixels,
+    taps: depth === 0 ? [] : tapLoops,
+    run: depth === 0 ? 0 : run.count,
+  };
+}
+
+/** One gemm call: every output pixel of a view against all weights. */
+export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
+  const { output, epilogue, groups, channels } = p;
+  const { start, depth, outer, pixels, taps, run } = pixelLoops(p);
   const tile =
     p.weights.kind === 'constant'
       ? context.packedTile(pixels.count, channels)
-      : chooseTile(pixels.count, channels);
+      : context.rowsTile(pixels.count, channels);
   const weights = weightArguments(context, p.weights, tile[1], depth * channels * 4, channels);
   const bias = biasArguments(context, p.bias, groups, channels);
   context.call(
     {
       family: 'gemm',
       params: {
-        // the weights stay where they are while pixels go by
-        outer: outer.map(({ count, steps: [i = 0, o = 0, ...e] }) => ({ count, steps: [i, o, 0, ...e] })),
+        outer,
         pixels,
         groups: {
           count: groups,
@@ -103,8 +121,8 @@ export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
             ...epilogue.strides.map((s) => (s[1] ?? 0) * channels),
           ],
         },
-        taps: depth === 0 ? [] : tapLoops,
-        run: depth === 0 ? 0 : run.count,
+        taps,
+        run,
         channels,
         weights: weights.layout,
         bias: bias.views.length > 0,
@@ -152,10 +170,10 @@ const BLOCK_BYTES = 1 << 17;
 function blockPixels(
   loops: readonly Loop[],
   pointers: number,
-  depth: number,
+  bytesPerPixel: number,
 ): { outer: readonly Loop[]; pixels: Loop } {
   const { outer, inner } = splitInnermost(loops, pointers);
-  const limit = Math.max(16, Math.floor(BLOCK_BYTES / (4 * Math.max(1, depth))));
+  const limit = Math.max(16, Math.floor(BLOCK_BYTES / Math.max(4, bytesPerPixel)));
   if (inner.count <= limit * 2) return { outer, pixels: inner };
   let best = 1;
   for (let size = 1; size <= limit; size++) {

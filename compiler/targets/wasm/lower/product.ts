@@ -4,7 +4,6 @@ import { type Loop, mergeLoops, splitInnermost } from '#compiler/schedule/loops.
 import { broadcastViewStrides, permuteView, type View } from '#compiler/schedule/view.ts';
 import { arg, binary, constant, type Expr, substitute } from '#ir/expr.ts';
 import { epilogueOperands, isOp, type Node, operand, ownInput, tensorOf, type Value } from '#ir/graph.ts';
-import { chooseTile } from '../choices.ts';
 import type { LowerContext } from '../context.ts';
 import { packBias, packGemm, type WeightMatrix } from '../pack.ts';
 
@@ -28,7 +27,9 @@ function emitProduct(context: LowerContext, p: Product): void {
   const shared = (inner.steps[2] ?? 0) === 0;
   const pixels = shared ? inner : { count: 1, steps: inner.steps.map(() => 0) };
   const tile =
-    p.b.kind === 'packed' ? context.packedTile(pixels.count, p.columns) : chooseTile(pixels.count, p.columns);
+    p.b.kind === 'packed'
+      ? context.packedTile(pixels.count, p.columns)
+      : context.rowsTile(pixels.count, p.columns);
   const weight = p.b.kind === 'packed' ? context.packed(packGemm(p.b.matrix, tile[1])) : p.b.view;
   const bias = p.bias ? [context.packed(packBias(p.bias, 1, p.columns))] : [];
   context.call(

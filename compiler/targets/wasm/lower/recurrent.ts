@@ -16,7 +16,6 @@ import {
   rnnCell,
 } from '#ir/ops/recurrent.ts';
 import { f32 } from '#ir/tensor.ts';
-import { chooseTile } from '../choices.ts';
 import type { LowerContext } from '../context.ts';
 import { readingAlong } from '../context.ts';
 
@@ -50,7 +49,7 @@ function product(context: LowerContext, a: Matrix, b: Matrix, added: View, out: 
         channels: columns,
         weights: { kind: 'rows', bytes: b.strides[0] ?? 0 },
         bias: false,
-        tile: chooseTile(rows, columns),
+        tile: context.rowsTile(rows, columns),
         epilogue: { expr: 'add(x0, x1)', operands: ['vector'] },
       },
     },

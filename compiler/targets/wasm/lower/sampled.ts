@@ -4,7 +4,6 @@ import { sliceView, type View } from '#compiler/schedule/view.ts';
 import { isOp, type Node, ownInput } from '#ir/graph.ts';
 import { blockAxes } from '#ir/ops/col2im.ts';
 import { product } from '#ir/types.ts';
-import { chooseTile } from '../choices.ts';
 import type { LowerContext } from '../context.ts';
 
 export function lowerGridSample(node: Node, context: LowerContext): void {
@@ -93,7 +92,7 @@ export function lowerDeformConv(node: Node, context: LowerContext): void {
           channels: points,
           weights: { kind: 'rows', bytes: points * 4 },
           bias: false,
-          tile: chooseTile(rows, points),
+          tile: context.rowsTile(rows, points),
           epilogue: bias ? { expr: 'add(x0, x1)', operands: ['splat'] } : null,
         },
       },

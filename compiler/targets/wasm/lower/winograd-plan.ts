@@ -1,7 +1,7 @@
 /** Which convolutions are computed by minimal filtering: where it is faster than the direct way, and exact enough. */
 import { wholeAndRest } from '#compiler/schedule/loops.ts';
 import type { WindowAxis } from '#ir/window.ts';
-import { SIMD } from '../engines.ts';
+import { BUILT_IN_COSTS, type CostProfile } from '../costs.ts';
 import { type Filters, winogradError } from '../kernels/winograd/filter.ts';
 import { type TileSize, winogradTransform } from '../kernels/winograd/transforms.ts';
 import { cheapestCost, type Tile, tileCost, widthOf } from '../tiles.ts';
@@ -22,56 +22,100 @@ export interface WinogradPlan {
   readonly block: readonly [number, number];
 }
 
-/**
- * Time in multiply-adds at peak that transforming one vector of one tile takes, and reading one byte of weights that do
- * not stay in the second-level cache; measured on V8 11.
- */
-const INPUT_COST: Readonly<Record<TileSize, number>> = { 2: 200, 4: 670 };
-const OUTPUT_COST: Readonly<Record<TileSize, number>> = { 2: 240, 4: 570 };
-const WEIGHT_BYTE_COST = 0.12;
+/** Bytes of weights that stay in the second-level cache. */
 const CACHED_WEIGHTS = 1 << 19;
 /** Bytes of transformed inputs and products of a block that stay in the second-level cache. */
 const BLOCK_BYTES = 320 * 1024;
 
-/**
- * The fastest way that is exact enough; undefined where that is the direct one.
- * @param only this size of tiles, whatever its cost and error
- * @param limit on the error
- */
+export interface WinogradOptions {
+  /** This size of tiles, whatever its cost and error. */
+  readonly only?: TileSize;
+  /** On the error. */
+  readonly limit?: number;
+  readonly costs?: CostProfile;
+}
+
+/** The fastest way that is exact enough; undefined where that is the direct one. */
 export function planWinograd(
   layer: WinogradLayer,
-  { only, limit = WINOGRAD_ERROR }: { readonly only?: TileSize; readonly limit?: number } = {},
+  { only, limit = WINOGRAD_ERROR, costs = BUILT_IN_COSTS }: WinogradOptions = {},
 ): WinogradPlan | undefined {
-  const { axes, filters } = layer;
-  const fits = axes.length === 2 && axes.every((a) => a.kernel === 3 && a.stride === 1 && a.dilation === 1);
-  if (!fits) return undefined;
-  if (only !== undefined) return cheapestBlock(layer, only);
-  const direct = directCost(layer);
-  const plans = ([4, 2] as const)
-    .map((outputs) => cheapestBlock(layer, outputs))
+  if (!fitsWinograd(layer)) return undefined;
+  if (only !== undefined) return cheapestBlock(layer, only, costs);
+  const direct = directCost(layer, costs);
+  const plans = WINOGRAD_SIZES.map((outputs) => cheapestBlock(layer, outputs, costs))
     .filter(({ cost }) => cost < direct)
     .sort((a, b) => a.cost - b.cost);
-  return plans.find(({ outputs }) => errorOf(filters, outputs) <= limit);
+  return plans.find(({ outputs }) => isExactEnough(layer.filters, outputs, limit));
 }
 
-function directCost({ filters, batch, outSize }: WinogradLayer): number {
+export const WINOGRAD_SIZES = [4, 2] as const satisfies readonly TileSize[];
+
+/** Whether minimal filtering computes such a convolution at all. */
+export const fitsWinograd = ({ axes }: WinogradLayer): boolean =>
+  axes.length === 2 && axes.every((a) => a.kernel === 3 && a.stride === 1 && a.dilation === 1);
+
+/** Whether the error with these filters is within the limit. */
+export const isExactEnough = (filters: Filters, outputs: TileSize, limit = WINOGRAD_ERROR): boolean =>
+  errorOf(filters, outputs) <= limit;
+
+/** Rows and columns of tiles, of which a block is a part. */
+export const tilesOf = ({ outSize }: WinogradLayer, outputs: TileSize): readonly [number, number] => [
+  Math.ceil(outSize[0] / outputs),
+  Math.ceil(outSize[1] / outputs),
+];
+
+/** The cheapest plans with tiles of a size, each with another number of tiles in a block. */
+export function cheapestPlans(
+  layer: WinogradLayer,
+  outputs: TileSize,
+  count: number,
+  costs: CostProfile = BUILT_IN_COSTS,
+): readonly WinogradPlan[] {
+  const plans = pricedPlans(layer, outputs, costs).sort((a, b) => a.cost - b.cost);
+  const bySize = new Map<number, WinogradPlan>();
+  for (const { block } of plans) {
+    const tiles = block[0] * block[1];
+    if (bySize.size < count && !bySize.has(tiles)) bySize.set(tiles, { outputs, block });
+  }
+  return [...bySize.values()];
+}
+
+function directCost({ filters, batch, outSize }: WinogradLayer, { engines }: CostProfile): number {
   const { groups, inputChannels, channels } = filters;
-  return batch * groups * outSize[0] * cheapestCost(SIMD.tiles, outSize[1], channels) * 9 * inputChannels;
+  const row = cheapestCost(engines.simd.tiles, outSize[1], channels);
+  return batch * groups * outSize[0] * row * 9 * inputChannels;
 }
 
-function cheapestBlock(layer: WinogradLayer, outputs: TileSize): WinogradPlan & { readonly cost: number } {
-  const { filters, batch, outSize } = layer;
+interface PricedPlan extends WinogradPlan {
+  readonly cost: number;
+}
+
+/** The first of the cheapest. */
+function cheapestBlock(layer: WinogradLayer, outputs: TileSize, costs: CostProfile): PricedPlan {
+  const none = { outputs, block: [1, 1], cost: Number.POSITIVE_INFINITY } as const;
+  return pricedPlans(layer, outputs, costs).reduce<PricedPlan>(
+    (best, plan) => (plan.cost < best.cost ? plan : best),
+    none,
+  );
+}
+
+/** Every block whose intermediate values stay in the second-level cache. */
+function pricedPlans(layer: WinogradLayer, outputs: TileSize, costs: CostProfile): PricedPlan[] {
+  const { filters, batch } = layer;
   const { groups, inputChannels, channels } = filters;
   const elements = winogradTransform(outputs).size ** 2;
-  const [down, across] = outSize.map((n) => Math.ceil(n / outputs)) as [number, number];
+  const [down, across] = tilesOf(layer, outputs);
+  const tile = productTile(costs);
   const most = Math.max(4, Math.floor(BLOCK_BYTES / (4 * elements * (inputChannels + channels))));
   const weightBytes = 4 * elements * inputChannels * channels;
-  const perBlock = Math.max(0, weightBytes - CACHED_WEIGHTS) * WEIGHT_BYTE_COST;
+  const perBlock = Math.max(0, weightBytes - CACHED_WEIGHTS) * costs.winograd.weightByte;
   const transforms =
     down *
     across *
-    (Math.ceil(inputChannels / 4) * INPUT_COST[outputs] + Math.ceil(channels / 4) * OUTPUT_COST[outputs]);
-  let best: (WinogradPlan & { cost: number }) | undefined;
+    (Math.ceil(inputChannels / 4) * costs.winograd.input[outputs] +
+      Math.ceil(channels / 4) * costs.winograd.output[outputs]);
+  const plans: PricedPlan[] = [];
   for (let rows = 1; rows <= Math.min(down, most); rows++) {
     for (let columns = 1; columns <= Math.min(across, Math.floor(most / rows)); columns++) {
       const blocks = wholeAndRest(down, rows).flatMap(([r, n]) =>
@@ -79,25 +123,29 @@ function cheapestBlock(layer: WinogradLayer, outputs: TileSize): WinogradPlan & 
       );
       const products = blocks.reduce(
         (sum, { tiles, times }) =>
-          sum + times * (elements * inputChannels * tileCost(TILE, tiles, channels) + perBlock),
+          sum + times * (elements * inputChannels * tileCost(tile, tiles, channels) + perBlock),
         0,
       );
-      const cost = batch * groups * (products + transforms);
-      if (!best || cost < best.cost) best = { outputs, block: [rows, columns], cost };
+      plans.push({ outputs, block: [rows, columns], cost: batch * groups * (products + transforms) });
     }
   }
-  return best ?? { outputs, block: [1, 1], cost: Number.POSITIVE_INFINITY };
+  return plans;
 }
 
 /**
  * The register tile of the products. Few pixels go by for each panel of weights, which come from beyond the second-level
  * cache, so a tile of many pixels is better than its efficiency in long products says.
  */
-const TILE: Tile = { pixels: 4, channels: 8, efficiency: 0.95 };
+const TILE = { pixels: 4, channels: 8 } as const;
+
+function productTile({ engines }: CostProfile): Tile {
+  const own = engines.simd.tiles.find((t) => t.pixels === TILE.pixels && t.channels === TILE.channels);
+  return { ...TILE, efficiency: own?.efficiency ?? 1 };
+}
 
 export const winogradTile = (channels: number): readonly [number, number] => [
   TILE.pixels,
-  widthOf(TILE, channels),
+  widthOf(TILE.channels, channels),
 ];
 
 /** Of weights that were measured: the same layer is lowered more than once. */

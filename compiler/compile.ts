@@ -1,10 +1,7 @@
 /** `compile`: a model becomes a bundle. */
 
-import { cloneGraph } from '#ir/clone.ts';
-import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
+import type { Diagnostic } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
-import { runPipeline } from '#passes/pass.ts';
-import { graphPipeline, lowerPipeline } from '#passes/pipeline.ts';
 import {
   ABI_VERSION,
   type Specialisation as ManifestSpecialisation,
@@ -21,17 +18,14 @@ import {
   type CompiledBundle,
   type CompileGraphOptions,
   type CompileOptions,
-  type CompileStage,
   type CompileStats,
   checkOptions,
   GRAPH_OPTIONS,
   MODEL_OPTIONS,
-  throwAny,
 } from './compile-options.ts';
-import { importModel } from './import/index.ts';
 import { BASELINE, otherModules } from './modules.ts';
 import { rejectUnknownOptions } from './options.ts';
-import { pause } from './pause.ts';
+import { importSizes, optimised, stage } from './prepare.ts';
 import { parsePreprocess } from './preprocess/options.ts';
 import { ConstantPool, type LinkedProgram } from './schedule/link.ts';
 import { type ConstantPart, type Port, writeConstants } from './schedule/program.ts';
@@ -42,7 +36,6 @@ import {
   SharedChoices,
   type WasmCode,
   type WasmKernel,
-  wasmTarget,
 } from './targets/wasm/index.ts';
 import { type Variant, variantsOf } from './variant.ts';
 import { VERSION } from './version.ts';
@@ -60,24 +53,8 @@ export async function compileModel(bytes: Uint8Array, options: CompileOptions = 
   rejectUnknownOptions(options, MODEL_OPTIONS, 'compileModel');
   const { dims, shapes, specialisations, externalData, ...rest } = options;
   checkOptions(rest);
-  const sizes = specialisations ?? [{}];
-  if (sizes.length === 0) throwAny([diagnostic('usage-invalid', 'specialisations', 'none are given')]);
-  for (const one of sizes) rejectUnknownOptions(one, ['dims', 'shapes'], 'a specialisation');
   const progress = await stage('import', options);
-  const models = sizes.map((one) =>
-    importModel(bytes, {
-      ...(options.name === undefined ? {} : { name: options.name }),
-      dims: { ...dims, ...one.dims },
-      shapes: { ...shapes, ...one.shapes },
-      ...(externalData && { externalData }),
-    }),
-  );
-  const missing = new Set(models.flatMap((model) => model.missingFiles));
-  throwAny(
-    [...missing].map((file) =>
-      diagnostic('external-missing', file, 'the model keeps weights in this file, and it was not given'),
-    ),
-  );
+  const models = importSizes(bytes, options);
   progress(1);
   const bundle = await compileGraphs(
     models.map((model) => model.graph),
@@ -197,20 +174,6 @@ async function sharedChoices(
   return choices;
 }
 
-/** The graph after all passes. @throws CompileError for weights that are missing and nodes that the target lacks */
-async function optimised(variant: Variant, options: CompileGraphOptions): Promise<Graph> {
-  const progress = await stage('optimise', options);
-  const graph = cloneGraph(variant.graph);
-  const pipeline = options.signal ? { signal: options.signal } : {};
-  runPipeline(graph, graphPipeline, pipeline);
-  throwAny(missingWeights(graph));
-  progress(0.5);
-  runPipeline(graph, lowerPipeline, pipeline);
-  throwAny(wasmTarget.unsupported(graph));
-  progress(1);
-  return graph;
-}
-
 /** Runs the module once more as a whole, and writes the files. */
 async function bundleOf(
   name: string,
@@ -288,29 +251,11 @@ async function bundleOf(
 
 const NO_COST = { macs: 0, parameters: 0, arenaBytes: 0 };
 
-/** Announces a stage, and lets the event loop turn, so that a page stays alive and an abort is noticed. */
-async function stage(
-  name: CompileStage,
-  { signal, onProgress }: CompileGraphOptions,
-): Promise<(fraction: number) => void> {
-  onProgress?.(name, 0);
-  await pause();
-  signal?.throwIfAborted();
-  return (fraction) => onProgress?.(name, fraction);
-}
-
 /** Specialisations have most of their notes in common. */
 function distinct(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
   const byText = new Map(diagnostics.map((d) => [`${d.code} ${d.subject} ${d.message}`, d]));
   return [...byText.values()];
 }
-
-const missingWeights = (graph: Graph): Diagnostic[] =>
-  graph.values.flatMap(({ name, source }) =>
-    source.kind === 'constant' && 'missing' in source.constant
-      ? [diagnostic('weights-missing', name, source.constant.missing)]
-      : [],
-  );
 
 const addressed = (ports: readonly Port[], { memory }: WasmCode): ManifestTensor[] =>
   ports.map(({ name, type, offset, count }) => ({

@@ -16,7 +16,6 @@ import {
   copyOf,
   EpilogueCode,
   evenestLoop,
-  type KernelCaller,
   type KernelEpilogue,
   type KernelFamily,
   LANES,
@@ -33,7 +32,8 @@ import {
   type Vector,
 } from './family.ts';
 
-export interface GemmParams {
+/** A product of any kind. Operands are read four bytes at a time: a float, or two neighbours of 16 bits. */
+export interface ProductParams {
   /** Everything outside one row of pixels; steps of [input, output, weight, …epilogue operands]. */
   readonly outer: readonly Loop[];
   /** Output pixels that are computed tile by tile; steps of [input, output, …epilogue operands]. */
@@ -42,7 +42,7 @@ export interface GemmParams {
   readonly groups: Loop;
   /** Kernel taps outside the runs; each has one step, of the input. */
   readonly taps: readonly Loop[];
-  /** Consecutive floats of the input that are multiplied in one run; 0 where no tap reaches. */
+  /** Consecutive words of four bytes of the input that are multiplied in one run; 0 where no tap reaches. */
   readonly run: number;
   /** Output channels of a group. */
   readonly channels: number;
@@ -51,34 +51,62 @@ export interface GemmParams {
   readonly bias: boolean;
   /** Pixels × channels of a register tile. */
   readonly tile: readonly [number, number];
-  /** `separate` unless given. */
-  readonly multiplyAdd?: MultiplyAdd;
   readonly epilogue: KernelEpilogue | null;
 }
+
+export interface GemmParams extends ProductParams {
+  /** `separate` unless given. */
+  readonly multiplyAdd?: MultiplyAdd;
+}
+
+/** What a product computes with; sums and biases are four lanes of four bytes. */
+export interface Arithmetic {
+  multiplyAdd(x: Vector, y: Vector, sum: Vector): Vector;
+  /** A sum as the epilogue takes it. */
+  finish(sum: Vector): Vector;
+  /** Writes the first `lanes` lanes of a result. */
+  store(body: Body, pointer: Pointer, value: Vector, lanes: number, offset: number): void;
+  /** Of four results side by side. */
+  readonly resultBytes: number;
+}
+
+const floats = (how: MultiplyAdd | undefined): Arithmetic => ({
+  multiplyAdd: (x, y, sum) => multiplyAdd(how, x, y, sum),
+  finish: (sum) => sum,
+  store: storeLanes,
+  resultBytes: VECTOR_BYTES,
+});
 
 const product = (loops: readonly Loop[]): number => loops.reduce((p, loop) => p * loop.count, 1);
 
 /** Length of the K axis. */
-export const gemmDepth = (p: GemmParams): number => product(p.taps) * p.run;
+export const gemmDepth = (p: ProductParams): number => product(p.taps) * p.run;
+
+export const productArguments = (p: ProductParams): string[] => [
+  'input',
+  'weight',
+  ...(p.bias ? ['bias'] : []),
+  'output',
+  ...(p.epilogue?.operands ?? []).map((_, k) => `extra${k}`),
+];
+
+/** Rows × depth × channels, groups and tile. */
+export const productSizes = (p: ProductParams): string =>
+  `${product(p.outer) * p.pixels.count}x${gemmDepth(p)}x${p.channels}${p.groups.count > 1 ? `g${p.groups.count}` : ''}_${p.tile.join('x')}`;
+
+export const productPieces = (p: ProductParams): number => divisionOf(p).pieces;
 
 export const gemm: KernelFamily<GemmParams> = {
   name: 'gemm',
-  arguments: (p) => [
-    'input',
-    'weight',
-    ...(p.bias ? ['bias'] : []),
-    'output',
-    ...(p.epilogue?.operands ?? []).map((_, k) => `extra${k}`),
-  ],
-  label: (p) =>
-    `f32_gemm_${product(p.outer) * p.pixels.count}x${gemmDepth(p)}x${p.channels}${p.groups.count > 1 ? `g${p.groups.count}` : ''}_${p.tile.join('x')}${suffixOf(p.multiplyAdd)}`,
+  arguments: productArguments,
+  label: (p) => `f32_gemm_${productSizes(p)}${suffixOf(p.multiplyAdd)}`,
   forEngine: (p, { tiles, multiplyAdd }) => ({
     ...p,
     tile: cheapest(tilesOfWidth(tiles, p.tile[1], p.channels), p.pixels.count, p.channels),
     multiplyAdd,
   }),
-  pieces: (p) => divisionOf(p).pieces,
-  emit: emitGemm,
+  pieces: productPieces,
+  emit: (body, p, args, _, team) => emitProduct(body, p, floats(p.multiplyAdd), args, team),
 };
 
 /** What a tile needs to know of its surroundings. */
@@ -92,11 +120,11 @@ interface Panel {
 /** What threads divide a product along. */
 type Division = 'outer' | 'groups' | 'panels' | 'pixels';
 
-const panelsOf = (p: GemmParams): number => Math.ceil(p.channels / p.tile[1]);
-const tileRowsOf = (p: GemmParams): number => Math.ceil(p.pixels.count / p.tile[0]);
+const panelsOf = (p: ProductParams): number => Math.ceil(p.channels / p.tile[1]);
+const tileRowsOf = (p: ProductParams): number => Math.ceil(p.pixels.count / p.tile[0]);
 
 /** The most even division; of equal ones, the one in which threads have the larger operand's parts to themselves. */
-function divisionOf(p: GemmParams): { readonly along: Division; readonly pieces: number } {
+function divisionOf(p: ProductParams): { readonly along: Division; readonly pieces: number } {
   const pieces: Readonly<Record<Division, number>> = {
     outer: evenestLoop(p.outer).pieces,
     groups: p.groups.count,
@@ -113,11 +141,11 @@ function divisionOf(p: GemmParams): { readonly along: Division; readonly pieces:
   return { along, pieces: pieces[along] };
 }
 
-function emitGemm(
+export function emitProduct(
   body: Body,
-  p: GemmParams,
+  p: ProductParams,
+  arithmetic: Arithmetic,
   args: readonly Pointer[],
-  _call: KernelCaller,
   team: Team,
 ): void {
   const [nr] = [p.tile[1]];
@@ -136,7 +164,7 @@ function emitGemm(
     const own = mine(division);
     return own && { level, share: own };
   };
-  const code = new TileCode(body, p, epilogue, mine('pixels'));
+  const code = new TileCode(body, p, arithmetic, epilogue, mine('pixels'));
   const oneImage = () => {
     const grouped = [input, output, weight, bias ?? input, ...extras];
     const steps = bias ? p.groups.steps : p.groups.steps.map((s, k) => (k === 3 ? 0 : s));
@@ -155,7 +183,7 @@ function emitGemm(
         code.panel({ channels, vectors, rowBytes }, { input, weight: w, bias: b, output: out, extras: more });
         advance(body, w, p.weights.kind === 'packed' ? gemmDepth(p) * rowBytes : vectors * VECTOR_BYTES);
         if (b) advance(body, b, vectors * VECTOR_BYTES);
-        advance(body, out, vectors * VECTOR_BYTES);
+        advance(body, out, vectors * arithmetic.resultBytes);
         more.forEach((extra, k) => {
           if (epilogue.operands[k] === 'vector') advance(body, extra, vectors * VECTOR_BYTES);
         });
@@ -166,7 +194,7 @@ function emitGemm(
           const whole = p.weights.kind === 'packed' ? gemmDepth(p) * panelBytes : panelBytes;
           advanceBy(body, w, first, whole);
           if (b) advanceBy(body, b, first, panelBytes);
-          advanceBy(body, out, first, panelBytes);
+          advanceBy(body, out, first, (nr / LANES) * arithmetic.resultBytes);
           more.forEach((extra, k) => {
             if (epilogue.operands[k] === 'vector') advanceBy(body, extra, first, panelBytes);
           });
@@ -224,15 +252,23 @@ interface PanelPointers {
 
 class TileCode {
   readonly #body: Body;
-  readonly #p: GemmParams;
+  readonly #p: ProductParams;
+  readonly #arithmetic: Arithmetic;
   readonly #epilogue: EpilogueCode;
   /** Of the rows of tiles. */
   readonly #share: Share | undefined;
 
-  constructor(body: Body, p: GemmParams, epilogue: EpilogueCode, share: Share | undefined) {
+  constructor(
+    body: Body,
+    p: ProductParams,
+    arithmetic: Arithmetic,
+    epilogue: EpilogueCode,
+    share: Share | undefined,
+  ) {
     this.#share = share;
     this.#body = body;
     this.#p = p;
+    this.#arithmetic = arithmetic;
     this.#epilogue = epilogue;
   }
 
@@ -268,8 +304,8 @@ class TileCode {
   /** One register tile: `rows` pixels of one panel. */
   #tile(rows: number, panel: Panel, { input, weight, bias, output, extras }: PanelPointers): void {
     const body = this.#body;
-    const p = this.#p;
-    const { pixels, taps, run } = p;
+    const arithmetic = this.#arithmetic;
+    const { pixels, taps, run } = this.#p;
     const { vectors } = panel;
     const [inStep = 0, outStep = 0] = pixels.steps;
     const acc = body.locals('v128', rows * vectors);
@@ -293,7 +329,7 @@ class TileCode {
             body.set(splat, loadSplat(a, m * inStep));
             for (let v = 0; v < vectors; v++) {
               const sum = acc.at(m * vectors + v);
-              body.set(sum, multiplyAdd(p.multiplyAdd, splat, columns.at(v), sum));
+              body.set(sum, arithmetic.multiplyAdd(splat, columns.at(v), sum));
             }
           }
           advance(body, b, panel.rowBytes);
@@ -310,8 +346,9 @@ class TileCode {
           offset:
             m * (pixels.steps[k + 2] ?? 0) + (this.#epilogue.operands[k] === 'vector' ? v * VECTOR_BYTES : 0),
         }));
-        const value = this.#epilogue.apply(body, acc.at(m * vectors + v), operands);
-        storeLanes(body, output, value, panel.channels - v * LANES, m * outStep + v * VECTOR_BYTES);
+        const value = this.#epilogue.apply(body, arithmetic.finish(acc.at(m * vectors + v)), operands);
+        const offset = m * outStep + v * arithmetic.resultBytes;
+        arithmetic.store(body, output, value, panel.channels - v * LANES, offset);
       }
     }
   }

@@ -89,6 +89,8 @@ export interface DecomposeContext<A> {
   readonly b: Builder;
   readonly attrs: A;
   readonly inputs: readonly (Value | undefined)[];
+  /** The values of input `i`, where they are known. */
+  constant(i: number): Tensor | undefined;
   /** The types that the results must have. */
   readonly outputs: readonly TensorType[];
 }

@@ -15,7 +15,7 @@ import {
   OpError,
   outputType,
 } from '../op.ts';
-import { read, type TensorData } from '../tensor.ts';
+import { read, type Tensor, type TensorData } from '../tensor.ts';
 import {
   broadcastShapes,
   broadcastStrides,
@@ -90,15 +90,15 @@ const asFloats = (...types: readonly TensorType[]): TensorType[] =>
   types.map(({ shape }) => ({ dtype: 'f32', shape }));
 
 /** Slots of operands and zero points. */
-interface Slots {
+export interface Slots {
   readonly a: number;
   readonly b: number;
   readonly aZero: number;
   readonly bZero: number;
 }
-const PLAIN: Slots = { a: 0, b: 1, aZero: 2, bZero: 3 };
+export const PLAIN: Slots = { a: 0, b: 1, aZero: 2, bZero: 3 };
 /** QLinear ops list a, scale, zero, b, scale, zero, scale and zero of the result. */
-const QUANTISED: Slots = { a: 0, b: 3, aZero: 2, bZero: 5 };
+export const QUANTISED: Slots = { a: 0, b: 3, aZero: 2, bZero: 5 };
 
 type Types = readonly (TensorType | undefined)[];
 
@@ -253,11 +253,14 @@ function requantised(
   const [yScale, yZero] = [reader(Y_SCALE), reader(Y_ZERO)];
   const range = quantizedRange(dtype);
   return (index) => {
-    const m = Math.fround(Math.fround(aScale(index) * bScale(index)) / yScale(index));
+    const m = requantisingFactor(aScale(index), bScale(index), yScale(index));
     // an i32 wraps around
     return saturate(Math.fround(Math.fround(sums(index) | 0) * m), yZero(index), range);
   };
 }
+
+const inputTypes = ({ inputs }: Pick<DecomposeContext<unknown>, 'inputs'>): Types =>
+  inputs.map((v) => v?.type);
 
 function requantisedOps(
   context: DecomposeContext<unknown>,
@@ -274,6 +277,51 @@ function requantisedOps(
   const zeroPoint = one(b.op('Cast', [inputValue(context, Y_ZERO)], { to: 'f32' }));
   return [saturateOps(context, product, zeroPoint, outputType(context).dtype)];
 }
+
+/** Products that kernels compute in one go. */
+export interface KnownProduct {
+  /** What sums are multiplied with: one factor, or one per output channel. */
+  readonly factors: Float32Array;
+  readonly zero: number;
+  readonly bias: Int32Array | undefined;
+}
+
+/**
+ * What brings the sums of a quantised product to its type, where all but the data and its zero point is known and the
+ * same all along each of `channels`; a product of that kind is not written in other ops.
+ */
+export function knownProduct(
+  constant: (slot: number) => Tensor | undefined,
+  inputs: Types,
+  channels: number,
+): KnownProduct | undefined {
+  const slots = [
+    A_SCALE,
+    QUANTISED.b,
+    B_SCALE,
+    QUANTISED.bZero,
+    Y_SCALE,
+    Y_ZERO,
+    ...(inputs[BIAS] ? [BIAS] : []),
+  ];
+  const known = slots.every((slot) => constant(slot));
+  const numbers = (slot: number): ArrayLike<number> => (constant(slot)?.data ?? []) as ArrayLike<number>;
+  const [aScale, bScale, yScale, yZero] = [A_SCALE, B_SCALE, Y_SCALE, Y_ZERO].map(numbers);
+  if (!known || aScale?.length !== 1 || !bScale || yScale?.length !== 1 || yZero?.length !== 1)
+    return undefined;
+  const bScaleShape = inputs[B_SCALE]?.shape ?? [];
+  const perChannel = bScale.length === 1 || bScaleShape[bScaleShape.length - 1] === channels;
+  if (!perChannel || (bScale.length !== 1 && bScale.length !== channels)) return undefined;
+  return {
+    factors: Float32Array.from(bScale, (b) => requantisingFactor(aScale[0] ?? 1, b, yScale[0] ?? 1)),
+    zero: yZero[0] ?? 0,
+    bias: inputs[BIAS] && Int32Array.from(numbers(BIAS)),
+  };
+}
+
+/** aScale·bScale / yScale, rounded to f32 twice. */
+const requantisingFactor = (aScale: number, bScale: number, yScale: number): number =>
+  Math.fround(Math.fround(aScale * bScale) / yScale);
 
 /**
  * ConvInteger of x and weight plus bias (i32 [Cout], in units of xScale·weightScale), brought to yScale and yZeroPoint.
@@ -317,9 +365,10 @@ export const QLinearConv = defineOp({
   decompose: decomposeQLinearConv,
 });
 
-function decomposeQLinearConv(context: DecomposeContext<ConvAttrs>): Value[] {
+function decomposeQLinearConv(context: DecomposeContext<ConvAttrs>): Value[] | undefined {
   const { b, attrs, inputs } = context;
   const { shape } = outputType(context);
+  if (knownProduct(context.constant, inputTypes(context), shape[1] ?? 1)) return undefined;
   const { a, b: w, aZero, bZero } = QUANTISED;
   const spread = (v: Value) => b.op('Reshape', [v], { shape: perChannel(v.type.shape, shape) });
   const sums = b.op('ConvInteger', [inputs[a], inputs[w], inputs[aZero], inputs[bZero]], attrs);
@@ -365,8 +414,12 @@ export const QLinearMatMul = defineOp({
   decompose: decomposeQLinearMatMul,
 });
 
-function decomposeQLinearMatMul(context: DecomposeContext<unknown>): Value[] {
+function decomposeQLinearMatMul(context: DecomposeContext<unknown>): Value[] | undefined {
   const { b: builder, inputs } = context;
+  const weight = inputValue(context, QUANTISED.b).type.shape;
+  const columns = weight.length === 1 ? 1 : (weight[weight.length - 1] ?? 1);
+  const isMatrix = weight.length <= 2;
+  if (isMatrix && knownProduct(context.constant, inputTypes(context), columns)) return undefined;
   const { a, b, aZero, bZero } = QUANTISED;
   const sums = builder.op('MatMulInteger', [inputs[a], inputs[b], inputs[aZero], inputs[bZero]], {});
   return requantisedOps(context, sums, inputValue(context, A_SCALE), inputValue(context, B_SCALE));

@@ -5,16 +5,18 @@
  * Formula     the op's `decompose`
  */
 import { Builder } from '#ir/builder.ts';
-import { type Graph, type Node, opDef, ownInputs, producer, type Value } from '#ir/graph.ts';
+import { type Graph, type Node, opDef, ownInputs, producer, tensorOf, type Value } from '#ir/graph.ts';
 import { redirect, removeDead, supersede } from '../edit.ts';
 import { definePass } from '../pass.ts';
 import { applyRules, no, type Rule } from '../pattern.ts';
 
 function decomposed(node: Node, graph: Graph): Value[] | undefined {
+  const inputs = ownInputs(node);
   return opDef(node.op).decompose?.({
     b: new Builder(graph, node),
     attrs: node.attrs as never,
-    inputs: ownInputs(node),
+    inputs,
+    constant: (i) => tensorOf(inputs[i]),
     outputs: node.outputs.map((v) => v.type),
   });
 }

@@ -13,6 +13,7 @@ import { launchBrowser, serve, withBrowser } from '../support/browser.ts';
 import { smallNet, temporaryFolder, write } from '../support/bundles.ts';
 import { buildStack, stackArbitrary } from '../support/conv-stacks.ts';
 import { Random } from '../support/graphs.ts';
+import { type QuantisedConv, quantisedConv } from '../support/quantised.ts';
 
 const MOST = 4;
 
@@ -53,6 +54,9 @@ const conv = (channels: number, to: number, kernel: number, options: object, siz
     return b.relu(b.conv(x, weights, { bias: b.constant('b', random.tensor([to])), ...options }));
   });
 
+const bytes = (c: Omit<QuantisedConv, 'channels'> & { readonly channels?: number }) =>
+  quantisedConv({ channels: 13, perChannel: true, bias: true, ...c });
+
 const PADS = { pads: [1, 1, 1, 1] };
 
 describe('threads give the bits of one', () => {
@@ -66,6 +70,16 @@ describe('threads give the bits of one', () => {
     ['more rows of border than others', conv(8, 8, 3, { ...PADS, group: 8 }, 2)],
     ['minimal filtering of many blocks', conv(32, 32, 3, PADS, 24)],
     ['minimal filtering of one block', conv(64, 64, 3, PADS, 7)],
+    ['bytes: pixels of a strided kernel', bytes({ x: [1, 6, 17, 13], kernel: [3, 3], strides: [2, 1] })],
+    ['bytes: panels of weights, one pixel', bytes({ x: [1, 64, 1, 1], channels: 44, kernel: [1, 1] })],
+    [
+      'bytes: one long line, a rest of pixels',
+      bytes({ x: [1, 16, 9, 8], kernel: [1, 1], types: ['i8', 'i8', 'i8'] }),
+    ],
+    [
+      'bytes: groups',
+      bytes({ x: [1, 32, 5, 5], channels: 32, kernel: [3, 3], pads: [1, 1, 1, 1], group: 8 }),
+    ],
     ['a softmax', layer([5, 7], (b, x) => b.op('Softmax', [x], { axis: 1 }))],
     ['an elementwise function', layer([1, 3, 5, 7], (b, x) => b.op('Tanh', [x], {}))],
     ['a transpose', layer([6, 9, 5], (b, x) => b.op('Transpose', [x], { perm: [0, 2, 1] }))],

@@ -59,10 +59,58 @@ export function packGemm(matrix: WeightMatrix, nr: number): PackedConstant & { r
   };
 }
 
-/** A bias per channel, each group padded to whole vectors. */
-export function packBias(bias: Float32Array, groups: number, channels: number): PackedConstant {
+/** Weights of one byte, in runs that are read side by side. */
+export interface ByteMatrix extends Omit<WeightMatrix, 'source' | 'scale'> {
+  readonly source: Uint8Array | Int8Array;
+  /** What is subtracted from each weight: one number, or one per column of each group. */
+  readonly zeros: ArrayLike<number>;
+  /** Rows of a run. */
+  readonly run: number;
+}
+
+/**
+ * Packed B of a dot product: as that of a gemm, but each element is a pair of rows, as i16 less their zero point. A run of
+ * odd length ends with a row of zeros.
+ */
+export function packDot(matrix: ByteMatrix, nr: number): PackedConstant & { readonly groupBytes: number } {
+  const { source, groups, rows, columns, columnStride, zeros, run } = matrix;
+  const widths = panelWidths(columns, nr);
+  const runs = run === 0 ? 0 : rows.length / run;
+  const pairs = Math.ceil(run / 2);
+  const zeroOf = (column: number): number => zeros[zeros.length === 1 ? 0 : column] ?? 0;
+  const fill = (data: Int16Array): void => {
+    let to = 0;
+    for (let g = 0; g < groups; g++) {
+      widths.forEach((width, panel) => {
+        const start = panel * nr;
+        for (let n = 0; n < Math.min(nr, columns - start); n++) {
+          const from = g * matrix.groupStride + (start + n) * columnStride;
+          const zero = zeroOf(g * columns + start + n);
+          for (let r = 0; r < runs; r++) {
+            const first = to + 2 * (r * pairs * width + n);
+            for (let k = 0; k < run; k++) {
+              const at = first + 2 * width * (k >> 1) + (k & 1);
+              data[at] = (source[from + (rows[r * run + k] as number)] as number) - zero;
+            }
+          }
+        }
+        to += 2 * runs * pairs * width;
+      });
+    }
+  };
+  const groupBytes = 4 * runs * pairs * widths.reduce((n, width) => n + width, 0);
+  return {
+    bytes: groups * groupBytes,
+    write: ({ buffer, byteOffset }) => fill(new Int16Array(buffer, byteOffset, (groups * groupBytes) / 2)),
+    groupBytes,
+  };
+}
+
+/** A number per channel, each group padded to whole vectors. */
+export function packBias(bias: Float32Array | Int32Array, groups: number, channels: number): PackedConstant {
   const width = Math.ceil(channels / 4) * 4;
-  return packed(groups * width, (data) => {
+  return packed(groups * width, (floats) => {
+    const data = bias instanceof Int32Array ? new Int32Array(floats.buffer, floats.byteOffset) : floats;
     for (let g = 0; g < groups; g++) data.set(bias.subarray(g * channels, (g + 1) * channels), g * width);
   });
 }

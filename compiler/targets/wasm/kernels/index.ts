@@ -1,6 +1,7 @@
 import type { FunctionBody } from '../encoder/index.ts';
 import type { Engine } from '../engines.ts';
 import type { Team } from '../team.ts';
+import { type DotParams, dot } from './dot.ts';
 import type { KernelCaller, KernelFamily, Pointer } from './family.ts';
 import { type GemmParams, gemm } from './gemm.ts';
 import { IRREGULAR, type IrregularKernel } from './irregular.ts';
@@ -25,6 +26,7 @@ import {
   scalarMap,
   scalarReduce,
 } from './scalar-map.ts';
+import { type WidenParams, widen } from './widen.ts';
 import { type WindowParams, window } from './window.ts';
 import {
   type WinogradInputParams,
@@ -38,6 +40,8 @@ import { type WinogradParams, winograd } from './winograd/winograd.ts';
 export type WasmKernel =
   | IrregularKernel
   | { readonly family: 'gemm'; readonly params: GemmParams }
+  | { readonly family: 'dot'; readonly params: DotParams }
+  | { readonly family: 'widen'; readonly params: WidenParams }
   | { readonly family: 'winograd'; readonly params: WinogradParams }
   | { readonly family: 'winogradInput'; readonly params: WinogradInputParams }
   | { readonly family: 'winogradOutput'; readonly params: WinogradOutputParams }
@@ -60,6 +64,8 @@ type ParamsOf<F extends FamilyName> = Extract<WasmKernel, { family: F }>['params
 /** The one list of kernel families. */
 export const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> } = {
   gemm,
+  dot,
+  widen,
   winograd,
   winogradInput,
   winogradOutput,

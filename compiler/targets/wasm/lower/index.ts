@@ -5,6 +5,7 @@ import type { LowerContext } from '../context.ts';
 import { unsupportedFunction } from '../simd-expr.ts';
 import { lowerConv } from './conv.ts';
 import { lowerConvTranspose, transposedRefusal } from './conv-transpose.ts';
+import { isKnownProduct, lowerQLinearConv, lowerQLinearMatMul } from './dot.ts';
 import { elementwiseParts, elementwisePlan, lowerCast, lowerElementwise } from './elementwise.ts';
 import { lowerConvInteger, lowerMatMulInteger } from './integer.ts';
 import {
@@ -74,6 +75,10 @@ const never = (refuse: (node: Node) => string): Lowering => ({ refuse, lower: ()
 /** What passes/canonicalize/expand-composites.ts writes in other ops, in every form that it can. */
 const composite = never((node) => `${node.op} that could not be written in other operators`);
 
+/** Quantised products of this form stay whole. */
+const quantisedRefusal = (node: Node): string | undefined =>
+  isKnownProduct(node) ? undefined : composite.refuse?.(node);
+
 const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   Conv: { lower: lowerConv, refuse: floats },
   ConvTranspose: { lower: lowerConvTranspose, refuse: (node) => transposedRefusal(node) ?? floats(node) },
@@ -99,8 +104,8 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   QuantizeLinear: composite,
   DequantizeLinear: composite,
   DynamicQuantizeLinear: composite,
-  QLinearConv: composite,
-  QLinearMatMul: composite,
+  QLinearConv: { lower: lowerQLinearConv, refuse: quantisedRefusal },
+  QLinearMatMul: { lower: lowerQLinearMatMul, refuse: quantisedRefusal },
   Einsum: composite,
   Det: composite,
   ConvInteger: { lower: lowerConvInteger },

@@ -13,6 +13,7 @@ import { convWindow } from '#ir/ops/conv.ts';
 import { elementCount, type Shape } from '#ir/types.ts';
 import { windowAxes } from '#ir/window.ts';
 import type { LowerContext } from '../context.ts';
+import { lowerKnownConvInteger, lowerKnownMatMulInteger } from './dot.ts';
 
 /** Input `slot` minus its zero point, as i32; the bytes themselves where it has none. */
 function centred(node: Node, context: LowerContext, slot: number, zeroSlot: number, zeroShape?: Shape): View {
@@ -37,7 +38,7 @@ function centred(node: Node, context: LowerContext, slot: number, zeroSlot: numb
 }
 
 export function lowerConvInteger(node: Node, context: LowerContext): void {
-  if (!isOp(node, 'ConvInteger')) return;
+  if (!isOp(node, 'ConvInteger') || lowerKnownConvInteger(node, context)) return;
   const { group } = node.attrs;
   const weightShape = operand(node, 1).type.shape;
   const axes = windowAxes(convWindow(node.attrs, weightShape));
@@ -93,7 +94,7 @@ export function lowerConvInteger(node: Node, context: LowerContext): void {
 }
 
 export function lowerMatMulInteger(node: Node, context: LowerContext): void {
-  if (!isOp(node, 'MatMulInteger')) return;
+  if (!isOp(node, 'MatMulInteger') || lowerKnownMatMulInteger(node, context)) return;
   const a = asMatrix(rowMajor(context, centred(node, context, 0, 2)), 'row');
   const b = asMatrix(rowMajor(context, centred(node, context, 1, 3)), 'column');
   const out = context.output(node);

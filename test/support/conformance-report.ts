@@ -1,9 +1,11 @@
 /** What a conformance run is told as: a table, and the parts of README.md that are made from it. Pure text. */
 import { RULES } from '#compiler/import/onnx/ops/index.ts';
 import { REFUSED } from '#compiler/import/onnx/refused.ts';
+import { withPart } from '../../scripts/page.ts';
 import { byOperator, type ConformanceCase, type OpRow, type Outcome } from './conformance.ts';
 import type { CompiledCase } from './onnx-cases.ts';
 
+export { withPart } from '../../scripts/page.ts';
 export { DEBIAN_CASES, hasCases, runConformance } from './conformance.ts';
 
 const OUTCOMES: readonly Outcome[] = ['passed', 'failed', 'unsupported'];
@@ -105,16 +107,6 @@ const listed = (ops: readonly string[]): string => {
   const names = ops.map((op) => `\`${op}\``).sort();
   return names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 };
-
-/** A page with one of its parts written anew; what is between the marks of the part is replaced. */
-export function withPart(page: string, name: string, text: string): string {
-  const begin = `<!-- generated: ${name} -->`;
-  const end = '<!-- /generated -->';
-  const from = page.indexOf(begin);
-  const to = page.indexOf(end, from);
-  if (from < 0 || to < 0) throw new Error(`the page has no part between ${begin} and ${end}`);
-  return `${page.slice(0, from + begin.length)}\n${text}\n${page.slice(to)}`;
-}
 
 /** The parts of README.md that `npm run conformance -- --readme` writes. */
 export function withConformance(page: string, cases: readonly ConformanceCase[]): string {

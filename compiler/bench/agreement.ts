@@ -12,7 +12,12 @@ export const AGREEMENT = 1e-3;
  * The largest difference of an element, relative to the largest magnitude of its output.
  * @throws CompileError `comparison-failed` where it is beyond the tolerance, or an output is missing
  */
-export function agreement(names: readonly [string, string], ours: Outputs, theirs: Outputs): number {
+export function agreement(
+  names: readonly [string, string],
+  ours: Outputs,
+  theirs: Outputs,
+  tolerance = AGREEMENT,
+): number {
   let worst = 0;
   for (const [output, want] of ours) {
     const got = theirs.get(output);
@@ -22,9 +27,9 @@ export function agreement(names: readonly [string, string], ours: Outputs, their
       fail('comparison-failed', output, sizes, HINT);
     }
     const { relative } = differenceOf(want, got);
-    if (!(relative <= AGREEMENT)) {
+    if (!(relative <= tolerance)) {
       const much = Number.isFinite(relative) ? `by ${relative.toExponential(1)} of the largest` : 'in kind';
-      const message = `${names.join(' and ')} differ ${much}; ${AGREEMENT} is allowed`;
+      const message = `${names.join(' and ')} differ ${much}; ${tolerance} is allowed`;
       fail('comparison-failed', output, message, HINT);
     }
     worst = Math.max(worst, relative);

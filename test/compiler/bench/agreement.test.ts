@@ -12,6 +12,12 @@ test('the worst output counts, relative to its largest magnitude', () => {
   expect(compare({ a: [] }, { a: [], more: [1] })).toBe(0);
 });
 
+test('another tolerance may be asked for', () => {
+  const named = (y: number) => new Map([['a', [y]]]);
+  expect(agreement(['ours', 'theirs'], named(1), named(1.01), 0.1)).toBeCloseTo(0.01, 9);
+  expect(() => agreement(['ours', 'theirs'], named(1), named(1.0005), 1e-4)).toThrow('0.0001 is allowed');
+});
+
 test('what is no number agrees with the same', () => {
   const odd = [Number.NaN, Number.POSITIVE_INFINITY, 1];
   expect(compare({ a: odd }, { a: odd })).toBe(0);

@@ -85,6 +85,21 @@ describe('QLinearConv', () => {
     expect(familiesOf(graph)).toEqual(['widen', 'dot', 'copy']);
   });
 
+  test('of single channels is computed in floats, where they hold every sum', async () => {
+    const layer = { x: [2, 9, 7, 8], channels: 9, kernel: [3, 3], pads: [1, 1, 1, 1], group: 9 };
+    const familiesWith = async (change: Partial<QuantisedConv>) => {
+      const { graph, inputs } = quantisedConv({ ...layer, perChannel: true, bias: true, ...change });
+      await expectSameBits({ graph, inputs });
+      return familiesOf(graph);
+    };
+    for (const types of TYPES) {
+      expect(await familiesWith({ types })).toContain('window');
+      expect(await familiesWith({ types, dilations: [2, 1], strides: [1, 2] })).toContain('window');
+    }
+    const large = { x: [1, 2, 40, 40], channels: 2, group: 2, kernel: [40, 40], types: TYPES[1] };
+    expect(await familiesWith({ ...large, pads: [0, 0, 0, 0] } as Partial<QuantisedConv>)).toContain('dot');
+  });
+
   test.each([0.01, 3, 1e6, 1e12])('saturates and rounds: results are %s times the range', async (spread) => {
     const layer = { x: [1, 8, 6, 6], channels: 10, kernel: [3, 3], bias: true, spread };
     for (const types of TYPES) await expectSameBits(quantisedConv({ ...layer, types }));

@@ -11,8 +11,10 @@ import { windowAxes } from '#ir/window.ts';
 import type { Epilogue, LowerContext } from '../context.ts';
 import type { DotParams } from '../kernels/dot.ts';
 import { channelBytes } from '../kernels/family.ts';
-import { type ByteMatrix, packBias, packDot } from '../pack.ts';
+import { isLaneType } from '../kernels/lanes.ts';
+import { type ByteMatrix, packBias, packDepthwise, packDot } from '../pack.ts';
 import { pixelLoops } from './pixel-product.ts';
+import { depthwiseOf } from './window.ts';
 
 type Bytes = Uint8Array | Int8Array;
 
@@ -50,8 +52,9 @@ export function isKnownProduct(node: Node): boolean {
 
 export function lowerQLinearConv(node: Node, context: LowerContext): void {
   if (!isOp(node, 'QLinearConv')) return;
-  const channels = convChannels(node, QUANTISED);
-  if (!lowerKnownConv(node, context, node.attrs, QUANTISED, known(node, channels)))
+  const quantised = known(node, convChannels(node, QUANTISED));
+  if (quantised && lowerQuantisedDepthwise(node, context, node.attrs, quantised)) return;
+  if (!lowerKnownConv(node, context, node.attrs, QUANTISED, quantised))
     throw new InternalError(`the weights of ${node.name} are not known`);
 }
 
@@ -160,6 +163,69 @@ function lowerKnownMatMul(
     },
   });
   return true;
+}
+
+/** Integers below it are floats. */
+const EXACT_FLOATS = 2 ** 24;
+
+/**
+ * A depthwise convolution has few products per sum. Where no sum can exceed what floats hold exactly, the kernels of floats,
+ * which have a channel per lane, give the same.
+ */
+function lowerQuantisedDepthwise(
+  node: Node,
+  context: LowerContext,
+  attrs: ConvAttrs,
+  { factors, zero, bias }: KnownProduct,
+): boolean {
+  const { a, aZero, b } = QUANTISED;
+  const [channels = 1, perGroup = 1, ...kernel] = operand(node, b).type.shape;
+  const known = knownWeights(node, QUANTISED, channels);
+  if (!known || attrs.group !== channels || perGroup !== 1) return false;
+  const taps = product(kernel);
+  const weights = Float32Array.from(known.weights, (w, i) => {
+    const own = known.zeros.length === 1 ? 0 : Math.floor(i / taps);
+    return w - (known.zeros[own] ?? 0);
+  });
+  for (let c = 0; c < channels; c++) {
+    const sum = weights.subarray(c * taps, (c + 1) * taps).reduce((n, w) => n + 255 * Math.abs(w), 0);
+    if (sum + Math.abs(bias?.[c] ?? 0) >= EXACT_FLOATS) return false;
+  }
+  const bytes = context.view(operand(node, a), 'channelsLast');
+  const zeroPoint = ownInput(node, aZero);
+  const shift = zeroPoint ? [context.view(zeroPoint, 'rowMajor')] : [];
+  const source = context.scratch(bytes.shape, 'f32', 'channelsLast');
+  flatMap(context, shift.length > 0 ? 'sub(x0, x1)' : 'x0', [bytes, ...shift], source);
+  const output = context.output(node);
+  const out = context.scratch(output.shape, 'f32', 'channelsLast');
+  const finish = finishing(context, { factors, zero, bias: undefined }, 1, channels);
+  depthwiseOf(context, {
+    source,
+    axes: windowAxes(convWindow(attrs, operand(node, b).type.shape)),
+    weights: [
+      context.packed(packDepthwise(weights, channels, taps)),
+      ...(bias ? [context.packed(packBias(Float32Array.from(bias), 1, channels))] : []),
+    ],
+    outShape: out.shape,
+    result: () => ({
+      out,
+      epilogue: { ...finish.epilogue(out), kernel: { expr: REQUANTISED, operands: finish.operands } },
+    }),
+  });
+  flatMap(context, 'x0', [out], output);
+  return true;
+}
+
+/** One expression of all elements of the first view, in the order in which they lie, and of single numbers. */
+function flatMap(context: LowerContext, expr: string, inputs: readonly View[], out: View): void {
+  const params = {
+    outer: [],
+    count: elementCount(out.shape),
+    inputs: inputs.map((_, k) => (k === 0 ? ('vector' as const) : ('splat' as const))),
+    types: [...inputs, out].map(({ dtype }) => (isLaneType(dtype) ? dtype : 'f32')),
+    expr,
+  };
+  context.call({ family: 'map', params }, [...inputs, out]);
 }
 
 interface Dot extends Pick<DotParams, 'outer' | 'pixels' | 'taps'> {

@@ -2,10 +2,10 @@
 
 import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
 import { permuteView, reshapeView, type View } from '#compiler/schedule/view.ts';
-import { isOp, type Node, operand } from '#ir/graph.ts';
-import { product } from '#ir/types.ts';
+import { isOp, type Node, operand, result } from '#ir/graph.ts';
+import { product, type Shape } from '#ir/types.ts';
 import { tapRange, type Window, type WindowAxis, windowAxes } from '#ir/window.ts';
-import type { LowerContext } from '../context.ts';
+import type { Epilogue, LowerContext } from '../context.ts';
 import { channelBytes } from '../kernels/family.ts';
 import type { Segment, WindowParams } from '../kernels/window.ts';
 import { packBias, packDepthwise } from '../pack.ts';
@@ -39,6 +39,13 @@ function segmentsOf(
   return segments;
 }
 
+/** What windows slide over: a view of it as it is, a dense one, or one within a border. */
+interface WindowInput {
+  readonly any: View;
+  channelsLast(): View;
+  padded(begins: readonly number[], ends: readonly number[], border: number): View;
+}
+
 interface WindowCall {
   readonly combine: WindowParams['combine'];
   readonly axes: readonly WindowAxis[];
@@ -46,12 +53,33 @@ interface WindowCall {
   readonly border: number;
   /** Positions that output `o` of axis `i` divides by. */
   divisor(i: number, o: number): number;
+  readonly weights: readonly View[];
+  readonly input: WindowInput;
+  readonly outShape: Shape;
+  /** Where the results go; asked for once the input is ready. */
+  result(): { readonly out: View; readonly epilogue: Epilogue };
 }
 
-function emitWindowCall(node: Node, context: LowerContext, call: WindowCall, weights: readonly View[]): void {
+/** A call from the first operand of a node to its result. */
+const ofNode = (node: Node, context: LowerContext): Pick<WindowCall, 'input' | 'outShape' | 'result'> => {
   const x = operand(node, 0);
-  const size = (axis: number) => x.type.shape[axis + 2] ?? 1;
-  const outShape = node.outputs[0]?.type.shape ?? [];
+  return {
+    input: {
+      any: context.anyView(x),
+      channelsLast: () => context.view(x, 'channelsLast'),
+      padded: (begins, ends, border) => context.padded(x, begins, ends, border),
+    },
+    outShape: result(node).type.shape,
+    result: () => {
+      const out = context.output(node);
+      return { out, epilogue: context.epilogue(node, out, 1) };
+    },
+  };
+};
+
+function emitWindowCall(context: LowerContext, call: WindowCall): void {
+  const { outShape, weights } = call;
+  const size = (axis: number) => call.input.any.shape[axis + 2] ?? 1;
   const plan = (axes: readonly WindowAxis[], input: View) =>
     axes.map((axis, i) =>
       segmentsOf(axis, input.shape[i + 2] ?? 1, outShape[i + 2] ?? 1, input.strides[i + 2] ?? 0, (o) =>
@@ -59,7 +87,7 @@ function emitWindowCall(node: Node, context: LowerContext, call: WindowCall, wei
       ),
     );
   let axes = call.axes;
-  let input = context.anyView(x);
+  let input = call.input.any;
   if (plan(axes, input).some((s) => s.length > MOST_SEGMENTS)) {
     // enough border that every window lies inside, also the last one of ceil mode
     const ends = axes.map((a, i) =>
@@ -68,18 +96,16 @@ function emitWindowCall(node: Node, context: LowerContext, call: WindowCall, wei
         ((outShape[i + 2] ?? 1) - 1) * a.stride + (a.kernel - 1) * a.dilation + 1 - a.padBegin - size(i),
       ),
     );
-    input = context.padded(
-      x,
+    input = call.input.padded(
       axes.map((a) => a.padBegin),
       ends,
       call.border,
     );
     axes = axes.map((a) => ({ ...a, padBegin: 0, padEnd: 0 }));
   } else {
-    input = context.view(x, 'channelsLast');
+    input = call.input.channelsLast();
   }
-  const out = context.output(node);
-  const epilogue = context.epilogue(node, out, 1);
+  const { out, epilogue } = call.result();
   const segments = plan(axes, input);
   context.call(
     {
@@ -114,10 +140,28 @@ export function lowerDepthwise(node: Node, context: LowerContext, axes: readonly
     bias.kind === 'none'
       ? []
       : [bias.kind === 'computed' ? bias.view : context.packed(packBias(bias.data, 1, channels))];
-  emitWindowCall(node, context, { combine: 'multiplyAdd', axes, border: 0, divisor: () => 1 }, [
-    weight,
-    ...biasViews,
-  ]);
+  emitWindowCall(context, { ...DEPTHWISE, axes, weights: [weight, ...biasViews], ...ofNode(node, context) });
+}
+
+const DEPTHWISE = { combine: 'multiplyAdd', border: 0, divisor: () => 1 } as const;
+
+/** A depthwise convolution of a dense channels-last view. */
+export function depthwiseOf(
+  context: LowerContext,
+  {
+    source,
+    ...call
+  }: Pick<WindowCall, 'axes' | 'weights' | 'outShape' | 'result'> & { readonly source: View },
+): void {
+  emitWindowCall(context, {
+    ...DEPTHWISE,
+    ...call,
+    input: {
+      any: source,
+      channelsLast: () => source,
+      padded: (begins, ends, border) => context.paddedCopy(source, begins, ends, border),
+    },
+  });
 }
 
 /** [taps][C padded to whole vectors], packed now or copied there while the network runs. */
@@ -134,12 +178,14 @@ function depthwiseWeights(node: Node, context: LowerContext, channels: number, t
 export function lowerMaxPool(node: Node, context: LowerContext): void {
   if (!isOp(node, 'MaxPool')) return;
   const axes = windowAxes(node.attrs satisfies Window);
-  emitWindowCall(
-    node,
-    context,
-    { combine: 'max', axes, border: Number.NEGATIVE_INFINITY, divisor: () => 1 },
-    [],
-  );
+  emitWindowCall(context, {
+    combine: 'max',
+    axes,
+    border: Number.NEGATIVE_INFINITY,
+    divisor: () => 1,
+    weights: [],
+    ...ofNode(node, context),
+  });
 }
 
 export function lowerAveragePool(node: Node, context: LowerContext): void {
@@ -159,5 +205,12 @@ export function lowerAveragePool(node: Node, context: LowerContext): void {
     const [first, end] = tapRange(padded, o, input + axis.padBegin + axis.padEnd);
     return end - first;
   };
-  emitWindowCall(node, context, { combine: 'sum', axes, border: 0, divisor }, []);
+  emitWindowCall(context, {
+    combine: 'sum',
+    axes,
+    border: 0,
+    divisor,
+    weights: [],
+    ...ofNode(node, context),
+  });
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { lowerGraph } from '#compiler/targets/wasm/index.ts';
 import { Builder } from '#ir/builder.ts';
 import type { Value } from '#ir/graph.ts';
 import { type Tensor, tensor } from '#ir/tensor.ts';
@@ -154,6 +155,25 @@ describe('element types', () => {
         if (from === 'f32' && to !== 'bool' && (to.startsWith('u') || to === 'i8')) continue;
         await checkTyped([from], (b, [x]) => b.op('Cast', [x], { to }));
       }
+    }
+  });
+
+  test('floats that are known to fit a byte are cast in vectors, others one by one', async () => {
+    for (const [to, min, max] of [
+      ['u8', 0, 255],
+      ['i8', -128, 127],
+    ] as const) {
+      const bounded = (b: Builder, low: number, high: number) => {
+        const x = b.input('x', [3, 7]);
+        b.output('y', b.op('Cast', [b.op('Clip', [x], { min: low, max: high })], { to }));
+        return lowerGraph(b.graph).calls.map(({ kernel }) => kernel.family);
+      };
+      const b = new Builder('bytes');
+      expect(bounded(b, min, max)).toEqual(['map', 'map']);
+      const values = Array.from({ length: 21 }, (_, i) => (i - 10) * 27.31);
+      for (const { want, got } of await differences(b.graph, new Map([['x', tensor('f32', [3, 7], values)]])))
+        expect(got.data).toEqual(want.data);
+      expect(bounded(new Builder('wider'), min, max + 1)).toEqual(['map', 'scalarMap']);
     }
   });
 

@@ -8,12 +8,16 @@ export type LaneType = (typeof LANE_TYPES)[number];
 export const isLaneType = (dtype: DType): dtype is LaneType =>
   (LANE_TYPES as readonly DType[]).includes(dtype);
 
+/** What vector code reads as floats: an i32 is rounded to the nearest. */
+export type ReadType = LaneType | 'i32';
+
 /** Bytes of four elements. */
-export const laneBytes = (dtype: LaneType): number => LANES * bytesOf(dtype);
+export const laneBytes = (dtype: ReadType): number => LANES * bytesOf(dtype);
 
 /** Four elements side by side; may read up to three elements beyond the last. */
-export function loadLanes(dtype: LaneType, pointer: Ex<'i32'>, offset = 0): Vector {
+export function loadLanes(dtype: ReadType, pointer: Ex<'i32'>, offset = 0): Vector {
   if (dtype === 'f32') return loadVector(pointer, offset);
+  if (dtype === 'i32') return op('f32x4.convert_i32x4_s', loadVector(pointer, offset));
   const bytes = load('v128.load32_zero', pointer, { offset });
   return dtype === 'i8'
     ? op('f32x4.convert_i32x4_s', op('i32x4.extend_low_i16x8_s', op('i16x8.extend_low_i8x16_s', bytes)))
@@ -21,8 +25,9 @@ export function loadLanes(dtype: LaneType, pointer: Ex<'i32'>, offset = 0): Vect
 }
 
 /** One element in all four lanes. */
-export function splatLanes(dtype: LaneType, pointer: Ex<'i32'>): Vector {
+export function splatLanes(dtype: ReadType, pointer: Ex<'i32'>): Vector {
   if (dtype === 'f32') return loadSplat(pointer);
+  if (dtype === 'i32') return op('f32x4.convert_i32x4_s', loadSplat(pointer));
   const value = dtype === 'i8' ? load('i32.load8_s', pointer) : load('i32.load8_u', pointer);
   return op('f32x4.splat', op('f32.convert_i32_s', value));
 }

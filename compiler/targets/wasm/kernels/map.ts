@@ -16,7 +16,7 @@ import {
   type Pointer,
   partOf,
 } from './family.ts';
-import { type LaneType, laneBytes, loadLanes, splatLanes, storeTyped } from './lanes.ts';
+import { laneBytes, loadLanes, type ReadType, splatLanes, storeTyped } from './lanes.ts';
 
 export interface MapParams {
   /** Steps of [output, …inputs]. */
@@ -25,8 +25,8 @@ export interface MapParams {
   readonly count: number;
   /** Per input: is it read along with the output, or one value for the whole run? */
   readonly inputs: readonly ('vector' | 'splat')[];
-  /** Element types of the inputs, then of the output. */
-  readonly types: readonly LaneType[];
+  /** Element types of the inputs, then of the output, which is no i32. */
+  readonly types: readonly ReadType[];
   readonly expr: string;
 }
 
@@ -47,8 +47,9 @@ export const map: KernelFamily<MapParams> = {
     const code = new SimdExpr(parseExpr(p.expr), body);
     const output = args[args.length - 1] as Pointer;
     const inputs = args.slice(0, -1);
-    const typeOf = (k: number): LaneType => p.types[k] ?? 'f32';
+    const typeOf = (k: number): ReadType => p.types[k] ?? 'f32';
     const outputType = typeOf(inputs.length);
+    if (outputType === 'i32') throw new RangeError('a map of floats has no i32 results');
     const line = () => {
       const out = copyOf(body, output);
       const ins = inputs.map((e, k) => (p.inputs[k] === 'vector' ? copyOf(body, e) : e));
@@ -81,7 +82,7 @@ export const map: KernelFamily<MapParams> = {
       };
       const share = byLines(p) ? undefined : team.share(body, unrolled);
       if (share) {
-        const bytesOf = (type: LaneType) => UNROLL * laneBytes(type);
+        const bytesOf = (type: ReadType) => UNROLL * laneBytes(type);
         ins.forEach((pointer, k) => {
           if (p.inputs[k] === 'vector') advanceBy(body, pointer, share.first, bytesOf(typeOf(k)));
         });

@@ -12,6 +12,7 @@ import type { Epilogue, LowerContext } from '../context.ts';
 import type { DotParams } from '../kernels/dot.ts';
 import { channelBytes } from '../kernels/family.ts';
 import { isLaneType } from '../kernels/lanes.ts';
+import type { MapParams } from '../kernels/map.ts';
 import { type ByteMatrix, packBias, packDepthwise, packDot } from '../pack.ts';
 import { pixelLoops } from './pixel-product.ts';
 import { depthwiseOf } from './window.ts';
@@ -218,10 +219,10 @@ function lowerQuantisedDepthwise(
 
 /** One expression of all elements of the first view, in the order in which they lie, and of single numbers. */
 function flatMap(context: LowerContext, expr: string, inputs: readonly View[], out: View): void {
-  const params = {
+  const params: MapParams = {
     outer: [],
     count: elementCount(out.shape),
-    inputs: inputs.map((_, k) => (k === 0 ? ('vector' as const) : ('splat' as const))),
+    inputs: inputs.map((_, k) => (k === 0 ? 'vector' : 'splat')),
     types: [...inputs, out].map(({ dtype }) => (isLaneType(dtype) ? dtype : 'f32')),
     expr,
   };

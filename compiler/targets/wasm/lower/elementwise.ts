@@ -10,11 +10,14 @@ import {
   opDef,
   operand,
   ownInputs,
+  producer,
   result,
   tensorOf,
   type Value,
 } from '#ir/graph.ts';
-import { bytesOf } from '#ir/types.ts';
+import { quantizedRange } from '#ir/ops/quantize.ts';
+import { bytesOf, type DType } from '#ir/types.ts';
+import { exprBounds } from '#passes/fuse/bounds.ts';
 import { type LowerContext, readingAlong } from '../context.ts';
 import { isLaneType } from '../kernels/lanes.ts';
 import { type Domain, domainOf, unsupportedScalar } from '../kernels/scalar.ts';
@@ -104,7 +107,7 @@ function emitMap(context: LowerContext, expr: Expr, inputs: readonly View[], out
         outer,
         count: inner.count,
         inputs: inputs.map((view, k) => readingAlong(inner.steps[k + 1] ?? 0, bytesOf(view.dtype))),
-        types: [...inputs, out].map((view) => (isLaneType(view.dtype) ? view.dtype : 'f32')),
+        types: [...inputs, out].map(({ dtype }) => (isLaneType(dtype) || dtype === 'i32' ? dtype : 'f32')),
         expr: formatExpr(expr),
       },
     },
@@ -137,6 +140,24 @@ function emitScalarMap(
 
 /** Cast between any two types: from floats by truncation, from integers exactly, to bool by `≠ 0`. */
 export function lowerCast(node: Node, context: LowerContext): void {
-  const input = context.anyView(operand(node, 0));
+  const value = operand(node, 0);
+  if (castsInVectors(value, result(node).type.dtype)) {
+    const out = context.output(node);
+    emitMap(context, arg(0), [context.operandFor(value, out, innermostAxis(out))], out);
+    return;
+  }
+  const input = context.anyView(value);
   emitScalarMap(context, arg(0), domainOf(input.dtype), [input], context.output(node));
+}
+
+/** Vectors read small integers as floats; they saturate where they write bytes, so those must be known to fit. */
+function castsInVectors(value: Value, to: DType): boolean {
+  const { dtype } = value.type;
+  if (to === 'f32') return dtype === 'u8' || dtype === 'i8' || dtype === 'i32';
+  if (dtype !== 'f32' || (to !== 'u8' && to !== 'i8')) return false;
+  const node = producer(value);
+  const expr = node && (nodeExpression(node) ?? node.epilogue);
+  const [low, high] = quantizedRange(to);
+  const bounds = expr && exprBounds(expr, () => ({ low: -Infinity, high: Infinity }));
+  return bounds !== undefined && bounds.low >= low && bounds.high <= high;
 }

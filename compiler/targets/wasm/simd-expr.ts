@@ -7,6 +7,7 @@ import {
   isSimplePower,
   lesser,
   logistic,
+  logNormal,
   type Pen,
   power,
   UNARY_CODE,
@@ -117,7 +118,10 @@ function renderWith(
   return held;
 }
 
-/** min and max against a number take one instruction where the variable side, which may be NaN, goes first. */
+/**
+ * min and max against a number take one instruction where the variable side, which may be NaN, goes first. A −0 passes a
+ * bound of 0.
+ */
 function clampCode(
   { fn, x, y }: Extract<Expr, { kind: 'binary' }>,
   pen: Pen,
@@ -130,13 +134,19 @@ function clampCode(
   return code(render(variable), pen.k(bound.value));
 }
 
-/** The argument x of 1 / (1 + e⁻ˣ), whichever way the sum is written. */
-function logisticArgument({ fn, x: one, y: sum }: Extract<Expr, { kind: 'binary' }>): Expr | undefined {
+/** The argument x of 1 + eˣ, whichever way the sum is written. */
+function argumentOfOneAndPower(sum: Expr): Expr | undefined {
   const isOne = (e: Expr) => e.kind === 'const' && e.value === 1;
-  if (fn !== 'div' || !isOne(one) || sum.kind !== 'binary' || sum.fn !== 'add') return undefined;
+  if (sum.kind !== 'binary' || sum.fn !== 'add') return undefined;
   const power = isOne(sum.y) ? sum.x : isOne(sum.x) ? sum.y : undefined;
-  if (power?.kind !== 'unary' || power.fn !== 'exp') return undefined;
-  return power.x.kind === 'unary' && power.x.fn === 'neg' ? power.x.x : undefined;
+  return power?.kind === 'unary' && power.fn === 'exp' ? power.x : undefined;
+}
+
+/** The argument x of 1 / (1 + e⁻ˣ). */
+function logisticArgument({ fn, x: one, y: sum }: Extract<Expr, { kind: 'binary' }>): Expr | undefined {
+  if (fn !== 'div' || one.kind !== 'const' || one.value !== 1) return undefined;
+  const negative = argumentOfOneAndPower(sum);
+  return negative?.kind === 'unary' && negative.fn === 'neg' ? negative.x : undefined;
 }
 
 function renderCall(
@@ -146,6 +156,7 @@ function renderCall(
 ): Vector {
   switch (e.kind) {
     case 'unary': {
+      if (e.fn === 'log' && argumentOfOneAndPower(e.x)) return logNormal(pen, render(e.x));
       const code = UNARY_CODE[e.fn];
       if (code === 'unsupported') throw new RangeError(`${e.fn} has no f32x4 code`);
       return code(pen, render(e.x));

@@ -2,7 +2,7 @@
  * The primitives of scalar expressions as f32x4 code. Sources of the polynomials stand at each, and how far results may
  * be off for any argument, denormal ones too: in units in the last place of the exact result (2⁻¹⁴⁹ where that is
  * denormal), absolutely, or by the larger of both. A test reads these bounds here and holds the code to them for floats
- * of every size. What has none is exact. A zero may lose its sign.
+ * of every size. What has none is exact. Zeros have their sign too, but those of fmod and pow.
  */
 import type { BinaryFn, UnaryFn } from '#ir/expr.ts';
 import { type Ex, op } from './encoder/index.ts';
@@ -26,6 +26,8 @@ const div = (a: Vector, b: Vector): Vector => op('f32x4.div', a, b);
 export const lesser = (a: Vector, b: Vector): Vector => op('f32x4.pmin', a, b);
 export const greater = (a: Vector, b: Vector): Vector => op('f32x4.pmax', a, b);
 const abs = (a: Vector): Vector => op('f32x4.abs', a);
+const copySign = (pen: Pen, magnitude: Vector, sign: Vector): Vector =>
+  op('v128.bitselect', magnitude, sign, pen.bits(0x7fffffff));
 
 /** Horner's scheme; coefficients from the highest power down. */
 const polynomial = (pen: Pen, x: Vector, coefficients: readonly number[]): Vector =>
@@ -37,37 +39,59 @@ const EXP = [
   4.999999343210032e-1, 1, 1,
 ];
 
-/** Added to a small float, it rounds it to a whole number n, and 127 + n is in the low bits of the sum. */
-const ROUND = 1.5 * 2 ** 23 + 127;
+/** Added to a small float, it rounds it to a whole number n, which is in the low bits of the sum. */
+const ROUND = 1.5 * 2 ** 23;
 
-/** x = n·ln 2 + r: eʳ, and the sum whose low bits hold 127 + n. */
-function reduceExponent(pen: Pen, x: Vector): { readonly p: Vector; readonly biased: Vector } {
-  const biased = pen.hold(add(mul(x, pen.k(Math.LOG2E)), pen.k(ROUND)));
-  const n = pen.hold(sub(biased, pen.k(ROUND)));
-  const r = pen.hold(sub(sub(x, mul(n, pen.k(0.693359375))), mul(n, pen.k(-2.1219444e-4))));
-  return { p: pen.hold(polynomial(pen, r, EXP)), biased };
+/** The bias of the exponent of a float. */
+const BIAS = 127;
+
+/**
+ * e^(sign·x) as eʳ·2ⁿ, sign·x = n·ln 2 + r: eʳ, and the sum whose low bits hold n + bias. The sign is in the constants:
+ * what is computed in place of r is sign·r.
+ */
+function reduceExponent(
+  pen: Pen,
+  x: Vector,
+  { sign = 1, bias = BIAS }: { readonly sign?: 1 | -1; readonly bias?: number } = {},
+): { readonly p: Vector; readonly biased: Vector } {
+  const biased = pen.hold(add(mul(x, pen.k(sign * Math.LOG2E)), pen.k(ROUND + bias)));
+  const n = pen.hold(sub(biased, pen.k(ROUND + bias)));
+  const high = mul(n, pen.k(sign * 0.693359375));
+  const r = pen.hold(sub(sub(x, high), mul(n, pen.k(sign * -2.1219444e-4))));
+  const coefficients = EXP.map((c, i) => ((EXP.length - 1 - i) % 2 === 0 ? c : sign * c));
+  return { p: pen.hold(polynomial(pen, r, coefficients)), biased };
+}
+
+/** The same power by 2^(bias − 127), scaled in one factor: for n + bias from 1 to 254. */
+function scaledExponential(pen: Pen, x: Vector, options?: Parameters<typeof reduceExponent>[2]): Vector {
+  const { p, biased } = reduceExponent(pen, x, options);
+  return mul(p, op('i32x4.shl', biased, 23));
 }
 
 /**
  * exp by reduction to n·ln 2 + r; 2^n is applied in two factors, so that overflow and underflow are gradual.
- * Error of exp ≤ 1.5 ulp.
+ * Error of exp ≤ 1.25 ulp.
  */
 function exp(pen: Pen, x: Vector): Vector {
   const { p, biased } = reduceExponent(pen, pen.hold(lesser(greater(x, pen.k(-104)), pen.k(89))));
-  const n = pen.hold(op('i32x4.sub', biased, pen.k(ROUND)));
+  const n = pen.hold(op('i32x4.sub', biased, pen.k(ROUND + BIAS)));
   const half = pen.hold(op('i32x4.shr_s', n, 1));
-  const power = (e: Vector): Vector => op('i32x4.shl', op('i32x4.add', e, pen.bits(127)), 23);
+  const power = (e: Vector): Vector => op('i32x4.shl', op('i32x4.add', e, pen.bits(BIAS)), 23);
   return mul(mul(p, power(half)), power(op('i32x4.sub', n, half)));
 }
 
+/** e⁻ˣ is kept by 2⁻²⁵, so that one factor does: it then is 2⁻¹²⁵ at 69 and 2¹²⁶ at −105, normal floats. */
+const LOGISTIC_UNIT = -25;
+
 /**
- * 1 / (1 + e⁻ˣ). Here e⁻ˣ may be 0 below 2⁻¹²⁶ and infinite above 2¹²⁷·⁵, so that one factor does: 0 takes the place of
- * results below 2⁻¹²⁷·⁵. Error of logistic ≤ 3 ulp or 4.3e-39.
+ * 1 / (1 + e⁻ˣ), numerator and denominator by 2⁻²⁵. It is 0 from −104 down: x·logistic(x), which is silu(x), is 0 there.
+ * Error of logistic ≤ 3 ulp. Error of silu ≤ 3.5 ulp or 1e-43.
  */
 export function logistic(pen: Pen, x: Vector): Vector {
-  const y = pen.hold(lesser(greater(op('f32x4.neg', x), pen.k(-88)), pen.k(89)));
-  const { p, biased } = reduceExponent(pen, y);
-  return div(pen.k(1), add(mul(p, op('i32x4.shl', biased, 23)), pen.k(1)));
+  const bounded = pen.hold(lesser(greater(x, pen.k(-105)), pen.k(69)));
+  const power = scaledExponential(pen, bounded, { sign: -1, bias: BIAS + LOGISTIC_UNIT });
+  const unit = pen.k(2 ** LOGISTIC_UNIT);
+  return div(unit, add(power, unit));
 }
 
 const LOG = [
@@ -75,128 +99,168 @@ const LOG = [
   2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 ];
 
-/** log by splitting off the exponent (Cephes logf); log 0 = −∞, log of a negative number is NaN. Error of log ≤ 1 ulp. */
-function log(pen: Pen, x: Vector): Vector {
+/**
+ * log of what is no less than 2⁻¹²⁶, ∞ or NaN, by splitting off the exponent (Cephes logf). Error of log ≤ 1 ulp. With it,
+ * log(1 + eˣ), which is softplus(x), rounds 1 + eˣ. Error of softplus ≤ 2.5 ulp or 9e-8.
+ */
+export function logNormal(pen: Pen, x: Vector, bias = pen.k(126)): Vector {
   const v = pen.hold(x);
-  const scaled = pen.hold(
-    op('v128.bitselect', mul(v, pen.k(8388608)), v, op('f32x4.lt', v, pen.k(1.1754943508222875e-38))),
-  );
-  const bias = pen.hold(
-    op('v128.bitselect', pen.k(149), pen.k(126), op('f32x4.lt', v, pen.k(1.1754943508222875e-38))),
-  );
-  const mantissa = pen.hold(
-    op('v128.or', op('v128.and', scaled, pen.bits(0x007fffff)), pen.bits(0x3f000000)),
-  );
-  const exponent = sub(op('f32x4.convert_i32x4_s', op('i32x4.shr_u', scaled, 23)), bias);
+  const mantissa = pen.hold(op('v128.or', op('v128.and', v, pen.bits(0x007fffff)), pen.bits(0x3f000000)));
+  const exponent = sub(op('f32x4.convert_i32x4_s', op('i32x4.shr_u', v, 23)), bias);
   const small = pen.hold(op('f32x4.lt', mantissa, pen.k(Math.SQRT1_2)));
   const e = pen.hold(sub(exponent, op('v128.and', small, pen.k(1))));
   const m = pen.hold(add(sub(mantissa, pen.k(1)), op('v128.and', small, mantissa)));
   const z = pen.hold(mul(m, m));
   const tail = mul(mul(polynomial(pen, m, LOG), m), z);
   const y = add(sub(add(tail, mul(e, pen.k(-2.1219444e-4))), mul(z, pen.k(0.5))), m);
-  const result = pen.hold(add(y, mul(e, pen.k(0.693359375))));
-  const finite = op('v128.bitselect', result, v, op('f32x4.lt', v, pen.k(Number.POSITIVE_INFINITY)));
+  const result = add(y, mul(e, pen.k(0.693359375)));
+  return op('v128.bitselect', result, v, op('f32x4.lt', v, pen.k(Number.POSITIVE_INFINITY)));
+}
+
+/** log; denormal numbers are scaled first; log 0 = −∞, log of a negative number is NaN. */
+function log(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const tiny = pen.hold(op('f32x4.lt', v, pen.k(2 ** -126)));
+  const scaled = op('v128.bitselect', mul(v, pen.k(2 ** 23)), v, tiny);
+  const bias = pen.hold(op('v128.bitselect', pen.k(149), pen.k(126), tiny));
+  const finite = logNormal(pen, scaled, bias);
   const positive = op('v128.bitselect', pen.k(Number.NEGATIVE_INFINITY), finite, op('f32x4.eq', v, pen.k(0)));
   return op('v128.bitselect', pen.k(Number.NaN), positive, op('f32x4.lt', v, pen.k(0)));
 }
 
 const TANH = [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1];
 
-/** tanh: a polynomial below 0.625, 1 − 2/(e^2|x| + 1) above (Cephes tanhf). Error of tanh ≤ 1.5 ulp. */
+/**
+ * tanh: a polynomial below 0.625, 1 − 2/(e^2|x| + 1) above (Cephes tanhf), which is 1 from 9.02 on. Error of tanh ≤ 1.5 ulp.
+ */
 function tanh(pen: Pen, x: Vector): Vector {
   const v = pen.hold(x);
   const magnitude = pen.hold(abs(v));
   const z = pen.hold(mul(v, v));
-  const near = pen.hold(add(v, mul(v, mul(z, polynomial(pen, z, TANH)))));
-  const tail = div(pen.k(2), add(exp(pen, mul(magnitude, pen.k(2))), pen.k(1)));
-  const far = op('v128.bitselect', sub(pen.k(1), tail), v, pen.bits(0x7fffffff));
-  return op('v128.bitselect', near, far, op('f32x4.lt', magnitude, pen.k(0.625)));
+  const near = pen.hold(add(magnitude, mul(magnitude, mul(z, polynomial(pen, z, TANH)))));
+  const bounded = pen.hold(lesser(magnitude, pen.k(10)));
+  const power = scaledExponential(pen, pen.hold(add(bounded, bounded)));
+  const far = sub(pen.k(1), div(pen.k(2), add(power, pen.k(1))));
+  return copySign(pen, op('v128.bitselect', near, far, op('f32x4.lt', magnitude, pen.k(0.625))), v);
 }
 
+/** erf(√z)/√z − 1 to √z = 1.04, and the eighth root of erfc from there to 3.92, where 1 − erfc rounds to 1. */
+const ERF_TURN = 1.04;
+const ERF = [
+  -5.445911665447056e-4, 4.873544443398714e-3, -2.667510323226452e-2, 1.1278975009918213e-1,
+  -3.7612184882164e-1, 1.2837909162044525e-1,
+];
+const ERFC_ROOT = [
+  1.5368718595709652e-4, -2.5105716194957495e-3, 1.3102775439620018e-2, -1.1773240752518177e-2,
+  -6.092945858836174e-2, -1.4538300037384033e-1, 1.000920057296753,
+];
+
 /**
- * exp(−x²)-scaled rational approximation of erfc (Abramowitz & Stegun 7.1.26: 1.5e-7, and rounding near 1). Near 0 the
- * error stays absolute. Error of erf ≤ 6.5e-7.
+ * erf: x + x·P(x²) below 1.04, 1 − Q(|x|)⁸ above. Both polynomials are fitted by Remez' method to the relative error of erf,
+ * then their coefficients moved by units in the last place to what gives the least error in f32. Error of erf ≤ 2.5 ulp.
  */
 function erf(pen: Pen, x: Vector): Vector {
   const v = pen.hold(x);
-  const magnitude = pen.hold(abs(v));
-  const t = pen.hold(div(pen.k(1), add(pen.k(1), mul(magnitude, pen.k(0.3275911)))));
-  const p = mul(polynomial(pen, t, [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592]), t);
-  const far = sub(pen.k(1), mul(p, exp(pen, op('f32x4.neg', mul(v, v)))));
-  return op('v128.bitselect', far, v, pen.bits(0x7fffffff));
+  const magnitude = pen.hold(lesser(abs(v), pen.k(3.92)));
+  const z = pen.hold(mul(magnitude, magnitude));
+  const near = pen.hold(add(magnitude, mul(magnitude, polynomial(pen, z, ERF))));
+  let root = pen.hold(polynomial(pen, magnitude, ERFC_ROOT));
+  root = pen.hold(mul(root, root));
+  root = pen.hold(mul(root, root));
+  const far = sub(pen.k(1), mul(root, root));
+  return copySign(pen, op('v128.bitselect', near, far, op('f32x4.lt', magnitude, pen.k(ERF_TURN))), v);
 }
 
 /**
- * x as the nearest multiple of π/2, which gives the quadrant, and the rest; reduced in doubles. Above 3e9 the quadrant has
- * more than 32 bits, and what is computed means nothing.
+ * x as the nearest multiple of π/2, which gives the quadrant in two low bits, and the rest; reduced in doubles. Beyond 1e9
+ * fewer and fewer bits of the rest are right and in the end none, but it stays within ±π/4.
  */
-function reduceAngle(pen: Pen, x: Vector): { rest: Vector; quadrant: Vector } {
+function reduceAngle(pen: Pen, x: Vector): Angle {
   const v = pen.hold(x);
   const halves = [v, op('i8x16.shuffle', v, v, UPPER_HALF)].map((half) => {
     const wide = pen.hold(op('f64x2.promote_low_f32x4', half));
-    const turns = pen.hold(op('f64x2.nearest', op('f64x2.mul', wide, pen.wide(2 / Math.PI))));
+    const sum = pen.hold(op('f64x2.add', op('f64x2.mul', wide, pen.wide(2 / Math.PI)), pen.wide(ROUND_WIDE)));
+    // never −0, so that the rest of −0 is −0
+    const turns = pen.hold(op('f64x2.sub', sum, pen.wide(ROUND_WIDE)));
     const rest = op(
       'f64x2.sub',
       op('f64x2.sub', wide, op('f64x2.mul', turns, pen.wide(HALF_PI_HIGH))),
       op('f64x2.mul', turns, pen.wide(HALF_PI_LOW)),
     );
-    return {
-      rest: pen.hold(op('f32x4.demote_f64x2_zero', rest)),
-      quadrant: pen.hold(op('i32x4.trunc_sat_f64x2_s_zero', turns)),
-    };
+    return { rest: pen.hold(op('f32x4.demote_f64x2_zero', rest)), sum };
   });
   const [low, high] = halves as [(typeof halves)[0], (typeof halves)[0]];
+  const joined = op('i8x16.shuffle', low.rest, high.rest, JOIN_LOW_HALVES);
   return {
-    rest: pen.hold(op('i8x16.shuffle', low.rest, high.rest, JOIN_LOW_HALVES)),
-    quadrant: pen.hold(op('i8x16.shuffle', low.quadrant, high.quadrant, JOIN_LOW_HALVES)),
+    rest: pen.hold(lesser(greater(joined, pen.k(-Math.PI / 4)), pen.k(Math.PI / 4))),
+    quadrant: pen.hold(op('i8x16.shuffle', low.sum, high.sum, JOIN_LOW_WORDS)),
   };
 }
 
-/** π/2 in two doubles: the high part has trailing zeros, so that its products with whole numbers are exact. */
+/** quadrant·π/2 + rest, |rest| ≤ π/4. */
+interface Angle {
+  readonly rest: Vector;
+  readonly quadrant: Vector;
+}
+
+/** Added to a double, it rounds it to a whole number, which is in the low bits of the sum. */
+const ROUND_WIDE = 1.5 * 2 ** 52;
+/** π/2 in two doubles: the high part has 26 trailing zeros, so that its products with numbers to 2²⁶ are exact. */
 const HALF_PI_HIGH = 1.570796325802803;
-const HALF_PI_LOW = Math.PI / 2 - HALF_PI_HIGH;
+const HALF_PI_LOW = 9.920935796805404e-10;
 const UPPER_HALF = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
 const JOIN_LOW_HALVES = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23];
+const JOIN_LOW_WORDS = [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27];
 
-/**
- * sin of (quadrant·π/2 + rest), |rest| ≤ π/4 (Cephes sinf, cosf). Error of sin, cos ≤ 2 ulp where |x| ≤ 1e4. Error of sin,
- * cos ≤ 2e-7 where |x| ≤ 1e9.
- */
-function sineOf(pen: Pen, rest: Vector, quadrant: Vector): Vector {
+/** Sine and cosine of the rest of an angle (Cephes sinf, cosf). */
+function sineAndCosine(pen: Pen, { rest }: Angle): { readonly sine: Vector; readonly cosine: Vector } {
   const z = pen.hold(mul(rest, rest));
-  const sine = add(
-    rest,
-    mul(mul(polynomial(pen, z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]), z), rest),
-  );
+  const sine = mul(polynomial(pen, z, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1, 1]), rest);
   const cosine = add(
     sub(pen.k(1), mul(z, pen.k(0.5))),
     mul(mul(polynomial(pen, z, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]), z), z),
   );
-  const odd = op('i32x4.eq', op('v128.and', quadrant, pen.bits(1)), pen.bits(1));
-  const magnitude = op('v128.bitselect', cosine, sine, odd);
-  // bit 1 of the quadrant, moved to the sign bit
-  return op('v128.xor', magnitude, op('i32x4.shl', op('v128.and', quadrant, pen.bits(2)), 30));
+  return { sine: pen.hold(sine), cosine: pen.hold(cosine) };
 }
 
+/** All bits of the lanes whose quadrant is odd. */
+const oddQuadrant = (pen: Pen, { quadrant }: Angle): Vector =>
+  op('i32x4.eq', op('v128.and', quadrant, pen.bits(1)), pen.bits(1));
+
+/** The bit of a quadrant above the lowest, moved to the sign. */
+const signOf = (pen: Pen, quadrant: Vector): Vector =>
+  op('i32x4.shl', op('v128.and', quadrant, pen.bits(2)), 30);
+
+/**
+ * Beyond what is stated, sin and cos lose their precision, from 1e16 on all of it, and stay within ±1.
+ * Error of sin, cos ≤ 2 ulp where |x| ≤ 1e7. Error of sin, cos ≤ 2e-7 where |x| ≤ 1e9.
+ */
 function sin(pen: Pen, x: Vector): Vector {
-  const { rest, quadrant } = reduceAngle(pen, x);
-  return sineOf(pen, rest, quadrant);
+  const angle = reduceAngle(pen, x);
+  const { sine, cosine } = sineAndCosine(pen, angle);
+  const magnitude = op('v128.bitselect', cosine, sine, oddQuadrant(pen, angle));
+  return op('v128.xor', magnitude, signOf(pen, angle.quadrant));
 }
 
 function cos(pen: Pen, x: Vector): Vector {
-  const { rest, quadrant } = reduceAngle(pen, x);
-  return sineOf(pen, rest, pen.hold(op('i32x4.add', quadrant, pen.bits(1))));
+  const angle = reduceAngle(pen, x);
+  const { sine, cosine } = sineAndCosine(pen, angle);
+  const magnitude = op('v128.bitselect', sine, cosine, oddQuadrant(pen, angle));
+  return op('v128.xor', magnitude, signOf(pen, op('i32x4.add', angle.quadrant, pen.bits(1))));
 }
 
-/** Error of tan ≤ 4 ulp where |x| ≤ 1e4. */
+const TAN = [
+  9.38540185543e-3, 3.11992232697e-3, 2.44301354525e-2, 5.34112807005e-2, 1.33387994085e-1, 3.33331568548e-1,
+];
+
+/** tan: t, a polynomial of the rest, or −1/t in odd quadrants (Cephes tanf). Error of tan ≤ 3 ulp where |x| ≤ 1e7. */
 function tan(pen: Pen, x: Vector): Vector {
-  const { rest, quadrant } = reduceAngle(pen, x);
-  const sine = pen.hold(sineOf(pen, rest, quadrant));
-  return div(sine, sineOf(pen, rest, pen.hold(op('i32x4.add', quadrant, pen.bits(1)))));
+  const angle = reduceAngle(pen, x);
+  const { rest } = angle;
+  const z = pen.hold(mul(rest, rest));
+  const t = pen.hold(add(mul(mul(polynomial(pen, z, TAN), z), rest), rest));
+  return op('v128.bitselect', div(pen.k(-1), t), t, oddQuadrant(pen, angle));
 }
-
-const copySign = (pen: Pen, magnitude: Vector, sign: Vector): Vector =>
-  op('v128.bitselect', magnitude, sign, pen.bits(0x7fffffff));
 
 /** atan by reduction to |x| ≤ tan(π/8) (Cephes atanf). Error of atan ≤ 3.5 ulp. */
 function atan(pen: Pen, x: Vector): Vector {
@@ -213,43 +277,54 @@ function atan(pen: Pen, x: Vector): Vector {
   return copySign(pen, add(start, add(mul(mul(p, z), r), r)), v);
 }
 
-/**
- * asin: a polynomial to 0.5, π/2 − 2·asin(√((1 − x)/2)) above (Cephes asinf). acos is π/2 − asin.
- * Error of asin ≤ 3 ulp. Error of acos ≤ 4e-7.
- */
-function asin(pen: Pen, x: Vector): Vector {
-  const v = pen.hold(x);
+/** |x| ≤ 0.5 and its arcsine, or √((1 − |x|)/2) and its arcsine for larger |x|: a polynomial of Cephes asinf. */
+function arcsine(pen: Pen, v: Vector): { readonly p: Vector; readonly large: Vector } {
   const a = pen.hold(abs(v));
   const large = pen.hold(op('f32x4.gt', a, pen.k(0.5)));
   const half = pen.hold(mul(sub(pen.k(1), a), pen.k(0.5)));
   const z = pen.hold(op('v128.bitselect', half, mul(a, a), large));
   const s = pen.hold(op('v128.bitselect', op('f32x4.sqrt', half), a, large));
   const coefficients = [4.21631999e-2, 2.4181311049e-2, 4.5470025998e-2, 7.4953002686e-2, 1.6666752422e-1];
-  const p = pen.hold(add(mul(mul(polynomial(pen, z, coefficients), z), s), s));
+  return { p: pen.hold(add(mul(mul(polynomial(pen, z, coefficients), z), s), s)), large };
+}
+
+/** asin: p, or π/2 − 2p above 0.5. Error of asin ≤ 3 ulp. */
+function asin(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const { p, large } = arcsine(pen, v);
   const far = sub(pen.k(Math.PI / 2), add(p, p));
   return copySign(pen, op('v128.bitselect', far, p, large), v);
 }
 
-/**
- * sinh: a polynomial to 1, (eˣ − e⁻ˣ)/2 above (Cephes sinhf). It and cosh are infinite where exp is, above 88.72.
- * Error of sinh, cosh ≤ 2 ulp where |x| ≤ 88.7.
- */
+/** acos: π/2 ∓ p, or 2p above 0.5 and π − 2p below −0.5. Error of acos ≤ 1.5 ulp. */
+function acos(pen: Pen, x: Vector): Vector {
+  const v = pen.hold(x);
+  const { p, large } = arcsine(pen, v);
+  const signed = pen.hold(copySign(pen, p, v));
+  const start = op('v128.and', op('f32x4.lt', v, pen.k(0)), pen.k(Math.PI));
+  const far = add(start, add(signed, signed));
+  return op('v128.bitselect', far, sub(pen.k(Math.PI / 2), signed), large);
+}
+
+/** (eˣ, e⁻ˣ)/2 for x ≥ 0. From 89.42 on the first is infinite. */
+function halfExponentials(pen: Pen, x: Vector): readonly [Vector, Vector] {
+  const quarter = pen.hold(scaledExponential(pen, pen.hold(lesser(x, pen.k(89.5))), { bias: BIAS - 2 }));
+  return [add(quarter, quarter), div(pen.k(0.125), quarter)];
+}
+
+/** sinh: a polynomial to 1, (eˣ − e⁻ˣ)/2 above (Cephes sinhf). Error of sinh, cosh ≤ 2 ulp. */
 function sinh(pen: Pen, x: Vector): Vector {
   const v = pen.hold(x);
-  const z = pen.hold(mul(v, v));
-  const near = add(
-    mul(mul(polynomial(pen, z, [2.03721912945e-4, 8.33028376239e-3, 1.66667160211e-1]), z), v),
-    v,
-  );
-  const nearHeld = pen.hold(near);
-  const e = pen.hold(exp(pen, abs(v)));
-  const far = copySign(pen, mul(sub(e, div(pen.k(1), e)), pen.k(0.5)), v);
-  return op('v128.bitselect', nearHeld, far, op('f32x4.lt', abs(v), pen.k(1)));
+  const a = pen.hold(abs(v));
+  const z = pen.hold(mul(a, a));
+  const coefficients = [2.03721912945e-4, 8.33028376239e-3, 1.66667160211e-1];
+  const near = pen.hold(add(mul(mul(polynomial(pen, z, coefficients), z), a), a));
+  const [rising, falling] = halfExponentials(pen, a);
+  return copySign(pen, op('v128.bitselect', near, sub(rising, falling), op('f32x4.lt', a, pen.k(1))), v);
 }
 
 function cosh(pen: Pen, x: Vector): Vector {
-  const e = pen.hold(exp(pen, abs(x)));
-  return mul(add(e, div(pen.k(1), e)), pen.k(0.5));
+  return add(...halfExponentials(pen, abs(x)));
 }
 
 /** asinh: a polynomial to 0.5, log(x + √(x² + 1)) above (Cephes asinhf). Error of asinh ≤ 4 ulp. */
@@ -261,28 +336,35 @@ function asinh(pen: Pen, x: Vector): Vector {
   const near = pen.hold(add(mul(mul(polynomial(pen, z, coefficients), z), a), a));
   // beyond 1e9 the square overflows long before the logarithm matters: √(x² + 1) = x
   const root = op('v128.bitselect', a, op('f32x4.sqrt', add(z, pen.k(1))), op('f32x4.gt', a, pen.k(1e9)));
-  const far = log(pen, mul(add(mul(a, pen.k(0.5)), mul(root, pen.k(0.5))), pen.k(1)));
+  const far = logNormal(pen, add(mul(a, pen.k(0.5)), mul(root, pen.k(0.5))));
   const whole = add(far, pen.k(Math.LN2));
   return copySign(pen, op('v128.bitselect', near, whole, op('f32x4.lt', a, pen.k(0.5))), v);
 }
 
 /**
- * acosh = log(x + √((x − 1)(x + 1))), halved inside so that it does not overflow. Error of acosh ≤ 2 ulp or 3e-7.
+ * acosh: √(x − 1)·P(x − 1) below 1.5 (Cephes acoshf), log(x + √((x − 1)(x + 1))) above, halved inside so that it does not
+ * overflow. Error of acosh ≤ 3 ulp.
  */
 function acosh(pen: Pen, x: Vector): Vector {
   const v = pen.hold(x);
-  const root = pen.hold(mul(op('f32x4.sqrt', sub(v, pen.k(1))), op('f32x4.sqrt', add(v, pen.k(1)))));
-  return add(log(pen, add(mul(v, pen.k(0.5)), mul(root, pen.k(0.5)))), pen.k(Math.LN2));
+  const z = pen.hold(sub(v, pen.k(1)));
+  const below = pen.hold(op('f32x4.sqrt', z));
+  const coefficients = [1.7596881071e-3, -7.5272886713e-3, 2.6454905019e-2, -1.1784741703e-1, Math.SQRT2];
+  const near = pen.hold(mul(polynomial(pen, z, coefficients), below));
+  const root = mul(below, op('f32x4.sqrt', add(v, pen.k(1))));
+  const far = add(logNormal(pen, add(mul(v, pen.k(0.5)), mul(root, pen.k(0.5)))), pen.k(Math.LN2));
+  return op('v128.bitselect', near, far, op('f32x4.lt', v, pen.k(1.5)));
 }
 
 /** atanh: a polynomial to 0.5, log((1 + x)/(1 − x))/2 above (Cephes atanhf). Error of atanh ≤ 2 ulp. */
 function atanh(pen: Pen, x: Vector): Vector {
   const v = pen.hold(x);
-  const z = pen.hold(mul(v, v));
+  const a = pen.hold(abs(v));
+  const z = pen.hold(mul(a, a));
   const coefficients = [1.81740078349e-1, 8.2437030106e-2, 1.4669143173e-1, 1.997821645e-1, 3.333373003e-1];
-  const near = pen.hold(add(mul(mul(polynomial(pen, z, coefficients), z), v), v));
-  const far = mul(log(pen, div(add(pen.k(1), v), sub(pen.k(1), v))), pen.k(0.5));
-  return op('v128.bitselect', near, far, op('f32x4.lt', abs(v), pen.k(0.5)));
+  const near = pen.hold(add(mul(mul(polynomial(pen, z, coefficients), z), a), a));
+  const far = mul(log(pen, div(add(pen.k(1), a), sub(pen.k(1), a))), pen.k(0.5));
+  return copySign(pen, op('v128.bitselect', near, far, op('f32x4.lt', a, pen.k(0.5))), v);
 }
 
 /**
@@ -345,8 +427,7 @@ export const UNARY_CODE: Record<UnaryFn, UnaryRenderer> = {
   abs: (_, x) => abs(x),
   sign: (pen, x) => {
     const v = pen.hold(x);
-    const sign = sub(truth(pen, op('f32x4.gt', v, pen.k(0))), truth(pen, op('f32x4.lt', v, pen.k(0))));
-    return op('v128.bitselect', sign, v, op('f32x4.eq', v, v));
+    return op('v128.bitselect', copySign(pen, pen.k(1), v), v, op('f32x4.gt', abs(v), pen.k(0)));
   },
   floor: (_, x) => op('f32x4.floor', x),
   ceil: (_, x) => op('f32x4.ceil', x),
@@ -361,7 +442,7 @@ export const UNARY_CODE: Record<UnaryFn, UnaryRenderer> = {
   cos,
   tan,
   asin,
-  acos: (pen, x) => sub(pen.k(Math.PI / 2), asin(pen, x)),
+  acos,
   atan,
   sinh,
   cosh,

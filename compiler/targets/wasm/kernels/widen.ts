@@ -17,9 +17,9 @@ export interface WidenParams {
   readonly from: 'u8' | 'i8';
   /** Steps of [input, output, zero point]. */
   readonly outer: readonly Loop[];
-  /** Elements that are side by side in the output and share a zero point, and the bytes between them in the input. */
+  /** Elements of a line, which share a zero point, and the bytes from one to the next: [input, output]. */
   readonly count: number;
-  readonly step: number;
+  readonly steps: readonly [number, number];
   /** Without one, zero is 0. */
   readonly zero: boolean;
 }
@@ -37,7 +37,7 @@ export const widen: KernelFamily<WidenParams> = {
     const [input] = args as [Pointer];
     const output = args[args.length - 1] as Pointer;
     const zero = p.zero ? args[1] : undefined;
-    const line = p.step === 1 && p.count >= WIDTH ? vectorLine : scalarLine;
+    const line = p.steps[0] === 1 && p.count >= WIDTH ? vectorLine : scalarLine;
     nest(
       body,
       p.outer,
@@ -55,16 +55,24 @@ function vectorLine(body: Body, p: WidenParams, input: Pointer, output: Pointer,
   const shift = body.local('v128');
   if (zero) body.set(shift, op('i16x8.splat', byteAt(p, zero)));
   const [from, to] = [copyOf(body, input), copyOf(body, output)];
+  const [, step] = p.steps;
+  const held = body.local('v128');
   const vector = (at: number): void => {
     const memory = { offset: at };
     const wide: Vector =
       p.from === 'i8' ? load('v128.load8x8_s', from, memory) : load('v128.load8x8_u', from, memory);
-    body.store('v128.store', to, zero ? op('i16x8.sub', wide, shift) : wide, { offset: 2 * at });
+    const value = zero ? op('i16x8.sub', wide, shift) : wide;
+    if (step === 2) {
+      body.store('v128.store', to, value, { offset: step * at });
+      return;
+    }
+    body.set(held, value);
+    for (let i = 0; i < WIDTH; i++) body.op('v128.store16_lane', to, held, i, { offset: step * (at + i) });
   };
   const several = (vectors: number): void => {
     for (let v = 0; v < vectors; v++) vector(v * WIDTH);
     advance(body, from, vectors * WIDTH);
-    advance(body, to, 2 * vectors * WIDTH);
+    advance(body, to, step * vectors * WIDTH);
   };
   const vectors = Math.floor(p.count / WIDTH);
   nest(body, [{ count: Math.floor(vectors / UNROLL), steps: [] }], [], () => {
@@ -75,7 +83,7 @@ function vectorLine(body: Body, p: WidenParams, input: Pointer, output: Pointer,
   if (rest === 0) return;
   // the last vector overlaps the one before
   advance(body, from, rest - WIDTH);
-  advance(body, to, 2 * (rest - WIDTH));
+  advance(body, to, step * (rest - WIDTH));
   vector(0);
 }
 
@@ -83,7 +91,7 @@ function scalarLine(body: Body, p: WidenParams, input: Pointer, output: Pointer,
   const [from, to] = [copyOf(body, input), copyOf(body, output)];
   const shift = body.local('i32');
   if (zero) body.set(shift, byteAt(p, zero));
-  nest(body, [{ count: p.count, steps: [p.step, 2] }], [from, to], () => {
+  nest(body, [{ count: p.count, steps: p.steps }], [from, to], () => {
     body.store('i32.store16', to, zero ? op('i32.sub', byteAt(p, from), shift) : byteAt(p, from));
   });
 }

@@ -1,5 +1,5 @@
 /** Products of bytes whose weights are known: bytes less their zero points become 16-bit integers, sums are exact. */
-import { blockLoop, loopsOver, mergeLoops, splitInnermost } from '#compiler/schedule/loops.ts';
+import { blockLoop, type Loop, loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
 import { axesByStride, broadcastViewStrides, sliceView, type View } from '#compiler/schedule/view.ts';
 import { InternalError } from '#ir/diagnostics.ts';
 import { isOp, type Node, operand, ownInput, ownInputs, tensorOf, type Value } from '#ir/graph.ts';
@@ -331,23 +331,20 @@ function widened(
       ? broadcastViewStrides(zero, source.shape)
       : source.shape.map(() => 0);
   const strides = [source.strides, inside.strides, ...(zero ? [zeroStrides] : [])];
-  const { outer, inner } = splitInnermost(
-    mergeLoops(loopsOver(source.shape, strides, axesByStride(inside))),
-    strides.length,
-  );
-  const isLine = inner.steps[1] === 2 && (inner.steps[2] ?? 0) === 0;
-  const line = isLine ? inner : { count: 1, steps: [1, 2] };
-  const around = isLine ? outer : [...outer, inner];
+  const loops = mergeLoops(loopsOver(source.shape, strides, axesByStride(inside)));
+  const line = lineOf(loops);
+  const around = loops.filter((loop) => loop !== line);
   const pieces = around.length === 0 ? PIECES.find((n) => line.count % (n * 16) === 0) : undefined;
-  const divided = pieces === undefined ? undefined : blockLoop(inner, inner.count / pieces);
+  const { outer, inner } = pieces ? blockLoop(line, line.count / pieces) : { outer: undefined, inner: line };
+  const [inStep = 0, outStep = 0] = inner.steps;
   context.call(
     {
       family: 'widen',
       params: {
         from,
-        outer: divided ? [divided.outer] : around,
-        count: divided ? divided.inner.count : line.count,
-        step: line.steps[0] ?? 1,
+        outer: outer ? [outer] : around,
+        count: inner.count,
+        steps: [inStep, outStep],
         zero: zero !== undefined,
       },
     },
@@ -355,6 +352,19 @@ function widened(
   );
   return target;
 }
+
+/** The loop along which elements are read together: they lie side by side, if there is such a loop. */
+function lineOf(loops: readonly Loop[]): Loop {
+  const lines = loops.filter(({ steps: [, , zero = 0] }) => zero === 0);
+  const [longest = ONE] = [...lines].sort((a, b) => b.count - a.count);
+  return (
+    lines.find(({ steps }) => steps[0] === 1 && steps[1] === 2) ??
+    lines.find(({ steps }) => steps[0] === 1) ??
+    longest
+  );
+}
+
+const ONE: Loop = { count: 1, steps: [1, 2] };
 
 /** Into how many parts one long line is divided, for threads to share. */
 const PIECES = [16, 12, 8, 4, 2];

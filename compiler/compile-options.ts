@@ -3,6 +3,8 @@ import { CompileError, type Diagnostic, diagnostic, isError } from '#ir/diagnost
 import type { Manifest } from '#runtime/abi.ts';
 import type { ImportOptions } from './import/onnx/index.ts';
 import type { PreprocessOptions } from './preprocess/options.ts';
+import type { MachineProfile } from './tune/profile.ts';
+import type { Tuning } from './tune/tuning.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from './weights/formats.ts';
 
 export const COMPILE_STAGES = ['import', 'optimise', 'generate', 'check', 'bundle'] as const;
@@ -35,6 +37,10 @@ export interface CompileGraphOptions {
    * `f32` unless given.
    */
   readonly weights?: WeightFormat;
+  /** Kernels that were chosen by measuring, on one machine (`tuningFor`); a bundle of several sizes takes none. */
+  readonly tuning?: Tuning;
+  /** What the other kernels' times are estimated from, as `calibrate` measures it; built-in figures unless given. */
+  readonly profile?: MachineProfile;
   readonly signal?: AbortSignal;
   /** Told what is under way, and how far it is, from 0 to 1. */
   readonly onProgress?: (stage: CompileStage, fraction: number) => void;
@@ -91,6 +97,8 @@ export const GRAPH_OPTIONS = [
   'relaxed',
   'threads',
   'weights',
+  'tuning',
+  'profile',
   'signal',
   'onProgress',
 ] as const;

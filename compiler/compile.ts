@@ -30,13 +30,19 @@ import { parsePreprocess } from './preprocess/options.ts';
 import { ConstantPool, type LinkedProgram } from './schedule/link.ts';
 import { type ConstantPart, type Port, writeConstants } from './schedule/program.ts';
 import {
+  type Choices,
+  type CostProfile,
   emitLinked,
+  freeChoices,
   lowerGraph,
   runExport,
   SharedChoices,
   type WasmCode,
   type WasmKernel,
 } from './targets/wasm/index.ts';
+import { TunedChoices } from './tune/choices.ts';
+import { costsOf, parseProfile } from './tune/profile.ts';
+import { oneMachine, refuseSeveralSizes } from './tune/tuning.ts';
 import { type Variant, variantsOf } from './variant.ts';
 import { VERSION } from './version.ts';
 import { roundWeights } from './weights/rounding.ts';
@@ -95,7 +101,8 @@ async function compileGraphs(
 ): Promise<CompiledBundle> {
   const preprocess = options.preprocess === undefined ? undefined : parsePreprocess(options.preprocess);
   const variants = variantsOf(sources, options.outputs ?? [], preprocess);
-  const choices = variants.length > 1 ? await sharedChoices(variants, options) : undefined;
+  const costs = costsOf(options.profile && parseProfile(options.profile));
+  const choices = await choicesFor(variants, options, costs);
   const part = options.check === 'full' ? SAMPLED_PART : 1;
   const name = options.name ?? variants[0]?.graph.name ?? '';
   const pool = new ConstantPool();
@@ -137,7 +144,13 @@ async function compileGraphs(
   }
   const programs = checked.map(({ program }) => program);
   module ??= await emitted(name, programs, pool.size, (target) => pool.write(target));
-  return bundleOf(name, checked, { ...module, parts: variants.length === 1 ? parts : pool.parts }, options);
+  return bundleOf(
+    name,
+    checked,
+    { ...module, parts: variants.length === 1 ? parts : pool.parts },
+    options,
+    costs,
+  );
 }
 
 /** The module of a bundle, in memory that holds the weights. */
@@ -163,12 +176,16 @@ async function emitted(
   return { code, runnable };
 }
 
-/** What every specialisation wants its layers' tiles to be, settled. */
-async function sharedChoices(
+/** One size takes what was measured; of several, what every one wants its layers' tiles to be, settled. */
+async function choicesFor(
   variants: readonly Variant[],
   options: CompileGraphOptions,
-): Promise<SharedChoices> {
-  const choices = new SharedChoices();
+  costs: CostProfile,
+): Promise<Choices> {
+  const { tuning } = options;
+  if (variants.length < 2) return tuning ? TunedChoices.of(oneMachine(tuning), costs) : freeChoices(costs);
+  if (tuning) refuseSeveralSizes();
+  const choices = new SharedChoices(costs);
   for (const variant of variants) lowerGraph(await optimised(variant, options), { choices });
   choices.settle();
   return choices;
@@ -180,6 +197,7 @@ async function bundleOf(
   checked: readonly CheckedVariant[],
   { code, runnable, parts }: EmittedModule & { readonly parts: readonly ConstantPart[] },
   options: CompileGraphOptions,
+  costs: CostProfile,
 ): Promise<CompiledBundle> {
   const specialisations = checked.map(({ variant, program }, i): ManifestSpecialisation => {
     const { macs, parameters, pictures } = variant;
@@ -194,7 +212,7 @@ async function bundleOf(
     };
   });
   const programs = checked.map(({ program }) => program);
-  const others = await otherModules(name, programs, runnable, options);
+  const others = await otherModules(name, programs, runnable, options, costs.engines);
   const seededOutputs: TensorArray[] = [];
   for (const [i, specialisation] of specialisations.entries()) {
     const { variant, program, check } = checked[i] as CheckedVariant;

@@ -75,5 +75,9 @@ export {
 } from './import/onnx/index.ts';
 export type { PictureOptions, PictureSize, PreprocessOptions } from './preprocess/options.ts';
 export { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from './report/index.ts';
+export { type CalibrateOptions, calibrate } from './tune/calibrate.ts';
+export { type TuneOptions, type TuneResult, tuneModel } from './tune/index.ts';
+export type { MachineProfile } from './tune/profile.ts';
+export { type Machine, type Tuning, tuningFor } from './tune/tuning.ts';
 export { VERSION } from './version.ts';
 export { formatSafetensors, parseSafetensors } from './weights/safetensors.ts';

@@ -3,7 +3,7 @@ import { type BundleModule, moduleFile } from './bundle/writer.ts';
 import type { RunnableModule } from './check/run-module.ts';
 import type { CompileGraphOptions } from './compile-options.ts';
 import type { LinkedProgram } from './schedule/link.ts';
-import { ENGINES, type Engine, emitLinked, type WasmKernel } from './targets/wasm/index.ts';
+import { type CostProfile, type Engine, emitLinked, type WasmKernel } from './targets/wasm/index.ts';
 
 /** A module that a bundle has beside the baseline, and one that shows that it does the same. */
 export interface OtherModule extends BundleModule {
@@ -21,6 +21,7 @@ export async function otherModules(
   programs: readonly LinkedProgram<WasmKernel>[],
   baseline: RunnableModule,
   { relaxed = true, threads = 1 }: CompileGraphOptions,
+  engines: CostProfile['engines'],
 ): Promise<OtherModule[]> {
   const constantBytes = baseline.weights.byteLength;
   const wanted = (threads > 1 ? [true, false] : [false]).flatMap((together) =>
@@ -38,8 +39,8 @@ export async function otherModules(
       engine,
       threads: together,
       file: moduleFile(engine, together),
-      bytes: codeFor(ENGINES[engine], true),
-      standIn: await baseline.sibling(codeFor({ ...ENGINES[engine], multiplyAdd: 'separate' }, false)),
+      bytes: codeFor(engines[engine], true),
+      standIn: await baseline.sibling(codeFor({ ...engines[engine], multiplyAdd: 'separate' }, false)),
     });
   }
   return modules;

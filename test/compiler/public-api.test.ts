@@ -21,6 +21,7 @@ test('the public names are these', () => {
       "VERSION",
       "audit",
       "auditSchema",
+      "calibrate",
       "cloneGraph",
       "compileGraph",
       "compileModel",
@@ -52,6 +53,8 @@ test('the public names are these', () => {
       "renderTable",
       "runPipeline",
       "tensor",
+      "tuneModel",
+      "tuningFor",
       "verifyBundle",
       "verifyGraph",
     ]

@@ -11,7 +11,8 @@ import { emitModule, memoryMap, type WasmCode } from './emit.ts';
 import type { WasmKernel } from './kernels/index.ts';
 import { lowerNode, refusal } from './lower/index.ts';
 
-export { type Choices, SharedChoices } from './choices.ts';
+export { type Choices, freeChoices, SharedChoices } from './choices.ts';
+export type { CostProfile } from './costs.ts';
 export {
   type EmitOptions,
   emitLinked,

@@ -5,6 +5,7 @@ import { VERSION } from '../version.ts';
 import { WEIGHT_FORMATS } from '../weights/formats.ts';
 import type { AuditArguments } from './commands/audit.ts';
 import type { BenchArguments } from './commands/bench.ts';
+import type { CalibrateArguments } from './commands/calibrate.ts';
 import type { CompileArguments } from './commands/compile.ts';
 import type { ConvertArguments } from './commands/convert.ts';
 import type { IrArguments } from './commands/ir.ts';
@@ -83,6 +84,7 @@ function makeProgram(context: CommandContext): Command {
   addBench(program, context);
   addConvert(program, context);
   addVerify(program, context);
+  addCalibrate(program, context);
   addIr(program, context);
   addExplain(program, context);
   return program;
@@ -145,6 +147,9 @@ function addCompile(program: Command, context: CommandContext): void {
         .default('f32'),
     )
     .option('--threads <n>', 'the bundle can run on up to so many threads')
+    .option('--tune <file>', 'choose kernels by measuring them here; what is found is kept in the file')
+    .option('--tuning <file>', 'choose kernels as such a file says, without measuring')
+    .option('--profile <file>', 'estimate the time of kernels from what calibrate measured')
     .option('--no-relaxed', 'leave out the module for engines with relaxed SIMD, where it is faster')
     .option('--force', 'replace a folder that is not a bundle, and all that is in it');
   dimensionOptions(command, 'again for another specialisation over the same weights');
@@ -155,6 +160,7 @@ function addCompile(program: Command, context: CommandContext): void {
     'compile model.onnx -o bundle --shape image=1x3x640x640 --check full',
     'compile model.onnx -o bundle --dim batch=1 --dim batch=8',
     'compile model.onnx -o bundle --preprocess imagenet',
+    'compile model.onnx -o bundle --tune tuning.json',
   ]);
   command.addHelpText('after', `\n${PREPROCESSING}`);
   command.action(async (model: string, options: CompileArguments) =>
@@ -297,6 +303,20 @@ function addVerify(program: Command, context: CommandContext): void {
   examples(command, ['verify bundle']);
   command.action(async (folder: string, options: VerifyArguments) =>
     (await import('./commands/verify.ts')).runVerify(folder, options, context),
+  );
+}
+
+function addCalibrate(program: Command, context: CommandContext): void {
+  const command = program
+    .command('calibrate')
+    .summary('measure what the choice of kernels is estimated from')
+    .description('Measures how fast this machine is at the parts of kernels, for compile --profile.')
+    .requiredOption('-o, --output <file>', 'the profile, as JSON');
+  formatOption(command);
+  quietOption(command);
+  examples(command, ['calibrate -o profile.json', 'compile model.onnx -o bundle --profile profile.json']);
+  command.action(async (options: CalibrateArguments) =>
+    (await import('./commands/calibrate.ts')).runCalibrate(options, context),
   );
 }
 

@@ -7,9 +7,15 @@ import { isBundle, writeBundle } from '../../files/bundle.ts';
 import { systemReason } from '../../files/read-file.ts';
 import { type Column, renderColumns } from '../../report/columns.ts';
 import { bytes, counted, grouped, plain, shape, short } from '../../report/format.ts';
+import { type TuneOptions, type TuneResult, tuneModel } from '../../tune/index.ts';
+import { type Tuning, tuningFor } from '../../tune/tuning.ts';
 import type { WeightFormat } from '../../weights/formats.ts';
+import { fastestEngine } from '../contenders.ts';
 import { printDiagnostics } from '../errors.ts';
-import { openSource, underPath } from '../load.ts';
+import { type NamedSource, openSource, underPath } from '../load.ts';
+import { machineAtHand } from '../machine.ts';
+import { readProfile, readTuning, readTuningIfAny, writeTuning } from '../measured-files.ts';
+import { withOptimisedCode } from '../optimised-code.ts';
 import { type DimensionTexts, specialisationOptions, wholeNumber } from '../options.ts';
 import { preprocessOption } from '../pictures.ts';
 import type { CommandContext } from '../program.ts';
@@ -21,6 +27,9 @@ export interface CompileArguments extends DimensionTexts {
   readonly preprocess?: string;
   readonly relaxed: boolean;
   readonly threads?: string;
+  readonly tune?: string;
+  readonly tuning?: string;
+  readonly profile?: string;
   readonly weights: WeightFormat;
   readonly force?: boolean;
   readonly format: 'table' | 'json';
@@ -36,13 +45,21 @@ export async function runCompile(
   const preprocess =
     options.preprocess === undefined ? undefined : await preprocessOption(options.preprocess);
   if (!options.force) await checkFolder(options.output);
+  const profile = options.profile === undefined ? undefined : await readProfile(options.profile);
+  const known = await knownTuning(options);
   const source = await openSource(path);
-  const progress = terminal.progress('compile');
-  const bundle = await compileModel(source.bytes, {
-    specialisations,
+  const model = {
     ...(preprocess && { preprocess }),
+    ...(profile && { profile }),
     name: source.name,
     externalData: source.externalData,
+  };
+  const tuning = await tuned(known, source, { ...model, specialisations }, options, context);
+  const progress = terminal.progress('compile');
+  const bundle = await compileModel(source.bytes, {
+    ...model,
+    ...(tuning && { tuning }),
+    specialisations,
     target: [options.target],
     check: options.check,
     relaxed: options.relaxed,
@@ -60,6 +77,64 @@ export async function runCompile(
   if (!terminal.quiet) printDiagnostics(bundle.diagnostics, terminal);
   if (options.format === 'json') terminal.print(json(bundle, options));
   else if (!terminal.quiet) terminal.print(summary(bundle, options, context));
+}
+
+/** What the file of --tune or --tuning has. */
+async function knownTuning({ tune, tuning }: CompileArguments): Promise<Tuning | undefined> {
+  if (tune !== undefined && tuning !== undefined) {
+    const message = '--tune measures what its file lacks, and --tuning nothing';
+    fail('usage-invalid', '--tuning', message, 'give one of them');
+  }
+  if (tune !== undefined) return readTuningIfAny(tune);
+  return tuning === undefined ? undefined : readTuning(tuning);
+}
+
+/** Measures what is not known where that is asked for, and keeps it. @returns what was measured on one machine */
+async function tuned(
+  known: Tuning | undefined,
+  source: NamedSource,
+  model: Pick<TuneOptions, 'name' | 'preprocess' | 'profile' | 'externalData' | 'specialisations'>,
+  { tune, tuning }: CompileArguments,
+  { terminal, signal }: CommandContext,
+): Promise<Tuning | undefined> {
+  const machine = machineAtHand();
+  if (!known) return undefined;
+  if (tune === undefined) return tuningFor(known, machine, tuning);
+  const progress = terminal.progress('tune');
+  const result = await withOptimisedCode(() =>
+    tuneModel(source.bytes, {
+      ...model,
+      machine,
+      engine: fastestEngine(),
+      known,
+      signal,
+      onProgress: (fraction) => progress.update(fraction, 1),
+    }),
+  )
+    .catch((error: unknown) => {
+      throw underPath(source, error);
+    })
+    .finally(() => progress.end());
+  if (result.measured.length > 0) await writeTuning(tune, result.tuning);
+  terminal.note(tuneNote(result));
+  return tuningFor(result.tuning, machine, tune);
+}
+
+function tuneNote({ measured, known, left }: TuneResult): string {
+  const faster = measured.filter(({ ms, modelMs }) => ms < modelMs);
+  const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0).toFixed(2);
+  const gain =
+    faster.length === 0
+      ? 'none is faster another way'
+      : `${faster.length} of them ${faster.length === 1 ? 'is' : 'are'} faster another way: ` +
+        `${sum(faster.map(({ modelMs }) => modelMs))} → ${sum(faster.map(({ ms }) => ms))} ms`;
+  return [
+    measured.length === 0
+      ? 'tuning: no layer shape was measured'
+      : `tuning: ${counted(measured.length, 'layer shape')} measured, ${gain}`,
+    ...(known > 0 ? [`${grouped(known)} known before`] : []),
+    ...(left > 0 ? [`${grouped(left)} left as estimated, for lack of memory or time`] : []),
+  ].join('; ');
 }
 
 /** Asked before the work, which may be long; `writeBundle` asks again. */

@@ -14,7 +14,7 @@ async function output(...args: readonly string[]): Promise<string> {
 }
 
 test('help', async () => {
-  const commands = ['audit', 'compile', 'run', 'bench', 'convert', 'verify', 'ir', 'explain'];
+  const commands = ['audit', 'compile', 'run', 'bench', 'convert', 'verify', 'calibrate', 'ir', 'explain'];
   const texts = await Promise.all([output('--help'), ...commands.map((name) => output(name, '--help'))]);
   expectGolden('cli/help.txt', texts.join(`\n${'─'.repeat(40)}\n`));
 });

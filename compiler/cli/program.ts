@@ -12,6 +12,7 @@ import type { IrArguments } from './commands/ir.ts';
 import type { RunArguments } from './commands/run.ts';
 import type { VerifyArguments } from './commands/verify.ts';
 import { EXIT, printDiagnostics, reportError } from './errors.ts';
+import { EndedElsewhere } from './optimised-code.ts';
 import { collect } from './options.ts';
 import { Terminal } from './terminal.ts';
 
@@ -28,6 +29,7 @@ export async function runProgram(args: readonly string[], signal: AbortSignal): 
     await makeProgram({ terminal, signal }).parseAsync(args, { from: 'user' });
     return EXIT.done;
   } catch (error) {
+    if (error instanceof EndedElsewhere) return error.code;
     return error instanceof CommanderError
       ? reportUsage(error, args, terminal)
       : reportError(error, terminal);

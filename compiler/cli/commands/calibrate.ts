@@ -3,7 +3,7 @@ import { writeFileAtomic } from '../../files/atomic.ts';
 import { calibrate } from '../../tune/calibrate.ts';
 import { formatProfile } from '../../tune/profile.ts';
 import { machineAtHand } from '../machine.ts';
-import { withOptimisedCode } from '../optimised-code.ts';
+import { requireOptimisedCode } from '../optimised-code.ts';
 import { renderProfile } from '../profile-table.ts';
 import type { CommandContext } from '../program.ts';
 
@@ -16,15 +16,14 @@ export async function runCalibrate(
   { output, format }: CalibrateArguments,
   { terminal, signal }: CommandContext,
 ): Promise<void> {
+  await requireOptimisedCode(signal);
   const progress = terminal.progress('calibrate');
-  const profile = await withOptimisedCode(() =>
-    calibrate({
-      machine: machineAtHand(),
-      engines: supportedEngines(),
-      signal,
-      onProgress: (part, fraction) => progress.update(fraction, 1, part),
-    }),
-  ).finally(() => progress.end());
+  const profile = await calibrate({
+    machine: machineAtHand(),
+    engines: supportedEngines(),
+    signal,
+    onProgress: (fraction) => progress.update(fraction, 1),
+  }).finally(() => progress.end());
   await writeFileAtomic(output, formatProfile(profile));
   if (format === 'json') terminal.print(formatProfile(profile));
   else if (!terminal.quiet) {

@@ -15,7 +15,7 @@ import { printDiagnostics } from '../errors.ts';
 import { type NamedSource, openSource, underPath } from '../load.ts';
 import { machineAtHand } from '../machine.ts';
 import { readProfile, readTuning, readTuningIfAny, writeTuning } from '../measured-files.ts';
-import { withOptimisedCode } from '../optimised-code.ts';
+import { requireOptimisedCode } from '../optimised-code.ts';
 import { type DimensionTexts, specialisationOptions, wholeNumber } from '../options.ts';
 import { preprocessOption } from '../pictures.ts';
 import type { CommandContext } from '../program.ts';
@@ -47,6 +47,7 @@ export async function runCompile(
   if (!options.force) await checkFolder(options.output);
   const profile = options.profile === undefined ? undefined : await readProfile(options.profile);
   const known = await knownTuning(options);
+  if (options.tune !== undefined) await requireOptimisedCode(signal);
   const source = await openSource(path);
   const model = {
     ...(preprocess && { preprocess }),
@@ -101,16 +102,14 @@ async function tuned(
   if (!known) return undefined;
   if (tune === undefined) return tuningFor(known, machine, tuning);
   const progress = terminal.progress('tune');
-  const result = await withOptimisedCode(() =>
-    tuneModel(source.bytes, {
-      ...model,
-      machine,
-      engine: fastestEngine(),
-      known,
-      signal,
-      onProgress: (fraction) => progress.update(fraction, 1),
-    }),
-  )
+  const result = await tuneModel(source.bytes, {
+    ...model,
+    machine,
+    engine: fastestEngine(),
+    known,
+    signal,
+    onProgress: (fraction) => progress.update(fraction, 1),
+  })
     .catch((error: unknown) => {
       throw underPath(source, error);
     })

@@ -10,16 +10,31 @@ const BATCH_MS = 4;
 const ROUNDS = 40;
 const WARM = { batchMs: 15, within: 0.1, limitMs: 400 } as const;
 
+/** How much of all is warming up, in time. */
+const WARM_PART = 0.3;
+
 /** Milliseconds per run of each, the least of many rounds in turn. */
 export async function leastTimes(
   probes: readonly Probe[],
-  options: Pick<TimingOptions, 'clock' | 'between'>,
+  {
+    onProgress,
+    ...options
+  }: Pick<TimingOptions, 'clock' | 'between'> & {
+    readonly onProgress?: (fraction: number) => void;
+  },
 ): Promise<readonly number[]> {
-  for (const { run } of probes) await settle(run, { ...options, ...WARM });
+  for (const [i, { run }] of probes.entries()) {
+    onProgress?.((WARM_PART * i) / probes.length);
+    await settle(run, { ...options, ...WARM });
+  }
   const times = await alternate(
     probes.map(({ run }) => run),
     ROUNDS,
-    { ...options, batchMs: BATCH_MS },
+    {
+      ...options,
+      batchMs: BATCH_MS,
+      onRound: (done) => onProgress?.(WARM_PART + (1 - WARM_PART) * (done / ROUNDS)),
+    },
   );
   return times.map((list) => Math.min(...list));
 }

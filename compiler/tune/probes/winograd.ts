@@ -104,8 +104,7 @@ export interface FilteringProbes {
   readonly input: Probe;
   readonly output: Probe;
   /** Vectors of tiles that one run transforms. */
-  readonly inputVectors: number;
-  readonly outputVectors: number;
+  readonly vectors: number;
 }
 
 export async function filteringProbes(outputs: TileSize): Promise<FilteringProbes> {
@@ -114,8 +113,7 @@ export async function filteringProbes(outputs: TileSize): Promise<FilteringProbe
   return {
     input: await partProbe(shape, 'winogradInput'),
     output: await partProbe(shape, 'winogradOutput'),
-    inputVectors: vectors,
-    outputVectors: vectors,
+    vectors,
   };
 }
 

@@ -76,7 +76,8 @@ const TUNE_OPTIONS = [
 ] as const;
 
 /**
- * Measures the ways to compute each layer of a model that it will be compiled to with the same options.
+ * Measures the ways to compute each layer of a model that it will be compiled to with the same options. On a busy machine,
+ * V8 may be late to optimise modules, and something else is timed: start the process with `--no-liftoff`, as the command does.
  * @throws CompileError as `compileModel`; the signal's reason if it is aborted
  */
 export async function tuneModel(bytes: Uint8Array, options: TuneOptions): Promise<TuneResult> {

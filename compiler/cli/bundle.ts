@@ -98,10 +98,25 @@ function fitting<T extends Sizes>(all: readonly T[], given: readonly GivenInput[
   const list = all.map(({ inputs }) =>
     inputs.map(({ name, type }) => `${name} ${formatType(type)}`).join(', '),
   );
-  const hint = 'give values of one of these shapes and types, or run the model itself';
-  const names = given.map((g) => g.name).join(', ');
-  return fail('input-invalid', names, `the bundle runs ${list.join(', or ')}`, hint);
+  const typesOf = ({ name }: GivenInput) => all.flatMap((one) => typeOf(one, name) ?? []);
+  const alone = given.filter((input) => {
+    const types = typesOf(input);
+    return types.length > 0 && !types.some(input.fits);
+  });
+  const wrong = alone.length > 0 ? alone : given;
+  const [only] = wrong;
+  const change = wrong.length === 1 && only ? firstOf(typesOf(only), only.toFit) : undefined;
+  const hint = change ?? 'give values of one of these shapes and types, or run the model itself';
+  const names = wrong.map((g) => g.name).join(', ');
+  const has =
+    wrong.length === 1
+      ? `the file has ${only?.found}`
+      : `the files have ${wrong.map((g) => `${g.name} ${g.found}`).join(', ')}`;
+  return fail('input-invalid', names, `${has}; the bundle runs ${list.join(', or ')}`, hint);
 }
+
+const firstOf = <T, R>(list: readonly T[], of: (item: T) => R | undefined): R | undefined =>
+  list.map(of).find((result) => result !== undefined);
 
 function checkOptions({ backend, compare, outputs, dim }: RunArguments): void {
   const instead = 'give the ONNX file instead of the bundle';

@@ -103,8 +103,10 @@ export async function pictureInput(
   return {
     name,
     shape: undefined,
+    found: `a picture of ${picture.width}×${picture.height} pixels`,
     // it is resized to whatever is asked for
     fits: () => true,
+    toFit: () => undefined,
     as: (type) => tensorOfPicture(name, picture, type, options),
   };
 }

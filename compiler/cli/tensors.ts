@@ -3,8 +3,9 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '#ir/diagnostics.ts';
 import type { Tensor } from '#ir/tensor.ts';
-import { elementCount, formatType, type Shape, sameType, type TensorType } from '#ir/types.ts';
+import { formatType, type Shape, sameType, type TensorType } from '#ir/types.ts';
 import { seededInput } from '#runtime/abi.ts';
+import { arrayConversion, arrayHint } from '../files/array-hint.ts';
 import { formatJsonTensor, type JsonNumbers, parseJsonTensor } from '../files/json-tensor.ts';
 import { formatNpy, parseNpy } from '../files/npy.ts';
 import { systemReason } from '../files/read-file.ts';
@@ -20,7 +21,11 @@ export interface GivenInput {
   readonly name: string;
   /** Undefined for a flat list, which takes the network's shape. */
   readonly shape: Shape | undefined;
+  /** What the file has, in few words. */
+  readonly found: string;
   fits(type: TensorType): boolean;
+  /** What to do to the file so that it fits; undefined where another is needed. */
+  toFit(type: TensorType): string | undefined;
   /** @throws CompileError `input-invalid` where it does not fit */
   as(type: TensorType): Tensor;
 }
@@ -59,42 +64,28 @@ async function readInput(name: string, file: string, pictures: PictureTexts): Pr
 const jsonInput = (name: string, given: JsonNumbers): GivenInput => ({
   name,
   shape: given.shape,
+  found: given.found,
   fits: given.fits,
+  toFit: given.toFit,
   as: (type) => given.as(type, name),
 });
 
 function typedInput(name: string, given: Tensor): GivenInput {
+  const found = formatType(given.type);
   return {
     name,
     shape: given.type.shape,
+    found,
     fits: (type) => sameType(given.type, type),
+    toFit: (type) =>
+      arrayConversion(given.type, type) === undefined ? undefined : arrayHint(given.type, type),
     as(type) {
-      if (!sameType(given.type, type)) {
-        const hint =
-          given.type.dtype !== type.dtype
-            ? `convert it, as by array.astype("${NUMPY[type.dtype] ?? 'float32'}")`
-            : elementCount(given.type.shape) === elementCount(type.shape)
-              ? `give it this shape, as by array.reshape(${type.shape.join(', ')})`
-              : `save an array of shape (${type.shape.join(', ')})`;
-        fail(
-          'input-invalid',
-          name,
-          `the file has ${formatType(given.type)}, the model asks for ${formatType(type)}`,
-          hint,
-        );
-      }
-      return given;
+      if (sameType(given.type, type)) return given;
+      const message = `the file has ${found}, the model asks for ${formatType(type)}`;
+      return fail('input-invalid', name, message, arrayHint(given.type, type));
     },
   };
 }
-
-const NUMPY: Readonly<Record<string, string>> = {
-  f32: 'float32',
-  i64: 'int64',
-  i32: 'int32',
-  u8: 'uint8',
-  bool: 'bool',
-};
 
 async function parseTensorProto(bytes: Uint8Array, file: string): Promise<Tensor> {
   const { ProtobufError, TensorProto } = await import('../import/onnx/generated/onnx-proto.js');

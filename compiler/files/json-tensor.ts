@@ -2,12 +2,18 @@
 import { fail } from '#ir/diagnostics.ts';
 import { type Tensor, tensor } from '#ir/tensor.ts';
 import { type DType, elementCount, formatType, type Shape, sameShape, type TensorType } from '#ir/types.ts';
+import { arrayConversion } from './array-hint.ts';
+import { malformed } from './json-text.ts';
 
 /** Numbers from a file, before the type that the network asks for is known. */
 export interface JsonNumbers {
   /** The lengths of the lists, outermost first; undefined for a flat list, which takes any shape of its size. */
   readonly shape: Shape | undefined;
+  /** What there is, in few words. */
+  readonly found: string;
   fits(type: TensorType): boolean;
+  /** What to do so that they fit; undefined where other numbers are needed. */
+  toFit(type: TensorType): string | undefined;
   /** @throws CompileError `input-invalid` where they are not of this shape, or not numbers of this type */
   as(type: TensorType, subject: string): Tensor;
 }
@@ -33,14 +39,23 @@ export function parseJsonTensor(text: string, subject: string): JsonNumbers {
   const flat = lengths.length === 1;
   const fits = ({ shape }: TensorType) =>
     flat ? values.length === elementCount(shape) : sameShape(lengths, shape);
+  const found = `${values.length} numbers (${lengths.join('×') || 'one, in no list'})`;
+  const toFit = ({ shape, dtype }: TensorType) => {
+    const conversion = flat ? undefined : arrayConversion({ shape: lengths, dtype }, { shape, dtype });
+    return conversion === undefined
+      ? undefined
+      : `nest the lists as ${shape.join('×') || 'no axis'}, as by ${conversion}.tolist()`;
+  };
   return {
     shape: flat ? undefined : lengths,
+    found,
     fits,
+    toFit,
     as(type, name) {
       if (!fits(type)) {
-        const count = `${values.length} numbers (${lengths.join('×') || 'one, in no list'})`;
-        const hint = `nest lists of ${type.shape.join('×') || 'no axis'}, or write ${elementCount(type.shape)} numbers in one list`;
-        fail('input-invalid', name, `the file has ${count}, the model asks for ${formatType(type)}`, hint);
+        const nested = `nest lists of ${type.shape.join('×') || 'no axis'}`;
+        const hint = toFit(type) ?? `${nested}, or write ${elementCount(type.shape)} numbers in one list`;
+        fail('input-invalid', name, `the file has ${found}, the model asks for ${formatType(type)}`, hint);
       }
       const wrong = values.findIndex((value) => !isOfType(value, type.dtype));
       if (wrong >= 0) {
@@ -56,19 +71,15 @@ export function parseJsonTensor(text: string, subject: string): JsonNumbers {
 const FORM = 'write for example [[1, 2, 3], [4, 5, 6]] for two rows of three, or all numbers in one list';
 
 /** As JSON.parse, with integers that no double holds as bigints. */
-function parseExactly(text: string, subject: string): unknown {
+function parseExactly(written: string, subject: string): unknown {
+  const text = written.replace(/^\uFEFF/, '');
   try {
     // where there are no texts, what is quoted now is a long number
     if (text.includes('"')) return JSON.parse(text);
     const quoted = text.replace(NUMBER, (literal) => (isLong(literal) ? `"${literal}"` : literal));
     return JSON.parse(quoted, (_, value) => (typeof value === 'string' ? BigInt(value) : value));
-  } catch (error) {
-    return fail(
-      'input-invalid',
-      subject,
-      `this is not JSON: ${error instanceof Error ? error.message : String(error)}`,
-      FORM,
-    );
+  } catch {
+    return malformed(text, { code: 'input-invalid', subject, form: FORM, numbers: true });
   }
 }
 

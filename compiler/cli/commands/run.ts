@@ -12,7 +12,8 @@ import {
 } from '../compare.ts';
 import { renderTensors, tensorsAsJson } from '../describe.ts';
 import { printDiagnostics } from '../errors.ts';
-import { importSource, openSource } from '../load.ts';
+import { importForInputs } from '../input-shapes.ts';
+import { openSource } from '../load.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
 import { isImageFile, PICTURE_OPTIONS, type PictureTexts } from '../pictures.ts';
 import type { CommandContext } from '../program.ts';
@@ -103,11 +104,9 @@ async function loadGraph(
   { terminal }: CommandContext,
 ): Promise<Graph> {
   const { dims, shapes } = dimensionOptions(options);
-  const ofInputs = given.flatMap(({ name, shape }) => (shape ? [[name, shape] as const] : []));
-  const source = await openSource(path);
-  const { graph, diagnostics } = importSource(source, {
+  const { graph, diagnostics } = importForInputs(await openSource(path), given, {
     dims,
-    shapes: { ...Object.fromEntries(ofInputs), ...shapes },
+    shapes,
     // data does not change the network; only --shape does
     replaceSizes: Object.keys(shapes).length > 0,
     requireWeights: true,

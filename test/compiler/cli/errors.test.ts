@@ -112,8 +112,8 @@ const CASES: readonly Case[] = [
   [
     'run sound.onnx --input x=broken.json',
     2,
-    'error[input-invalid] broken.json: this is not JSON',
-    '[[1, 2, 3]',
+    'error[input-invalid] broken.json: this is not JSON at line 1, column 4',
+    'the text ends too early: ] is missing',
   ],
   [
     'run sound.onnx --input x=three.json',

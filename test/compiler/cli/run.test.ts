@@ -286,7 +286,9 @@ describe('a bundle for several sizes', () => {
     );
     await cli.write('flat.json', '[1,2]');
     const stderr = await wrong('-i', 'x=flat.json');
-    expect(stderr).toContain('the bundle runs x f32[1,1,4,4], or x f32[3,1,4,4]');
+    expect(stderr).toContain(
+      'x: the file has 2 numbers (2); the bundle runs x f32[1,1,4,4], or x f32[3,1,4,4]',
+    );
     expect(await done('verify', 'sizes')).toContain('sound');
   });
 });
@@ -329,7 +331,9 @@ describe('compile, run and verify a bundle', () => {
     }
     await cli.write('flat.npy', formatNpy(f32([16], new Float32Array(16))));
     const { code, stderr } = await cli.run(['run', 'b', '-i', 'x=flat.npy']);
-    expect(stderr).toContain('hint: give it this shape, as by array.reshape(1, 1, 4, 4)');
+    expect(stderr).toContain(
+      'hint: save an array of shape (1, 1, 4, 4); array.reshape(1, 1, 4, 4) is one if the numbers are in its order',
+    );
     expect(code).toBe(2);
   });
 

@@ -60,7 +60,10 @@ describe('numbers as JSON', () => {
       '[[1,2],[3]]',
       '["1"]',
       '{"x": 1}',
-      '[1,',
+      '[1, nil]',
+      '[1] [2]',
+      '[1, NaN]',
+      '[-Infinity]',
       '[1, "12345678901234567890"]',
       '[null]',
       '',
@@ -69,5 +72,26 @@ describe('numbers as JSON', () => {
       expect(found).toMatchObject({ code: 'input-invalid', subject: 'x.json' });
       expect(found?.hint).toContain('[[1, 2, 3], [4, 5, 6]]');
     }
+  });
+
+  test('what is no JSON is told by its place, not in the words of an engine', () => {
+    for (const [text, message, hint] of [
+      ['[1,', 'this is not JSON at line 1, column 4', 'the text ends too early: ] is missing'],
+      ['[1, 2\n3]', 'this is not JSON at line 2, column 1', 'write "," before it, or "]" if nothing follows'],
+      ['[1,]', 'this is not JSON at line 1, column 4', 'take the comma before it away'],
+      ['[1, NaN]', 'this is not JSON at line 1, column 5', 'JSON has neither NaN nor infinities'],
+      ['[9223372036854775807, .5]', 'this is not JSON at line 1, column 23', 'a number is written as'],
+    ] as const) {
+      const [found] = diagnosticsOf(() => parseJsonTensor(text, 'x.json'));
+      expect(found).toMatchObject({ code: 'input-invalid', subject: 'x.json', message });
+      expect(found?.hint).toContain(hint);
+    }
+  });
+
+  test('lists with the axes in another order are not to be written in one list, which would mix them up', () => {
+    const pixels = Array.from({ length: 2 }, () => Array.from({ length: 4 }, () => [1, 2, 3]));
+    const given = parseJsonTensor(JSON.stringify([pixels]), 'x.json');
+    const [found] = diagnosticsOf(() => given.as({ dtype: 'f32', shape: [1, 3, 2, 4] }, 'x'));
+    expect(found?.hint).toBe('nest the lists as 1×3×2×4, as by array.transpose(0, 3, 1, 2).tolist()');
   });
 });

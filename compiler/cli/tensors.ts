@@ -30,16 +30,23 @@ export interface GivenInput {
   as(type: TensorType): Tensor;
 }
 
-/** Reads `NAME=FILE` options. @throws CompileError */
+/** Reads `NAME=FILE` options. @throws CompileError, also where a name is given twice */
 export async function readInputs(
   options: readonly string[],
   pictures: PictureTexts = {},
 ): Promise<GivenInput[]> {
-  const inputs: GivenInput[] = [];
+  const files = new Map<string, string>();
   for (const option of options) {
     const [name, file] = assignment(option, '--input', 'image=cat.npy');
-    inputs.push(await readInput(name, file, pictures));
+    const before = files.get(name);
+    if (before !== undefined) {
+      const hint = `keep --input ${name}=${before} or --input ${option}; an input has one value`;
+      fail('usage-invalid', `--input ${option}`, `"${name}" is given twice`, hint);
+    }
+    files.set(name, file);
   }
+  const inputs: GivenInput[] = [];
+  for (const [name, file] of files) inputs.push(await readInput(name, file, pictures));
   return inputs;
 }
 

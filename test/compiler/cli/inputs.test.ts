@@ -118,3 +118,10 @@ describe('a file of another shape', () => {
     );
   });
 });
+
+test('two files for one input are not taken as one', async () => {
+  expect(await refused('fixed.onnx', '-i', 'image=nhwc.npy', '-i', 'image=chw.npy')).toBe(
+    'error[usage-invalid] --input image=chw.npy: "image" is given twice\n' +
+      '  hint: keep --input image=nhwc.npy or --input image=chw.npy; an input has one value\n',
+  );
+});

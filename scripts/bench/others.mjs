@@ -24,7 +24,12 @@ const SETTLING = { ...TIMING, within: 0.08, limitMs: 10_000 };
 const ours = await (await convolith({ model, bundle })).load();
 const expected = await ours.outputs();
 const result = {};
-for (const name of names) result[name] = await measured(name);
+try {
+  for (const name of names) result[name] = await measured(name);
+} catch (error) {
+  console.error(error.message);
+  process.exit(1);
+}
 console.log(JSON.stringify(result));
 process.exit();
 

@@ -4,13 +4,22 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-/** The input of every side, by name: floats from −1 to 1 that repeat late. */
+/** The input of every side, by name: noise from −1 to 1, the same always. */
 export function inputsOf(bundle) {
   const { inputs } = JSON.parse(readFileSync(join(bundle, 'manifest.json'), 'utf8'));
   return inputs.map(({ name, dtype, shape }) => {
     if (dtype !== 'f32') throw new Error(`input ${name} is ${dtype}, not f32`);
     const count = shape.reduce((a, b) => a * b, 1);
-    return { name, shape, data: Float32Array.from({ length: count }, (_, i) => Math.sin(i * 0.7391)) };
+    return { name, shape, data: noise(count) };
+  });
+}
+
+/** By a linear congruential generator of 32 bits. */
+function noise(count) {
+  let state = 1;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return state / 2 ** 31;
   });
 }
 

@@ -58,6 +58,18 @@ export const CATALOGUE = {
     explanation:
       'Its result is read by no layer that leads to an output, so nothing of it is computed. Often a later layer has a "from" that goes past it, or a name is missing under "outputs".',
   },
+  'block-unused': {
+    kind: 'warning',
+    title: 'A block of a network description is used nowhere',
+    explanation:
+      'No layer of the network uses it, nor a block that one uses. Its layers are checked as far as that is possible without what enters it.',
+  },
+  'input-unused': {
+    kind: 'warning',
+    title: 'An input of a network description is read by nothing',
+    explanation:
+      'Layers begin at the first input; another one is read by its name, with "from" or in a join. A network with an input that nothing reads still asks for it when it runs.',
+  },
   'weights-invalid': {
     kind: 'invalid',
     title: 'A file with weights does not fit the network',
@@ -77,6 +89,12 @@ export const CATALOGUE = {
     explanation:
       'The node named cannot be written in the format that was asked for. The JSON description speaks of layers, and has no words for arithmetic between constants, shapes and indices.',
     hint: 'write the network in a format that has this node: .onnx has all that convolith reads',
+  },
+  'export-differs': {
+    kind: 'note',
+    title: 'What is written differs from the model in a way that does not change its results',
+    explanation:
+      'The other format cannot say this in the same way: inputs or outputs have other names there, or weights that layers share are written for each of them, so that they count more than once.',
   },
   'graph-cyclic': {
     kind: 'invalid',

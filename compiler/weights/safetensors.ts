@@ -72,10 +72,10 @@ function header(bytes: Uint8Array, wrong: (message: string) => never): z.infer<t
   } catch {
     return wrong('this is not a safetensors file: its header is not JSON');
   }
-  const entries = typeof parsed === 'object' && parsed !== null ? Object.entries(parsed) : [];
-  const result = headerSchema.safeParse(
-    Object.fromEntries(entries.filter(([name]) => name !== '__metadata__')),
-  );
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    return wrong('this is not a safetensors file: its header is not an object');
+  const entries = Object.entries(parsed).filter(([name]) => name !== '__metadata__');
+  const result = headerSchema.safeParse(Object.fromEntries(entries));
   return result.success ? result.data : wrong('its header does not describe tensors');
 }
 

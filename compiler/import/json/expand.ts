@@ -2,7 +2,8 @@
 
 import { z } from 'zod';
 import type { Value } from '#ir/graph.ts';
-import { didYouMean, similar } from '../../suggest.ts';
+import { didYouMean } from '../../suggest.ts';
+import { calledHere } from './called-here.ts';
 import { NOT_GIVEN, type Parameters } from './expressions.ts';
 import { divisorsOf, nearOrAll, written } from './hints.ts';
 import { joined, type Operand } from './joins.ts';
@@ -12,7 +13,18 @@ import { LAYERS, type SingleKind } from './layers/index.ts';
 import { at, type Path, show } from './problems.ts';
 import { COMMON, isJoin, JOINS, type JoinName, LAYER_LIST, REPEAT, USE } from './schema.ts';
 import { Scope } from './scope.ts';
-import { ALL_WORDS, BARE_WORDS, exampleLayer, isActivation, kindsApart, meant } from './words.ts';
+import {
+  ALL_WORDS,
+  activationLayer,
+  BARE_WORDS,
+  exampleLayer,
+  isActivation,
+  kindsApart,
+  meant,
+  nearWords,
+  optionsTaking,
+  renamed,
+} from './words.ts';
 
 export interface BlockDefinition {
   readonly parameters?: Readonly<Record<string, unknown>> | undefined;
@@ -30,6 +42,8 @@ const isObject = (value: unknown): value is Written =>
 export class Expansion {
   readonly #shop: Workshop;
   readonly #blocks: ReadonlyMap<string, BlockDefinition>;
+  /** Blocks that layers of the network use. */
+  readonly #used = new Set<string>();
   #layers = 0;
 
   constructor(shop: Workshop, blocks: ReadonlyMap<string, BlockDefinition>) {
@@ -42,6 +56,21 @@ export class Expansion {
     const scope = Scope.top(inputs, this.#shop.problems);
     const [first] = inputs.values();
     return { last: this.#list(layers, 'layers', scope, first), names: scope.names };
+  }
+
+  /** Checks blocks that no layer uses, as far as that is possible without what enters them. @returns their names */
+  checkUnused(): readonly string[] {
+    const unused = [...this.#blocks.keys()].filter((name) => !this.#used.has(name));
+    for (const name of unused) {
+      const block = this.#blocks.get(name);
+      if (!block) continue;
+      this.#layers = 0;
+      const declared = Object.entries(block.parameters ?? {});
+      const parameters = new Map(declared.map(([key, v]) => [key, v === null ? NOT_GIVEN : v]));
+      const scope = Scope.draft(this.#shop.problems).inside(name, { parameters, blocks: [name] });
+      this.#list(block.layers, at(at('blocks', name), 'layers'), scope, undefined);
+    }
+    return unused;
   }
 
   #list(layers: readonly unknown[], path: Path, scope: Scope, start: Flow): Flow {
@@ -90,7 +119,7 @@ export class Expansion {
     if (Object.hasOwn(layer, 'use')) return this.#use(layer, path, scope, previous);
     const kinds = keys.filter((key) => isKind(key) || isJoin(key));
     const [kind] = kinds;
-    if (kind === undefined) return this.#unknown(keys, path, scope);
+    if (kind === undefined) return this.#unknown(layer, path, scope);
     if (kinds.length > 1)
       return scope.report(path, `one layer is one kind; this has ${kinds.join(' and ')}`, kindsApart(kinds));
     for (const key of keys) {
@@ -107,8 +136,8 @@ export class Expansion {
     return isKind(kind) ? this.#single(kind, layer[kind], place, scope, from) : undefined;
   }
 
-  #unknown(keys: readonly string[], path: Path, scope: Scope): undefined {
-    const [key] = keys.filter((k) => !Object.hasOwn(COMMON, k));
+  #unknown(layer: Written, path: Path, scope: Scope): undefined {
+    const [key] = Object.keys(layer).filter((k) => !Object.hasOwn(COMMON, k));
     if (key === undefined)
       return scope.report(path, 'this says no kind of layer', `for example { "conv": 64 }`);
     if (this.#blocks.has(key))
@@ -117,14 +146,15 @@ export class Expansion {
       return scope.report(
         at(path, key),
         `"${key}" is an activation, not a kind of layer`,
-        `write "${key}", or { "activation": { "name": "${key}", … } } for its options`,
+        `write ${activationLayer(layer, key)}`,
       );
-    const [near] = similar(key, ALL_WORDS);
-    const hint =
-      near !== undefined && isActivation(near)
-        ? meant(key)
-        : nearOrAll(key, [...KIND_NAMES, ...JOINS, 'repeat', 'use'], '');
-    return scope.report(at(path, key), 'there is no such kind of layer', hint ?? '');
+    const near = [...new Set(nearWords(key, ALL_WORDS).flat())].slice(0, 3);
+    const all = [...KIND_NAMES, ...JOINS, 'repeat', 'use'];
+    const called = calledHere(key, ALL_WORDS);
+    let hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : `there are ${all.join(', ')}`;
+    if (called !== undefined) hint = `here it is called "${called}": ${renamed(layer, key, called)}`;
+    else if (near[0] !== undefined && isActivation(near[0])) hint = meant(key) ?? hint;
+    return scope.report(at(path, key), 'there is no such kind of layer', hint);
   }
 
   /** A kind or an activation as text. */
@@ -168,7 +198,13 @@ export class Expansion {
         `expected an object with options; got ${show(value)}`,
         bare ? `write "${kind}"` : `for example ${exampleLayer(kind)}`,
       );
-    const single = scope.check(short[1], value, path);
+    // a list may be what another option takes: the sizes of a split
+    const taking = Array.isArray(value) ? optionsTaking(kind, value) : [];
+    const hint =
+      taking.length === 0
+        ? undefined
+        : `write ${taking.map((option) => written({ [kind]: { [option]: value } })).join(' or ')}`;
+    const single = scope.check(short[1], value, path, (_, place) => (place === path ? hint : undefined));
     return single === undefined ? undefined : ({ [short[0]]: single } as OptionsOf<K>);
   }
 
@@ -214,9 +250,17 @@ export class Expansion {
           : `take ${-rest + 1} or more away`,
       );
     }
+    const { name } = layer.place;
+    const taken = list.findIndex((_, i) => scope.names.has(`${name}.${i}`));
+    if (taken >= 0)
+      return layer.wrong(
+        '',
+        `its part ${taken} is called "${name}.${taken}", as a layer before it is`,
+        'give one of them another "name"',
+      );
     const values = layer.ops('Split', [x], { axis: 1, sizes: list });
     values?.forEach((value, i) => {
-      scope.names.set(`${layer.place.name}.${i}`, value);
+      scope.names.set(`${name}.${i}`, value);
     });
     return values?.[0];
   }
@@ -318,6 +362,7 @@ export class Expansion {
     }
     let result: Flow;
     if (use !== undefined && block) {
+      if (!scope.isDraft) this.#used.add(use);
       if (scope.blocks.includes(use))
         scope.report(
           at(path, 'use'),

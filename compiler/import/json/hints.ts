@@ -79,9 +79,12 @@ export function expectedHint(
   const choices = optionsOf(schema);
   if (typeof found === 'number') {
     const range = choices.map(rangeOf).find((r) => r !== undefined);
+    if (range?.above !== undefined && found <= range.above)
+      return `write a number greater than ${range.above}`;
+    if (range?.below !== undefined && found >= range.below) return `write a number less than ${range.below}`;
     if (range && found < range.min) return `the smallest is ${range.min}`;
     if (range && found > range.max) return `the largest is ${range.max}`;
-    if (range?.whole && !Number.isInteger(found)) {
+    if (range?.whole && Number.isFinite(found) && !Number.isInteger(found)) {
       const below = Math.floor(found);
       const near = either([...(below < range.min ? [] : [String(below)]), String(below + 1)]);
       return `write ${near}${expressions ? '; in an expression "//" divides and rounds down' : ''}`;
@@ -111,7 +114,13 @@ function optionsOf(schema: z.ZodType): readonly z.ZodType[] {
 function rangeOf(schema: z.ZodType) {
   if (schema.def.type !== 'number') return undefined;
   const { minValue, maxValue, format } = schema as z.ZodNumber;
-  return { min: minValue ?? -Infinity, max: maxValue ?? Infinity, whole: format !== null };
+  const [above, below] = ['greater_than', 'less_than'].map(
+    (check) =>
+      (schema.def.checks ?? [])
+        .map((c) => c._zod.def as { check: string; inclusive?: boolean; value?: number })
+        .find((c) => c.check === check && !c.inclusive)?.value,
+  );
+  return { min: minValue ?? -Infinity, max: maxValue ?? Infinity, above, below, whole: format !== null };
 }
 
 /** The number or truth value that a text is. */

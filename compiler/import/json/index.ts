@@ -1,17 +1,17 @@
 /** JSON network description → IR. */
 import { z } from 'zod';
 import { Builder } from '#ir/builder.ts';
-import { type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';
+import { CompileError, type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';
 import { type Graph, type Node, producer, type Value } from '#ir/graph.ts';
 import { parseSafetensors } from '../../weights/safetensors.ts';
 import { bindInputs, type DimensionOptions } from '../onnx/dimensions.ts';
 import type { ImportedModel, ImportOptions } from '../onnx/index.ts';
 import { printable } from '../onnx/text.ts';
 import { type BlockDefinition, Expansion } from './expand.ts';
-import { freeName, nearOrAll } from './hints.ts';
+import { freeName, nearOrAll, written } from './hints.ts';
 import type { LayerPlace } from './layer.ts';
 import { repeatedKeys, whereJsonEnds } from './locate.ts';
-import { at, Problems } from './problems.ts';
+import { at, type Path, Problems } from './problems.ts';
 import { networkFields } from './schema.ts';
 import { type WeightSource, Weights } from './weights.ts';
 
@@ -78,12 +78,22 @@ export function importJson(network: string | object, options: JsonImportOptions 
     new Map(Object.entries(blocks ?? {}) as [string, BlockDefinition][]),
   );
   const { last, names } = expansion.run(layers, values);
+  const unusedBlocks = expansion.checkUnused();
   addOutputs(builder, description as Description, last, names, problems);
   problems.throwAny();
   const unused = weights.unused;
   return {
     graph: builder.graph,
     diagnostics: [
+      ...unusedInputs(builder.graph, description as Description),
+      ...unusedBlocks.map((name) =>
+        diagnostic(
+          'block-unused',
+          at('blocks', name),
+          'no layer uses this block',
+          `write { "use": "${name}" } among the layers, or take it away`,
+        ),
+      ),
       ...unusedLayers(builder.graph, made),
       ...(unused.length === 0
         ? []
@@ -97,10 +107,15 @@ export function importJson(network: string | object, options: JsonImportOptions 
 }
 
 /** What the type of an option at the top does not tell. */
-const topHint = (found: unknown, place: string): string | undefined =>
-  place === 'outputs' && Array.isArray(found) && found.length === 0
-    ? 'take it away, and the last layer is the output'
-    : undefined;
+function topHint(found: unknown, place: string): string | undefined {
+  if (place === 'outputs' && Array.isArray(found) && found.length === 0)
+    return 'take it away, and the last layer is the output';
+  if (place === 'batch' && found === null)
+    return 'take it away, and the batch is open, for --dim batch=8; or write a number, which fixes it';
+  if (/^input$|shape$/.test(place) && Array.isArray(found) && found.length > 4)
+    return `there are at most 4 sizes, channels and up to three axes, without the batch: for example ${written(found.slice(-4))}`;
+  return undefined;
+}
 
 function parse(text: string, subject: string, problems: Problems): unknown {
   const own = text.replace(/^\uFEFF/, '');
@@ -156,6 +171,27 @@ function fallback(parsed: unknown): Description | undefined {
   return Object.fromEntries(kept) as unknown as Description;
 }
 
+/** Where a description has its input i, or a part of it. */
+const inputPath = ({ inputs, input }: Description, i: number, key: 'name' | 'shape'): Path => {
+  if (inputs) return at(at('inputs', i), key);
+  return Array.isArray(input) ? 'input' : at('input', key);
+};
+
+function unusedInputs({ inputs, outputs }: Graph, description: Description): Diagnostic[] {
+  return inputs.flatMap((value, i) =>
+    value.uses.length > 0 || outputs.some((o) => o.value === value)
+      ? []
+      : [
+          diagnostic(
+            'input-unused',
+            inputPath(description, i, 'name'),
+            `nothing reads the input "${value.name}"`,
+            `read it in a layer, with "from": "${value.name}", or take it away`,
+          ),
+        ],
+  );
+}
+
 /** Layers that lead to no output, the last of each branch. */
 function unusedLayers(graph: Graph, made: ReadonlyMap<Node, LayerPlace>): Diagnostic[] {
   const live = new Set<Node>();
@@ -192,7 +228,14 @@ interface Input {
   readonly shape: readonly (number | string)[];
 }
 
-function inputsOf({ input, inputs }: Description, problems: Problems): Input[] {
+/** The axis before those of a description, where it does not say otherwise. */
+const BATCH = 'batch';
+
+/** Does this name of an input mean something else where a layer reads it? */
+export const isUnreadable = (name: string): boolean => name === 'previous' || name.includes('$');
+
+function inputsOf(description: Description, problems: Problems): Input[] {
+  const { input, inputs, batch } = description;
   if ((input === undefined) === (inputs === undefined)) {
     if (problems.count === 0) {
       const what =
@@ -213,10 +256,24 @@ function inputsOf({ input, inputs }: Description, problems: Problems): Input[] {
   const names = new Set<string>();
   return list.map(({ name, shape }, i) => {
     const own = name ?? (i === 0 ? 'input' : `input${i + 1}`);
+    const taken = (n: string) => names.has(n) || list.some((other) => other.name === n);
+    const path = inputPath(description, i, 'name');
     if (names.has(own)) {
-      const free = freeName(own, (n) => names.has(n) || list.some((other) => other.name === n));
-      problems.report(at(at('inputs', i), 'name'), `there is another input "${own}"`, {
-        hint: `take another, for example "name": "${free}"`,
+      const hint = `take another, for example "name": "${freeName(own, taken)}"`;
+      problems.report(path, `there is another input "${own}"`, { hint });
+    }
+    if (isUnreadable(own)) {
+      const why =
+        own === 'previous' ? 'which is the value before it' : 'which is an expression, with its "$"';
+      const word = own.replace(/[$\s]+/g, '_').replace(/^previous$/, 'image');
+      problems.report(path, `no layer can read "${printable(own)}", ${why}`, {
+        hint: `take another, for example "name": "${freeName(printable(word), taken)}"`,
+      });
+    }
+    if (batch === undefined && shape.includes(BATCH)) {
+      const size = `"${BATCH}" is the batch, which is before these sizes and open too`;
+      problems.report(inputPath(description, i, 'shape'), size, {
+        hint: 'call the size otherwise, for example "length"; or fix the batch with "batch": 1',
       });
     }
     names.add(own);
@@ -233,7 +290,7 @@ const NO_TYPE = {
 };
 
 /** Sizes for open dimensions. The batch is open unless the description fixes it, and 1 unless given. */
-function bind({ batch = 'batch' }: Description, inputs: readonly Input[], options: DimensionOptions) {
+function bind({ batch = BATCH }: Description, inputs: readonly Input[], options: DimensionOptions) {
   const dim = (size: number | string) =>
     typeof size === 'number'
       ? { dimValue: size, dimParam: null, denotation: '' }
@@ -255,6 +312,21 @@ function bind({ batch = 'batch' }: Description, inputs: readonly Input[], option
   return { bound, dims };
 }
 
+const WEIGHTS_FILE = 'for example "weights": "network.safetensors", which lies beside the description';
+
+/** The file, if it is there; that it cannot be read is told at the path that names it. */
+function beside(file: string, { externalData }: JsonImportOptions): Uint8Array | undefined {
+  try {
+    return externalData?.(file);
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    const told = error.diagnostics.map(({ code, message }) =>
+      diagnostic(code, 'weights', `"${printable(file)}": ${message}`, WEIGHTS_FILE),
+    );
+    throw new CompileError(told);
+  }
+}
+
 function weightSource(file: string | undefined, options: JsonImportOptions, seed: number): WeightSource {
   if (options.weights) return { kind: 'file', tensors: parseSafetensors(options.weights) };
   if (file === undefined) return { kind: 'seed', seed };
@@ -267,7 +339,14 @@ function weightSource(file: string | undefined, options: JsonImportOptions, seed
       `put the file beside the description or below it, and write "weights": "${printable(name === '..' ? 'network.safetensors' : name)}"`,
     );
   }
-  const bytes = options.externalData?.(file);
+  if (/(^|[\\/])\.?$/.test(file))
+    fail(
+      'network-invalid',
+      'weights',
+      `expected the name of a safetensors file; got "${printable(file)}", a folder`,
+      WEIGHTS_FILE,
+    );
+  const bytes = beside(file, options);
   return bytes ? { kind: 'file', tensors: parseSafetensors(bytes, file) } : { kind: 'missing', file };
 }
 

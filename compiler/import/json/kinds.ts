@@ -7,6 +7,9 @@ import { z } from 'zod';
 
 const MOST_CHANNELS = 2 ** 20;
 export const MOST_SIZE = 2 ** 24;
+/** What an f32 holds. */
+const MOST_REAL = 2 ** 128 - 2 ** 104;
+const number = z.number().min(-MOST_REAL).max(MOST_REAL).meta({ id: 'number', description: 'a number' });
 const words = <const W extends string>(...list: readonly [W, ...W[]]) => z.enum(list);
 
 export const EXPRESSION = z
@@ -42,7 +45,9 @@ function vocabulary(written: boolean) {
       [example],
       [z.array(element(min, max)).min(1).max(3)],
     );
-  const real = (example: number) => or<number>(z.number(), 'a number', [example]);
+  const real = (example: number, type: z.ZodType<number> = number, expected = 'a number') =>
+    or<number>(type, expected, [example]);
+  const rate = real(0.5, z.number().min(0).lt(1), 'a number of at least 0 and less than 1');
   const flag = or<boolean>(z.boolean(), 'true or false', [true]);
   const word = <const W extends string>(...list: readonly [W, ...W[]]) =>
     or<W>(words(...list), list.map((w) => `"${w}"`).join(', '), [list[0]]);
@@ -69,7 +74,7 @@ function vocabulary(written: boolean) {
     [z.array(side).min(1).max(3)],
   );
   const values: z.ZodType<Values> = or<Values>(
-    z.number(),
+    number,
     'a number, or numbers in (nested) lists',
     [[1, 2, 1]],
     [NESTED],
@@ -79,13 +84,13 @@ function vocabulary(written: boolean) {
     z.boolean(),
     'true, false, or its numbers',
     [true, [0.5, -0.5]],
-    [z.number(), NESTED],
+    [number, NESTED],
   );
   const activation = or<ActivationName>(words(...ACTIVATIONS), 'the name of an activation', ['relu']);
   const norm = or<NormName>(words(...NORMS), NORMS.map((w) => `"${w}"`).join(', '), ['batch']);
   const normOptions = {
     kind: norm.optional(),
-    epsilon: real(1e-5).optional(),
+    epsilon: real(1e-5, z.number().min(0).max(MOST_REAL), 'a number of at least 0').optional(),
     groups: whole(1, MOST_CHANNELS, 8).optional(),
   };
   const normOption = or<NormName | NormOptions>(
@@ -282,8 +287,8 @@ function vocabulary(written: boolean) {
       short: ['units', channels],
     }),
     dropout: kind('Does nothing at inference.', {
-      options: { rate: real(0.5).optional() },
-      short: ['rate', real(0.5)],
+      options: { rate: rate.optional() },
+      short: ['rate', rate],
     }),
   };
 }
@@ -293,7 +298,7 @@ export type PaddingList = number | (number | [number, number])[];
 export type PaddingValue = 'same' | 'valid' | 'causal' | PaddingList;
 
 const NESTED: z.ZodType<Values> = z
-  .lazy(() => z.array(z.union([z.number(), NESTED])))
+  .lazy(() => z.array(z.union([number, NESTED])))
   .meta({
     id: 'numbers',
     description: 'numbers in (nested) lists, row-major',
@@ -324,6 +329,8 @@ export const ACTIVATIONS = [
   'softmax',
 ] as const;
 export type ActivationName = (typeof ACTIVATIONS)[number];
+/** Activations with an alpha. */
+export const SLOPED: readonly ActivationName[] = ['leakyRelu', 'elu'];
 
 interface Kind<S extends z.ZodRawShape> {
   readonly about: string;

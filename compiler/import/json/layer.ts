@@ -112,6 +112,13 @@ export class Layer {
     }
   }
 
+  /** Are there values left for `init` to make? Reports it if not. */
+  mayHaveInit(init: InitName | undefined, allGiven: boolean): boolean {
+    if (init === undefined || !allGiven) return true;
+    this.wrong('init', 'its weights are written down, so that none are made', 'take it away, or the weights');
+    return false;
+  }
+
   /** A weight; `key` says which of the layer's: `depthwise.weight`. */
   weight(key: string, shape: Shape, options: WeightOptions): Flow {
     const { container, name, path, used } = this.place;

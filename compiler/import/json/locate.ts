@@ -55,6 +55,7 @@ function malformedHint(rest: string, expected: Expected, open: readonly string[]
   const word = /^[A-Za-z_$][\w$-]*/.exec(rest)?.[0];
   if (expected === 'key' || expected === 'key or }')
     return word === undefined ? 'write a key in double quotes' : `write it in double quotes: "${word}"`;
+  if (word === 'NaN' || word === 'Infinity') return `JSON has no ${word}; write a number`;
   if (word !== undefined)
     return ['true', 'false', 'null'].includes(word.toLowerCase())
       ? `write ${word.toLowerCase()}`

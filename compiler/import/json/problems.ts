@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { CompileError, type Diagnostic, type DiagnosticCode, diagnostic } from '#ir/diagnostics.ts';
 import { didYouMean } from '../../suggest.ts';
 import { printable } from '../onnx/text.ts';
+import { calledHere } from './called-here.ts';
 import { expectedHint, freeName } from './hints.ts';
 
 export type Path = string;
@@ -46,9 +47,13 @@ export class Problems {
     return this.#found.size;
   }
 
+  get found(): readonly Diagnostic[] {
+    return [...this.#found.values()];
+  }
+
   /** @throws CompileError if there are any */
   throwAny(): void {
-    if (this.#found.size > 0) throw new CompileError([...this.#found.values()]);
+    if (this.#found.size > 0) throw new CompileError(this.found);
   }
 
   /** The value as the schema sees it; undefined where it does not fit, which is reported. */
@@ -110,9 +115,12 @@ export class Problems {
         ? `the options here are ${known.join(', ')}`
         : `there are no options here; take "${key}" away`;
     const beside = (key === 'name' || key === 'from') && kind !== undefined && !known.includes(key);
+    const called = calledHere(key, known);
     const hint = beside
       ? `write it beside the kind: { "${kind}": …, "${key}": … }`
-      : (didYouMean(key, known) ?? list);
+      : called !== undefined
+        ? `here it is called "${called}"`
+        : (didYouMean(key, known) ?? list);
     this.report(path, 'there is no such option', { hint, used });
   }
 }
@@ -170,5 +178,7 @@ export function show(value: unknown): string {
     return text.length <= 40 ? printable(text) : `a list of ${value.length}`;
   }
   if (typeof value === 'object' && value !== null) return 'an object';
+  // a number beyond all others, as 1e999 is read; JSON has no word for it
+  if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   return printable(String(JSON.stringify(value)));
 }

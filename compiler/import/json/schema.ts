@@ -64,7 +64,9 @@ export const networkFields = (layers: z.ZodType) => ({
       examples: [[{ name: 'image', shape: [3, 224, 224] }]],
     })
     .optional(),
-  batch: dimension.optional(),
+  batch: dimension
+    .meta({ description: 'a size of at least 1, or the name of an open dimension', examples: [1, 'batch'] })
+    .optional(),
   blocks: z
     .record(
       word,

@@ -23,6 +23,8 @@ export class Scope implements Entered {
   readonly container: string;
   readonly names: Map<string, Flow>;
   readonly depth: number;
+  /** Is nothing built here, only checked? */
+  readonly isDraft: boolean;
   readonly parameters: Parameters;
   readonly blocks: readonly string[];
   readonly used: Path | undefined;
@@ -40,21 +42,34 @@ export class Scope implements Entered {
     names: Map<string, Flow>,
     entered: Entered,
     problems: Problems,
-    parent?: Scope,
+    parent?: Scope | 'draft',
   ) {
     this.container = container;
     this.names = names;
-    this.depth = parent ? parent.depth + 1 : 0;
+    const outer = typeof parent === 'object' ? parent : undefined;
+    this.depth = outer ? outer.depth + 1 : 0;
+    this.isDraft = parent === 'draft' || outer?.isDraft === true;
     this.parameters = entered.parameters;
     this.blocks = entered.blocks;
     this.used = entered.used;
     this.#problems = problems;
-    this.#parent = parent;
+    this.#parent = outer;
   }
 
   static top(inputs: ReadonlyMap<string, Value>, problems: Problems): Scope {
     const entered = { parameters: new Map(), blocks: [], used: undefined };
     return new Scope('', new Map<string, Flow>(inputs), entered, problems);
+  }
+
+  /** Around a block that no layer uses: names that it does not have itself may be any. */
+  static draft(problems: Problems): Scope {
+    return new Scope(
+      '',
+      new Map(),
+      { parameters: new Map(), blocks: [], used: undefined },
+      problems,
+      'draft',
+    );
   }
 
   /** A scope of names within this one. */
@@ -132,12 +147,13 @@ export class Scope implements Entered {
     return [...new Set([...(this.#parent?.readable ?? []), ...this.names.keys()])];
   }
 
-  /** The value of a layer before this one, here or outside. */
+  /** The value of a layer before this one, here or outside; nothing, and no problem, for what a draft does not have. */
   named(name: string, path: Path, previous: Flow): Flow {
     if (name === 'previous') return previous;
     for (let scope: Scope | undefined = this; scope; scope = scope.#parent) {
       if (scope.names.has(name)) return scope.names.get(name);
     }
+    if (this.isDraft) return undefined;
     const known = this.readable;
     const others = `what can be read here is ${['previous', ...known.slice(-12)].join(', ')}`;
     for (let scope: Scope | undefined = this; scope; scope = scope.#parent) {

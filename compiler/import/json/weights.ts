@@ -1,8 +1,9 @@
 /** Where the weights of a described network come from: written down, from a file, or made from a seed. */
 import type { Constant, Tensor } from '#ir/tensor.ts';
 import { elementCount, formatShape, type Shape, sameShape } from '#ir/types.ts';
-import { didYouMean } from '../../suggest.ts';
+import { similar } from '../../suggest.ts';
 import { listed } from '../onnx/text.ts';
+import { either } from './hints.ts';
 import type { InitName, Values } from './kinds.ts';
 import type { Problems } from './problems.ts';
 
@@ -68,10 +69,18 @@ export class Weights {
     }
     if (values !== undefined) {
       const flat = typeof values === 'number' ? undefined : (values as readonly Values[]).flat(16);
+      const wanted = `[${shape.join(', ')}]`;
       if (flat && flat.length !== count) {
         report(
-          `${flat.length} numbers are given; [${shape.join(', ')}] has ${count}`,
-          `write ${count} in the order of [${shape.join(', ')}], or one number alone, which is for all`,
+          `${flat.length} numbers are given; ${wanted} has ${count}`,
+          `write ${count} in the order of ${wanted}, or one number alone, which is for all`,
+        );
+        return undefined;
+      }
+      if (flat && !isNested(values, [count]) && !isNested(values, shape)) {
+        report(
+          `its lists are not nested as ${wanted} is`,
+          `write its ${count} numbers in one list, in the order of ${wanted}, or in lists of ${shape.join(' of ')}`,
         );
         return undefined;
       }
@@ -103,7 +112,7 @@ export class Weights {
           : `the file has ${listed(free.length > 0 ? free : [...tensors.keys()])}; a tensor is named by the path of its layer`;
       invalid(
         `the file with weights has no tensor "${key}" of ${wanted}`,
-        didYouMean(key, fitting.length > 0 ? fitting : free) ?? others,
+        nearKey(key, fitting.length > 0 ? fitting : free) ?? others,
       );
     } else if (!sameShape(stored.type.shape, shape)) {
       const got = `[${stored.type.shape.join(', ')}]`;
@@ -111,9 +120,31 @@ export class Weights {
         `the tensor "${key}" of the file with weights is ${got}; the layer has ${wanted}`,
         `change the channels and the kernel of the layer so that its weight is ${got}, or save the tensor as ${wanted}`,
       );
-    } else return stored;
+    } else if (stored.type.dtype !== 'f32')
+      invalid(
+        `the tensor is ${stored.type.dtype}; f32, f16, bf16 and f64 are read`,
+        `save "${key}" as one of them, for example with tensor.float() in PyTorch`,
+      );
+    else return stored;
     return undefined;
   }
+}
+
+/** Are these lists in lists, of exactly these lengths, outermost first? */
+function isNested(values: Values, [length, ...inner]: Shape): boolean {
+  if (length === undefined) return typeof values === 'number';
+  return Array.isArray(values) && values.length === length && values.every((v) => isNested(v, inner));
+}
+
+/** Tensors whose name is nearly this one: step for step, or with a prefix more or less. */
+function nearKey(key: string, names: readonly string[]): string | undefined {
+  const steps = key.split('.');
+  const near = names.filter((name) => {
+    if (name.endsWith(`.${key}`) || key.endsWith(`.${name}`)) return true;
+    const own = name.split('.');
+    return own.length === steps.length && own.every((step, i) => similar(steps[i] ?? '', [step]).length > 0);
+  });
+  return near.length === 0 ? undefined : `did you mean ${either(near.slice(0, 3))}?`;
 }
 
 function lazy(type: Tensor['type'], make: () => Float32Array): Tensor {

@@ -97,6 +97,7 @@ function flip(weight: Value, taps: number): void {
 function single(layer: Layer, x: Value, part: ConvPart, options: After, shuffle = 1): Flow {
   const alone = !options.norm && !options.activation && shuffle === 1;
   const name = { node: alone ? '' : 'conv', key: '', hasNorm: options.norm !== undefined, option: 'weight' };
+  if (!layer.mayHaveInit(part.init, part.weight !== undefined)) return undefined;
   const y = convPart(layer, x, part, name);
   // groups that do not divide are reported by now
   const shuffles = shuffle > 1 && part.channels % shuffle === 0;
@@ -144,6 +145,9 @@ interface Step {
 
 /** A composite: convolutions one after the other. */
 function chain(layer: Layer, x: Value, steps: readonly Step[]): Flow {
+  const [first] = steps;
+  const allGiven = steps.every(({ conv }) => conv.weight !== undefined);
+  if (!layer.mayHaveInit(first?.conv.init, allGiven)) return undefined;
   let value: Flow = x;
   steps.forEach(({ part, conv, after: what }, i) => {
     if (!value) return;
@@ -299,6 +303,7 @@ function transposed(layer: Layer, x: Value, o: OptionsOf<'transposed'>): Flow {
       'write "same", or smaller numbers: padding is what a transposed convolution cuts away',
     );
   const cin = x.type.shape[1] ?? 0;
+  if (!layer.mayHaveInit(o.init, o.weight !== undefined)) return undefined;
   const groups = divisor(layer, o.groups ?? 1, cin, o.channels);
   const perGroup = o.channels / groups;
   const taps = product(window.kernel);

@@ -2,7 +2,7 @@
 import type { Value } from '#ir/graph.ts';
 import { formatShape } from '#ir/types.ts';
 import { divisorsOf } from '../hints.ts';
-import type { ActivationName, OptionsOf } from '../kinds.ts';
+import { type ActivationName, type OptionsOf, SLOPED } from '../kinds.ts';
 import type { Flow, Layer } from '../layer.ts';
 
 /**
@@ -80,6 +80,16 @@ export const activate = (
   part: string,
 ): Flow => ACTIVATE[name](layer, x, alpha, part);
 
+function activation(layer: Layer, x: Value, o: OptionsOf<'activation'>): Flow {
+  if (o.alpha !== undefined && !SLOPED.includes(o.name))
+    return layer.wrong(
+      'alpha',
+      `it goes with ${SLOPED.join(' and ')}, not "${o.name}"`,
+      `take it away, or write "name": "${SLOPED[0]}"`,
+    );
+  return activate(layer, x, o.name, o, '');
+}
+
 /** Hu et al. 2018. */
 function squeezeExcite(layer: Layer, x: Value, o: OptionsOf<'squeezeExcite'>): Flow {
   const channels = x.type.shape[1] ?? 1;
@@ -120,6 +130,7 @@ function dense(layer: Layer, x: Value, o: OptionsOf<'dense'>): Flow {
       `its input is ${formatShape(shape)}, which has spatial axes`,
       'put "flatten" before it',
     );
+  if (!layer.mayHaveInit(o.init, o.weight !== undefined)) return undefined;
   const inputs = shape[1] ?? 1;
   const weight = layer.weight('weight', [o.units, inputs], {
     init: o.init,
@@ -136,7 +147,7 @@ function dense(layer: Layer, x: Value, o: OptionsOf<'dense'>): Flow {
 
 export const POINTWISE = {
   norm: (layer: Layer, x: Value, o: OptionsOf<'norm'>) => normalise(layer, x, o, '', ''),
-  activation: (layer: Layer, x: Value, o: OptionsOf<'activation'>) => activate(layer, x, o.name, o, ''),
+  activation,
   softmax: (layer: Layer, x: Value, _: OptionsOf<'softmax'>) => layer.op('Softmax', [x], { axis: 1 }),
   squeezeExcite,
   dense,

@@ -97,6 +97,12 @@ function pad(layer: Layer, x: Value, o: OptionsOf<'pad'>): Flow {
         `${most[wide % rank]} is the most there; "mode": "edge" has no such limit`,
       );
   }
+  if (o.value !== undefined && (o.mode ?? 'constant') !== 'constant')
+    return layer.wrong(
+      'value',
+      `it goes with "constant", not "${o.mode}"`,
+      'take it away, or write "mode": "constant"',
+    );
   const all = [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)];
   return layer.op('Pad', [x], { mode: o.mode ?? 'constant', pads: all, value: o.value ?? 0 });
 }

@@ -225,7 +225,11 @@ function pad(node: Node<'Pad'>): WrittenLayer | string {
   const said = padding(spatial);
   return {
     kind: 'pad',
-    options: { padding: said === 'valid' ? 0 : said, mode, ...(value === 0 ? {} : { value: short(value) }) },
+    options: {
+      padding: said === 'valid' ? 0 : said,
+      mode,
+      ...(value === 0 || mode !== 'constant' ? {} : { value: short(value) }),
+    },
     inputs: [operand(node as Node, 0)],
   };
 }

@@ -181,3 +181,97 @@ test('what is no layer is named, node by node', () => {
     ]);
   }
 });
+
+/** A network of one convolution per weight, each read by the next. */
+function convolutions(input: string, names: readonly string[], shared: boolean): Graph {
+  const b = new Builder('net');
+  let x = b.input(input, [1, 2, 5, 5]);
+  const own = f32([2, 2, 1, 1], [1, 2, -1, 0.5]);
+  const weight = b.constant('w', own);
+  names.forEach((name, i) => {
+    x = b.conv(x, shared ? weight : b.constant(`w${i}`, own), { name });
+  });
+  b.output('y', x);
+  return b.graph;
+}
+
+test.each(['x$0', 'im$age/x y', 'previous', 'input', 'h.0', '$'])(
+  'an input "%s" makes a description that is refused',
+  (name) => {
+    const b = new Builder('net');
+    const x = b.input('first', [1, 2, 5, 5]);
+    const other = b.input(name, [1, 2, 5, 5]);
+    const relu = b.node('Relu', [x], {}, { name: 'r' }).outputs[0] ?? x;
+    b.output('y', b.node('Add', [relu, other], {}, { name: 's' }).outputs[0] ?? x);
+    const { network, diagnostics } = exportJson(b.graph);
+    const back = importJson(network).graph;
+    const renamed = back.inputs[1]?.name !== name;
+    expect(renamed).toBe(name.includes('$') || name === 'previous');
+    expect(diagnostics.map((d) => `${d.code} ${d.subject}`)).toEqual(
+      renamed ? [`export-differs ${name}`] : [],
+    );
+  },
+);
+
+test('parts of a split and layers of the same names make a description that is refused', () => {
+  const b = new Builder('net');
+  const x = b.input('x', [1, 4, 5, 5]);
+  const node = (op: 'Relu' | 'Tanh', v: Value, name: string) => b.node(op, [v], {}, { name }).outputs[0] ?? v;
+  const early = node('Relu', x, 'h.1');
+  const [p = x, q = x] = b.node('Split', [early], { axis: 1, sizes: [2, 2] }, { name: 'h' }).outputs;
+  const late = node('Tanh', p, 'h.0');
+  b.output('y', b.node('Add', [late, q], {}, { name: 'sum' }).outputs[0] ?? x);
+  b.output('h.0', late);
+  const { network } = exportJson(b.graph);
+  expect(JSON.stringify(network.layers)).toContain('"name":"h_1"');
+  expect(compareGraphs(b.graph, roundTrip(b.graph))).toBe(0);
+});
+
+test('a norm that is called as the norm of a layer makes two weights of one name', () => {
+  const b = new Builder('net');
+  const x = b.input('x', [1, 2, 5, 5]);
+  const two = (name: string) => b.constant(name, f32([2], [1, 2]));
+  const norm = (v: Value, name: string) =>
+    b.node(
+      'BatchNormalization',
+      [v, two(`${name}g`), two(`${name}b`), two(`${name}m`), two(`${name}v`)],
+      { epsilon: 1e-5 },
+      { name },
+    ).outputs[0] ?? v;
+  const conv = b.conv(x, b.constant('w', f32([2, 2, 1, 1], [1, 2, -1, 0.5])), { name: 'c' });
+  b.output('y', norm(b.node('Relu', [norm(conv, 'n')], {}, { name: 'r' }).outputs[0] ?? x, 'y'));
+  const tanh = b.node('Tanh', [x], {}, { name: 't' }).outputs[0] ?? x;
+  b.output('c.norm', norm(tanh, 'm'));
+  expect(compareGraphs(b.graph, roundTrip(b.graph))).toBe(0);
+});
+
+test('shared weights are written once per layer, and the count of parameters changes without a word', () => {
+  expect(exportJson(convolutions('x', ['a', 'b', 'c'], false)).diagnostics).toEqual([]);
+  const { weights, diagnostics } = exportJson(convolutions('x', ['a', 'b', 'c'], true));
+  expect(weights.size).toBe(3);
+  expect(diagnostics.map((d) => `${d.kind} ${d.message}`)).toEqual([
+    'note one constant is read more than once, and written for each layer: 8 parameters more (w)',
+  ]);
+});
+
+test('what the description has no number for is written, and refused when it is read', () => {
+  const b = new Builder('infinite');
+  const x = b.input('x', [1, 2, 5, 5]);
+  const pads = [0, 0, 1, 1, 0, 0, 1, 1];
+  const value = -Infinity;
+  const padded = b.node('Pad', [x], { mode: 'constant', pads, value }, { name: 'pad' }).outputs[0] ?? x;
+  b.output('y', padded);
+  const wide = b.input('wide', [1, 1, 1, 1, 1, 1, 2]);
+  b.output('z', b.node('Relu', [wide], {}, { name: 'r' }).outputs[0] ?? x);
+  expect(() => exportJson(b.graph)).toThrow(
+    /wide: inputs of a description are f32, with a batch axis and one to four others[\s\S]*pad: Pad: a layer cannot say its pad.value: expected a number; got -Infinity/,
+  );
+});
+
+test('a value that a mode does not use is written, and refused when it is read', () => {
+  const b = new Builder('pads');
+  const x = b.input('x', [1, 2, 5, 5]);
+  const pads = [0, 0, 1, 1, 0, 0, 1, 1];
+  b.output('y', b.node('Pad', [x], { mode: 'edge', pads, value: 3 }, { name: 'pad' }).outputs[0] ?? x);
+  expect(exportJson(b.graph).network.layers).toEqual([{ pad: { padding: 1, mode: 'edge' }, name: 'y' }]);
+});

@@ -124,6 +124,7 @@ describe('runPipeline', () => {
 test('the pipelines list each pass with a reason, in this order', () => {
   expect(passNames(PIPELINES.graph)).toEqual([
     'removeDeadValues',
+    'recogniseQuantisedConv',
     'foldConstants',
     'removeIdentities',
     'recogniseChannelShuffle',

@@ -106,7 +106,7 @@ function passList({ terminal }: CommandContext): string {
 }
 
 const ABOUT: Readonly<Record<PipelineName, string>> = {
-  graph: 'exact rewrites that ONNX can express',
+  graph: 'rewrites that ONNX can express, exact but where layers of bytes round less than floats',
   lower: 'then, for kernels only',
 };
 

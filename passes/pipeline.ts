@@ -5,7 +5,6 @@ import { mergeCommonSubexpressions } from './canonicalize/merge-common-subexpres
 import { mergeViews } from './canonicalize/merge-views.ts';
 import { recogniseChannelShuffle } from './canonicalize/recognise-channel-shuffle.ts';
 import { recogniseGlobalAveragePool } from './canonicalize/recognise-global-average-pool.ts';
-import { recogniseQuantisedConv } from './canonicalize/recognise-quantised-conv.ts';
 import { removeDeadValues } from './canonicalize/remove-dead-values.ts';
 import { removeIdentities } from './canonicalize/remove-identities.ts';
 import { expandBatchNorm } from './fuse/expand-batch-norm.ts';
@@ -31,15 +30,11 @@ export const spellingPipeline: Pipeline = {
   ],
 };
 
-/** What a graph of ONNX ops can express: exact (sums of bytes more so than the floats before), and a model again. */
+/** What a graph of ONNX ops can express: exact, and a model again. */
 export const graphPipeline: Pipeline = {
   name: 'graph',
   steps: [
     { pass: removeDeadValues, because: 'a reader that is dead must not stand in the way of a fusion' },
-    {
-      pass: recogniseQuantisedConv,
-      because: 'folding would make floats of its weights',
-    },
     {
       pass: foldConstants,
       because: 'all below ask for constants, which models compute from shapes and weights',

@@ -124,7 +124,6 @@ describe('runPipeline', () => {
 test('the pipelines list each pass with a reason, in this order', () => {
   expect(passNames(PIPELINES.graph)).toEqual([
     'removeDeadValues',
-    'recogniseQuantisedConv',
     'foldConstants',
     'removeIdentities',
     'recogniseChannelShuffle',

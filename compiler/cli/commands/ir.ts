@@ -106,7 +106,7 @@ function passList({ terminal }: CommandContext): string {
 }
 
 const ABOUT: Readonly<Record<PipelineName, string>> = {
-  graph: 'rewrites that ONNX can express, exact but where layers of bytes round less than floats',
+  graph: 'exact rewrites that ONNX can express',
   lower: 'then, for kernels only',
 };
 

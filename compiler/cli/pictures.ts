@@ -4,8 +4,10 @@ import { fail } from '#ir/diagnostics.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { formatType, type TensorType } from '#ir/types.ts';
 import { decodeImage } from '../files/image.ts';
+import { parseJsonText } from '../files/json-text.ts';
 import { systemReason } from '../files/read-file.ts';
 import {
+  expectedOf,
   type PictureOptions,
   type PreprocessOptions,
   parsePreprocess,
@@ -47,24 +49,23 @@ export async function preprocessOption(text: string): Promise<PreprocessOptions>
     : await readFile(text, 'utf8').catch((error: unknown) =>
         fail('file-unreadable', text, systemReason(error)),
       );
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    fail('usage-invalid', inline ? '--preprocess' : text, `this is not JSON: ${reason}`);
+  const subject = inline ? '--preprocess' : text;
+  if (inline && !text.includes('"') && /^\s*\{\s*\w/.test(text)) {
+    const hint = `put single quotes around it, so that a shell keeps the others: --preprocess '{"mean":0.5}'`;
+    fail('usage-invalid', subject, 'the keys have no double quotes', hint);
   }
-  return parsePreprocess(value, inline ? '--preprocess' : text);
+  const form = 'write for example { "mean": 0.5, "std": 0.5 }';
+  return parsePreprocess(parseJsonText(json, { code: 'usage-invalid', subject, form }), subject);
 }
 
 /** The single options count more than --preprocess. @throws CompileError */
 export async function pictureOptions(texts: PictureTexts): Promise<PictureOptions> {
   const { preprocess, mean, std, scale, pad, layout, channels, resize } = texts;
   const own: PictureOptions = {
-    ...(mean === undefined ? {} : { mean: numbers(mean, '--mean') }),
-    ...(std === undefined ? {} : { std: numbers(std, '--std') }),
-    ...(scale === undefined ? {} : { scale: fraction(scale, '--scale') }),
-    ...(pad === undefined ? {} : { pad: fraction(pad, '--pad') }),
+    ...(mean === undefined ? {} : { mean: checked('mean', mean, numbers) }),
+    ...(std === undefined ? {} : { std: checked('std', std, numbers) }),
+    ...(scale === undefined ? {} : { scale: checked('scale', scale, fraction) }),
+    ...(pad === undefined ? {} : { pad: checked('pad', pad, fraction) }),
     ...(layout && { layout }),
     ...(channels && { channels }),
     ...(resize && { resize }),
@@ -77,17 +78,30 @@ export async function pictureOptions(texts: PictureTexts): Promise<PictureOption
   return all;
 }
 
-function numbers(text: string, option: string): number | readonly number[] {
+const EXAMPLES = { mean: '0.485,0.456,0.406', std: '0.229,0.224,0.225', scale: '1/255', pad: '114' };
+type Numeric = keyof typeof EXAMPLES;
+
+/** The value of an option, which is what --preprocess takes for it too. @throws CompileError `usage-invalid` */
+function checked<T>(option: Numeric, text: string, read: (text: string, option: Numeric) => T): T {
+  const value = read(text, option);
+  const expected = expectedOf(option, value);
+  return expected === undefined ? value : wrong(option, text, `${expected} is expected`);
+}
+
+const wrong = (option: Numeric, text: string, message: string): never =>
+  fail('usage-invalid', `--${option} ${text}`, message, `for example --${option} ${EXAMPLES[option]}`);
+
+function numbers(text: string, option: Numeric): number | readonly number[] {
   const list = text.split(',').map((part) => fraction(part, option));
   return list.length === 1 ? (list[0] ?? 0) : list;
 }
 
 /** `0.5` or `1/255`. */
-function fraction(text: string, option: string): number {
+function fraction(text: string, option: Numeric): number {
   const [above = '', below = '1', ...more] = text.split('/').map((part) => part.trim());
   const value = Number(above) / Number(below);
   if (above !== '' && below !== '' && more.length === 0 && Number.isFinite(value)) return value;
-  return fail('usage-invalid', `${option} ${text}`, 'a number is expected, as 0.5 or 1/255');
+  return wrong(option, text, 'a number is expected, as 0.5 or 1/255');
 }
 
 export const isImageFile = (file: string): boolean => /\.(png|jpe?g)$/i.test(file);

@@ -11,6 +11,7 @@ import type { Graph, Value } from '#ir/graph.ts';
 import { f32 } from '#ir/tensor.ts';
 import { formatType } from '#ir/types.ts';
 import type { PictureInput } from '#runtime/abi.ts';
+import { didYouMean } from '../suggest.ts';
 import { placePicture, resizeAttrs } from './geometry.ts';
 import {
   channelMatrix,
@@ -55,10 +56,13 @@ export function preprocessGraph(
 }
 
 function pictureInput({ inputs }: Graph, name: string | undefined): Value {
-  const names = inputs.map((i) => i.name).join(', ');
+  const known = inputs.map((i) => i.name);
+  const names = known.join(', ');
   if (name !== undefined) {
     const named = inputs.find((i) => i.name === name);
-    return named ?? fail('usage-invalid', 'preprocess', `there is no input "${name}"; there is ${names}`);
+    if (named) return named;
+    const hint = didYouMean(name, known) ?? `write "input": "${known[0]}", or leave it out`;
+    return fail('usage-invalid', 'preprocess', `there is no input "${name}"; there is ${names}`, hint);
   }
   const [found, another] = inputs.filter(
     (i) => i.type.dtype === 'f32' && pictureLayout(i.type) !== undefined,
@@ -66,7 +70,7 @@ function pictureInput({ inputs }: Graph, name: string | undefined): Value {
   if (!found) fail('input-invalid', 'preprocess', `none of the inputs (${names}) is a picture of floats`);
   if (another) {
     const message = `"${found.name}" and "${another.name}" can both be pictures`;
-    fail('usage-invalid', 'preprocess', message, 'say which is meant: { "input": "…" }');
+    fail('usage-invalid', 'preprocess', message, `say which is meant: { "input": "${found.name}" }`);
   }
   return found;
 }

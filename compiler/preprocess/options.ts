@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { fail } from '#ir/diagnostics.ts';
 import { formatType, type TensorType } from '#ir/types.ts';
-import { Problems } from '../import/json/problems.ts';
+import { at, Problems } from '../import/json/problems.ts';
 import { didYouMean } from '../suggest.ts';
 
 /** What a picture is given as: bytes from 0 to 255, row by row, the channels of a pixel side by side. */
@@ -16,13 +16,36 @@ export type Channels = (typeof CHANNELS)[number];
 export const RESIZES = ['stretch', 'cover', 'contain'] as const;
 export type ResizeMode = (typeof RESIZES)[number];
 
-const size = z.int().min(1).max(65_535).describe('a whole number of pixels from 1 to 65535');
+/** The largest that f32 holds, in which all is computed. */
+const LARGEST = 2 ** 128 - 2 ** 104;
+const number = z.number().min(-LARGEST).max(LARGEST);
+const inF32 = (x: number): boolean => Math.abs(x) <= LARGEST;
+const isZero = (x: number): boolean => Math.fround(x) === 0;
+const notZero = number.refine((x) => !isZero(x));
+
+const size = (example: number) =>
+  z
+    .int()
+    .min(1)
+    .max(65_535)
+    .meta({ description: 'a whole number of pixels from 1 to 65535', examples: [example] });
+const SOURCE = { width: 320, height: 240 };
 const source = z
-  .strictObject({ width: size, height: size })
-  .describe('a size, as { "width": 320, "height": 240 }');
-const perChannel = z
-  .union([z.number(), z.array(z.number()).min(1).max(4)])
-  .describe('a number, or a list of one for each channel of the network (1 to 4)');
+  .strictObject({ width: size(SOURCE.width), height: size(SOURCE.height) })
+  .meta({ description: 'a size, as { "width": 320, "height": 240 }', examples: [SOURCE] });
+const perChannel = (one: z.ZodNumber, what: string, examples: readonly number[]) =>
+  z
+    .union([
+      one,
+      z
+        .array(one.meta({ examples: [0.5] }))
+        .min(1)
+        .max(4),
+    ])
+    .meta({
+      description: `${what}, or a list of one for each channel of the network (1 to 4)`,
+      examples: [examples, 0.5],
+    });
 const choice = <const T extends readonly string[]>(words: T) =>
   z.enum(words).describe(words.map((word) => `"${word}"`).join(', '));
 
@@ -32,15 +55,25 @@ const schema = z
     pixels: choice(['rgba', 'rgb', 'gray']).optional(),
     source: z
       .union([source, z.array(source).min(1)])
-      .describe('a size, as { "width": 320, "height": 240 }, or a list of them')
+      .meta({
+        description: 'a size, as { "width": 320, "height": 240 }, or a list of them',
+        examples: [SOURCE, [SOURCE, { width: 640, height: 480 }]],
+      })
       .optional(),
     resize: choice(RESIZES).optional(),
-    pad: z.number().min(0).max(255).describe('a number from 0 to 255').optional(),
+    pad: z
+      .number()
+      .min(0)
+      .max(255)
+      .meta({ description: 'a number from 0 to 255', examples: [0, 114] })
+      .optional(),
     channels: choice(CHANNELS).optional(),
     layout: choice(['nchw', 'nhwc']).optional(),
-    scale: z.number().describe('a number, as 0.00392').optional(),
-    mean: perChannel.optional(),
-    std: perChannel.optional(),
+    scale: notZero
+      .meta({ description: 'a number other than 0, as 0.00392', examples: [1 / 255, 1] })
+      .optional(),
+    mean: perChannel(number, 'a number', [0.485, 0.456, 0.406]).optional(),
+    std: perChannel(notZero, 'a number other than 0', [0.229, 0.224, 0.225]).optional(),
   })
   .describe('an object of options, or a name such as "imagenet"');
 
@@ -98,6 +131,21 @@ export const NORMALISATIONS: Readonly<Record<string, PreprocessOptions>> = {
   signed: { mean: 0.5, std: 0.5 },
 };
 
+/** What an option should be, where this value is nothing that it can be. */
+export function expectedOf(option: keyof typeof schema.shape, value: unknown): string | undefined {
+  const own = schema.shape[option];
+  return own.safeParse(value).success ? undefined : own.unwrap().meta()?.description;
+}
+
+/** Of a text that stands where a number belongs: `"1/255"` is 0.00392…. */
+function fractionHint(found: unknown, place: string): string | undefined {
+  const [, above, below] = /^\s*(-?[\d.]+)\s*\/\s*([\d.]+)\s*$/.exec(String(found)) ?? [];
+  const value = Number(above) / Number(below);
+  const key = /\.(scale|mean|std|pad)(\[\d\])?$/.exec(place);
+  if (typeof found !== 'string' || !key || !Number.isFinite(value)) return undefined;
+  return `write it as a number: ${key[2] ? '' : `"${key[1]}": `}${value}`;
+}
+
 /** @throws CompileError `usage-invalid` with everything that is wrong, by its path */
 export function parsePreprocess(value: unknown, subject = 'preprocess'): PreprocessOptions {
   if (typeof value === 'string') {
@@ -108,7 +156,18 @@ export function parsePreprocess(value: unknown, subject = 'preprocess'): Preproc
     return named ?? fail('usage-invalid', subject, message, hint);
   }
   const problems = new OptionProblems();
-  const parsed = problems.check(schema, value, subject);
+  const parsed = problems.check(schema, value, subject, {
+    hint: (found, place) =>
+      place === subject
+        ? 'for example { "mean": 0.5, "std": 0.5 } or "imagenet"'
+        : fractionHint(found, place),
+  });
+  if (parsed?.pad && parsed.resize !== 'contain') {
+    const message = 'only a picture that is contained has something around it';
+    problems.report(at(subject, 'pad'), message, {
+      hint: 'write "resize": "contain" too, or leave this out',
+    });
+  }
   problems.throwAny();
   return parsed ?? {};
 }
@@ -148,20 +207,50 @@ export function pictureTarget(name: string, type: TensorType, options: PictureOp
   const channels = options.channels ?? DEFAULT_CHANNELS[count];
   if (!channels || channelCount(channels) !== count) {
     const asked = channels ? `"${channels}" has ${channelCount(channels)}` : 'a picture has 1, 3 or 4';
-    fail('usage-invalid', name, `the network asks for ${count} channels (${layout}); ${asked}`);
+    const message = `the network asks for ${count} channels (${layout}); ${asked}`;
+    fail('usage-invalid', name, message, channelHint(count, layout, type));
   }
   const list = (what: 'mean' | 'std', standard: number): readonly number[] => {
     const given = options[what] ?? standard;
     const values = typeof given === 'number' ? new Array<number>(count).fill(given) : given;
     if (values.length !== count) {
-      fail('usage-invalid', name, `${what} has ${values.length} numbers; the network has ${count} channels`);
+      const many = `${values.length} number${values.length === 1 ? '' : 's'}`;
+      const message = `${what} has ${many}; the network has ${count} channel${count === 1 ? '' : 's'}`;
+      fail('usage-invalid', name, message, perChannelHint(what, channels));
     }
     return values;
   };
-  const std = list('std', 1);
-  if (std.includes(0)) fail('usage-invalid', name, 'std is divided by, and 0 is in it');
+  const [mean, std] = [list('mean', 0), list('std', 1)];
+  if (std.some(isZero)) {
+    fail('usage-invalid', name, 'std is divided by, and 0 is in it', perChannelHint('std', channels));
+  }
   const { resize = 'stretch', pad = 0, scale = 1 / 255 } = options;
-  return { width, height, batch, channels, layout, resize, pad, scale, mean: list('mean', 0), std };
+  mean.forEach((m, c) => {
+    const factor = scale / (std[c] ?? 1);
+    const shift = m / (std[c] ?? 1);
+    if (inF32(255 * Math.abs(factor) + Math.abs(shift))) return;
+    const message = `(byte · ${scale} − ${m}) / ${std[c]} is more than f32 holds`;
+    fail('usage-invalid', name, message, 'write for example mean 0.5 and std 0.5, and leave scale out');
+  });
+  return { width, height, batch, channels, layout, resize, pad, scale, mean, std };
+}
+
+/** What to write for `count` channels, which those that were named are not. */
+function channelHint(count: number, layout: 'nchw' | 'nhwc', type: TensorType): string {
+  const own = pictureLayout(type);
+  const words = CHANNELS.filter((word) => channelCount(word) === count);
+  if (words.length > 0) return `write ${words.join(' or ')} for channels, or leave it out`;
+  return own !== undefined && own !== layout
+    ? `write ${own} for layout, or leave it out`
+    : 'only inputs of 1, 3 or 4 channels take pictures';
+}
+
+function perChannelHint(what: 'mean' | 'std', channels: Channels): string {
+  const count = channelCount(channels);
+  const example = NORMALISATIONS.imagenet?.[what];
+  if (count === 1) return 'write one number, as 0.5';
+  const list = count === 3 && Array.isArray(example) ? `, as ${example.join(',')}` : '';
+  return `write one number for all channels, as 0.5, or ${count} in the order ${channels}${list}`;
 }
 
 /**
@@ -175,7 +264,8 @@ export function channelMatrix(
   const from = (position: number) => Array.from({ length: PIXELS[pixels] }, (_, i) => Number(i === position));
   const selected = (): readonly (readonly number[])[] => {
     if (channels === 'rgba' && pixels !== 'rgba') {
-      fail('usage-invalid', 'pixels', `the network reads rgba, and the pixels are ${pixels}`);
+      const message = `the network reads rgba, and the pixels are ${pixels}`;
+      fail('usage-invalid', 'pixels', message, 'write "pixels": "rgba", or leave it out');
     }
     if (pixels === 'gray') return Array.from({ length: channelCount(channels) }, () => [1]);
     if (channels === 'gray') return [[0.299, 0.587, 0.114, 0].slice(0, PIXELS[pixels])];

@@ -141,6 +141,69 @@ describe('what is wrong is told by its place', () => {
     [[1, 4, 6, 8], { pixels: 'rgb' }, 'the network reads rgba, and the pixels are rgb'],
   ])('%j %j', (shape, options, message) => {
     expect(messages(() => preprocessGraph(mirror(shape), options)).join('\n')).toContain(message);
+    for (const { hint } of diagnosticsOf(() => preprocessGraph(mirror(shape), options)))
+      expect(hint).not.toContain('COMMAND');
+  });
+});
+
+describe('hints say what to write', () => {
+  test.each<[string, unknown, string, string]>([
+    [
+      'a fraction in quotes',
+      { scale: '1/255' },
+      'scale',
+      'write it as a number: "scale": 0.00392156862745098',
+    ],
+    ['one of a list', { std: [1, '1/2', 1] }, 'std[1]', 'write it as a number: 0.5'],
+    ['a number in quotes', { scale: '0.5' }, 'scale', 'write it without quotes: "scale": 0.5'],
+    ['a mean', { mean: 'imagenet' }, 'mean', 'for example "mean": [0.485, 0.456, 0.406] or "mean": 0.5'],
+    ['one mean', { mean: [0.4, null, 0.5] }, 'mean[1]', 'for example 0.5'],
+    ['a deviation', { std: {} }, 'std', 'for example "std": [0.229, 0.224, 0.225] or "std": 0.5'],
+    [
+      'a size',
+      { source: '320x240' },
+      'source',
+      'for example "source": { "width": 320, "height": 240 } or "source": [{ "width": 320, "height": 240 }, ',
+    ],
+    ['half a size', { source: { width: 640 } }, 'source.height', 'add "height": 240'],
+    ['no options', 5, '', 'for example { "mean": 0.5, "std": 0.5 } or "imagenet"'],
+  ])('%s', (_, value, key, hint) => {
+    const [found, ...more] = diagnosticsOf(() => parsePreprocess(value));
+    expect(more).toEqual([]);
+    expect(found).toMatchObject({ code: 'usage-invalid', subject: `preprocess${key && `.${key}`}` });
+    expect(found?.hint).toContain(hint);
+  });
+});
+
+describe('options that would stop or blind the network are refused at the border', () => {
+  test.each<[string, unknown, string, string]>([
+    ['a mean beyond f32', { mean: [1e39, 0, 0] }, 'mean[0]', 'the largest is 3.4028234663852886e+38'],
+    ['a deviation beyond f32', { std: 1e39 }, 'std', 'the largest is 3.4028234663852886e+38'],
+    ['a scale that is 0', { scale: 0 }, 'scale', 'for example "scale": 0.00392156862745098 or "scale": 1'],
+    ['a scale that is 0 in f32', { scale: 1e-60 }, 'scale', 'for example "scale": 0.00392156862745098'],
+    ['a deviation that is 0', { std: [1, 0, 1] }, 'std[1]', 'for example 0.5'],
+    ['padding of what is cut off', { resize: 'cover', pad: 3 }, 'pad', 'write "resize": "contain" too'],
+    ['padding of what is stretched', { pad: 3 }, 'pad', 'write "resize": "contain" too'],
+  ])('%s', (_, value, key, hint) => {
+    const [found, ...more] = diagnosticsOf(() => parsePreprocess(value));
+    expect(more).toEqual([]);
+    expect(found).toMatchObject({ code: 'usage-invalid', subject: `preprocess.${key}` });
+    expect(found?.hint).toContain(hint);
+  });
+
+  test('but not the padding that is there unless said', () => {
+    expect(parsePreprocess({ resize: 'cover', pad: 0 })).toEqual({ resize: 'cover', pad: 0 });
+    expect(parsePreprocess({ resize: 'contain', pad: 3 })).toEqual({ resize: 'contain', pad: 3 });
+  });
+
+  test.each<[string, PreprocessOptions]>([
+    ['mean / std', { mean: 1e30, std: 1e-30 }],
+    ['scale / std', { scale: 1e30, std: [1, 1, 1e-30] }],
+    ['a byte', { scale: 2e36 }],
+  ])('%s beyond f32', (_, options) => {
+    const [found] = diagnosticsOf(() => preprocessGraph(mirror([1, 3, 6, 8]), options));
+    expect(found).toMatchObject({ code: 'usage-invalid', subject: 'image' });
+    expect(found?.message).toMatch(/is more than f32 holds$/);
   });
 });
 

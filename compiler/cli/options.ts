@@ -73,7 +73,10 @@ function byName<T>(entries: readonly (readonly [string, T])[]): Map<string, T[]>
 
 function dimension(text: string): [string, number] {
   const [name, value] = assignment(text, '--dim', 'batch=1');
-  if (!/^\d+$/.test(value)) fail('usage-invalid', `--dim ${text}`, `"${value}" is not a size`);
+  if (!/^\d+$/.test(value)) {
+    const hint = `write a whole number, as --dim ${name}=1`;
+    fail('usage-invalid', `--dim ${text}`, `"${value}" is not a size`, hint);
+  }
   return [name, Number(value)];
 }
 
@@ -97,7 +100,13 @@ export function assignment(text: string, option: string, example: string): [name
 /** @throws CompileError `usage-invalid` */
 export function wholeNumber(text: string, option: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
-    fail('usage-invalid', `${option} ${text}`, 'a whole number is expected');
-  return value;
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  return fail('usage-invalid', `${option} ${text}`, 'a whole number is expected', wholeHint(value, option));
+}
+
+function wholeHint(value: number, option: string): string {
+  if (value > Number.MAX_SAFE_INTEGER) return `the largest is ${Number.MAX_SAFE_INTEGER}`;
+  if (!(value > 0)) return `for example ${option} 4`;
+  const near = [...new Set([Math.floor(value), Math.ceil(value)])].filter((n) => n > 0);
+  return `write ${near.map((n) => `${option} ${n}`).join(' or ')}`;
 }

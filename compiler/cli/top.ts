@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { fail } from '#ir/diagnostics.ts';
 import type { Tensor } from '#ir/tensor.ts';
+import { parseJsonText } from '../files/json-text.ts';
 import { systemReason } from '../files/read-file.ts';
 import { type Column, renderColumns } from '../report/columns.ts';
 import { plain } from '../report/format.ts';
@@ -29,13 +30,7 @@ export async function readLabels(file: string): Promise<readonly string[]> {
   );
   const isJson = /\.json$/i.test(file) || /^\s*(\{|\[\s*["\]])/.test(text);
   if (!isJson) return text.replace(/\r?\n$/, '').split(/\r?\n/);
-  let list: unknown;
-  try {
-    list = JSON.parse(text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    fail('input-invalid', file, `this is not JSON: ${reason}`, FORM);
-  }
+  const list = parseJsonText(text, { code: 'input-invalid', subject: file, form: FORM });
   if (Array.isArray(list) && list.every((item) => typeof item === 'string')) return list;
   const what = Array.isArray(list) ? 'a list with other things' : 'no list';
   return fail('input-invalid', file, `a JSON list of strings is expected; this is ${what}`, FORM);

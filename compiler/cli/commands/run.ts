@@ -61,12 +61,21 @@ const isFolder = (path: string): Promise<boolean> =>
 
 function checkTogether(options: RunArguments): void {
   const { compare, backend, perLayer, output, top, labels, input = [] } = options;
-  const wrong = (option: string, message: string) => fail('usage-invalid', option, message);
-  if (perLayer && compare === undefined) wrong('--per-layer', 'it goes with --compare');
-  if (compare !== undefined && backend !== undefined) wrong('--backend', 'it does not go with --compare');
-  if (compare !== undefined && output !== undefined) wrong('-o', 'it does not go with --compare');
-  if (compare !== undefined && top !== undefined) wrong('--top', 'it does not go with --compare');
-  if (labels !== undefined && top === undefined) wrong('--labels', 'it goes with --top');
+  const wrong = (option: string, message: string, hint: string) =>
+    fail('usage-invalid', option, message, hint);
+  if (perLayer && compare === undefined)
+    wrong('--per-layer', 'it goes with --compare', 'give --compare reference,wasm too, or leave this out');
+  if (labels !== undefined && top === undefined)
+    wrong('--labels', 'it goes with --top', 'give --top 5 too, for the five largest, or leave this out');
+  const alone = { '--backend': backend, '-o': output, '--top': top };
+  for (const [option, value] of Object.entries(alone)) {
+    if (compare === undefined || value === undefined) continue;
+    const hint =
+      option === '--backend'
+        ? 'leave it out; --compare names both backends'
+        : 'leave it out, or run once more without --compare';
+    wrong(option, 'it does not go with --compare', hint);
+  }
   const ofPictures = PICTURE_OPTIONS.filter((name) => options[name] !== undefined);
   if (ofPictures.length > 0 && !input.some(isImageFile)) {
     const names = ofPictures.map((name) => `--${name}`).join(', ');

@@ -48,6 +48,7 @@ const files: Readonly<Record<string, string | Uint8Array>> = {
   'broken.pb': 'not a tensor',
   'labels.json': '{ "0": "cat" }',
   'mixed.txt': '["cat", 1]',
+  'open.json': '["cat", "dog"',
   'two.txt': 'cat\ndog\n',
 };
 
@@ -77,7 +78,13 @@ const CASES: readonly Case[] = [
   ['audit sound.onnx --rows many', 2, 'a whole number is expected'],
   ['compile sound.onnx', 2, "'-o, --output <dir>' not specified"],
   ['run sound.onnx', 2, 'error[input-invalid] x: no value was given', '--random 1'],
-  ['run sound.onnx --random 1 --per-layer', 2, '--per-layer: it goes with --compare'],
+  ['run sound.onnx --random 1 --per-layer', 2, '--per-layer: it goes with --compare', 'reference,wasm too'],
+  [
+    'run sound.onnx --random 1 --compare reference,wasm --top 5',
+    2,
+    '--top: it does not go with --compare',
+    'run once more without --compare',
+  ],
   ['run sound.onnx --random 1 --compare reference,gpu', 2, 'two backends are expected'],
   ['run sound.onnx --random 1 --outputs q', 2, 'the network has no value of this name'],
   ['run sound.onnx --random 1 -o y.txt', 2, 'no format goes with .txt', '.npy or .json'],
@@ -96,6 +103,12 @@ const CASES: readonly Case[] = [
     2,
     'this is a list with other things',
     '["cat", "dog"]',
+  ],
+  [
+    'run sound.onnx --random 1 --top 5 --labels open.json',
+    2,
+    'error[input-invalid] open.json: this is not JSON at line 1, column 14',
+    'hint: the text ends too early: ] is missing',
   ],
   [
     'run sound.onnx --random 1 --top 5 --labels two.txt',

@@ -252,6 +252,114 @@ describe('pictures', () => {
   });
 });
 
+describe('options of pictures that are wrong', () => {
+  const picture = Uint8Array.from({ length: 4 * 4 * 4 }, (_, i) => i);
+  const files = async () => {
+    await cli.write(
+      'see.onnx',
+      onnxModel({ inputs: [info('image', [1, 3, 4, 4])], nodes: [node('Relu', ['image'], ['y'])] }),
+    );
+    await cli.write('p.png', encode({ width: 4, height: 4, data: picture, channels: 4, depth: 8 }));
+    await cli.write('twice.json', '{\n  "mean": 0.5,\n  "mean": 0.4\n}');
+    await cli.write('comma.json', '{\n  "mean": 0.5,\n}');
+  };
+  const run = ['run', 'see.onnx', '-i', 'image=p.png'];
+  const compile = ['compile', 'see.onnx', '-o', 'never'];
+
+  test.each<[string, readonly string[], string, string]>([
+    [
+      'a mean beyond f32 is no failed self-check',
+      [...compile, '--preprocess', '{"mean":[1e39,0,0]}'],
+      '--preprocess.mean[0]: expected a number',
+      'the largest is 3.40',
+    ],
+    [
+      'nor is it as an option of its own',
+      [...run, '--mean', '1e39,0,0'],
+      '--mean 1e39,0,0: a number',
+      'for example --mean 0.485,0.456,0.406',
+    ],
+    [
+      'a key twice in JSON',
+      [...compile, '--preprocess', '{"mean":0.5,"mean":0.4}'],
+      '--preprocess.mean: "mean" stands twice in one object, in line 1',
+      'keep one of them',
+    ],
+    [
+      'a key twice in a file',
+      [...run, '--preprocess', 'twice.json'],
+      'twice.json.mean: "mean" stands twice in one object, in lines 2 and 3',
+      'keep one of them',
+    ],
+    [
+      'no JSON in a file',
+      [...compile, '--preprocess', 'comma.json'],
+      'comma.json: this is not JSON at line 3, column 1',
+      'take the comma before it away',
+    ],
+    [
+      'no JSON',
+      [...run, '--preprocess', '{"mean":0.5'],
+      '--preprocess: this is not JSON at line 1, column 12',
+      'the text ends too early: } is missing',
+    ],
+    [
+      'quotes that a shell took away',
+      [...run, '--preprocess', '{mean:0.5}'],
+      '--preprocess: the keys have no double quotes',
+      `--preprocess '{"mean":0.5}'`,
+    ],
+    [
+      'padding without contain',
+      [...compile, '--preprocess', '{"resize":"cover","pad":3}'],
+      '--preprocess.pad: only a picture that is contained has something around it',
+      'write "resize": "contain" too',
+    ],
+    [
+      'too few means',
+      [...run, '--mean', '1,2'],
+      'image: mean has 2 numbers; the network has 3 channels',
+      'write one number for all channels, as 0.5, or 3 in the order rgb, as 0.485,0.456,0.406',
+    ],
+    [
+      'no deviation',
+      [...run, '--std', '0'],
+      '--std 0: a number other than 0',
+      'for example --std 0.229,0.224,0.225',
+    ],
+    [
+      'no scale',
+      [...run, '--scale', '0/255'],
+      '--scale 0/255: a number other than 0',
+      'for example --scale 1/255',
+    ],
+    ['no number', [...run, '--mean', 'a,b'], '--mean a: a number is expected', 'for example --mean 0.485'],
+    [
+      'no byte',
+      [...run, '--resize', 'contain', '--pad', '300'],
+      '--pad 300: a number from 0 to 255 is expected',
+      'for example --pad 114',
+    ],
+    ['labels of nothing', [...run, '--labels', 'l.txt'], '--labels: it goes with --top', 'give --top 5 too'],
+    ['half an element', [...run, '--top', '2.5'], '--top 2.5: a whole number', 'write --top 2 or --top 3'],
+    [
+      'a word for a seed',
+      [...run, '--random', 'abc'],
+      '--random abc: a whole number',
+      'for example --random 4',
+    ],
+  ])('%s', async (_, args, message, hint) => {
+    await files();
+    const { code, stdout, stderr } = await cli.run(args);
+    expect(stderr).toContain(`error[usage-invalid] ${message}`);
+    expect(stderr).toMatch(/^ {2}hint: /m);
+    expect(stderr).toContain(hint);
+    expect(stderr).not.toContain('COMMAND --help');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(existsSync(cli.at('never'))).toBe(false);
+  });
+});
+
 describe('a bundle for several sizes', () => {
   test('is picked from by the input', async () => {
     await cli.write('small.onnx', small);

@@ -1,12 +1,11 @@
 import { basename } from 'node:path';
-import { type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';
+import { fail } from '#ir/diagnostics.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { spellingPipeline } from '#passes/pipeline.ts';
 import { exportJson } from '../../export/json/index.ts';
 import { exportOnnx } from '../../export/onnx/index.ts';
 import { writeFileAtomic } from '../../files/atomic.ts';
-import type { ImportedModel } from '../../import/onnx/index.ts';
 import { grouped } from '../../report/format.ts';
 import { formatSafetensors } from '../../weights/safetensors.ts';
 import { printDiagnostics } from '../errors.ts';
@@ -34,12 +33,11 @@ export async function runConvert(
   const source = await openSource(path);
   const imported = importSource(source, { ...dimensionOptions(options), requireWeights: true });
   const { graph } = imported;
-  const notes = [...imported.diagnostics];
+  let notes = imported.diagnostics;
   signal.throwIfAborted();
   const stem = output.slice(0, -extension.length - 1);
   const files = new Map<string, string | Uint8Array>();
   if (extension === 'onnx') {
-    notes.push(...fixedBatch(imported));
     const { totals } = graphCost(graph);
     const large = totals.parameterBytes > INLINE_BYTES;
     const { model, data } = exportOnnx(graph, large ? { dataFile: `${basename(output)}.data` } : {});
@@ -49,7 +47,8 @@ export async function runConvert(
     runPipeline(graph, spellingPipeline, { signal });
     const weightsFile = `${basename(stem)}.safetensors`;
     const { network, weights, diagnostics } = exportJson(graph, { weightsFile });
-    notes.push(...diagnostics);
+    // a description leaves its batch open
+    notes = [...notes.filter(({ code }) => code !== 'batch-assumed'), ...diagnostics];
     if (weights.size > 0) files.set(`${stem}.safetensors`, formatSafetensors(weights));
     files.set(output, `${JSON.stringify(network, null, 2)}\n`);
   }
@@ -57,19 +56,4 @@ export async function runConvert(
   signal.throwIfAborted();
   for (const [file, content] of files) await writeFileAtomic(file, content);
   terminal.note(`wrote ${[...files.keys()].join(' and ')}, ${grouped(graph.nodes.length)} nodes`);
-}
-
-/** A description leaves its batch open, and says nothing of it when it is read; an exported model has one. */
-function fixedBatch({ diagnostics, dims }: ImportedModel): Diagnostic[] {
-  const open = dims.find(({ assumed, axis }) => assumed && axis === 0);
-  if (!open || diagnostics.some(({ code }) => code === 'batch-assumed')) return [];
-  const { input, symbol } = open;
-  return [
-    diagnostic(
-      'batch-assumed',
-      input,
-      `the batch (${symbol}), which the description leaves open, is fixed at 1 in what is written`,
-      `give it with --dim ${symbol}=SIZE`,
-    ),
-  ];
 }

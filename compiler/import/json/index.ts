@@ -64,7 +64,7 @@ export function importJson(network: string | object, options: JsonImportOptions 
   const { layers, blocks, seed = 0 } = description as Description;
   const inputs = inputsOf(description as Description, problems);
   if (inputs.length === 0) problems.throwAny();
-  const { bound, dims } = bind(description as Description, inputs, options);
+  const { inputs: bound, dims, notes } = bind(description as Description, inputs, options);
 
   const source = weightSource((description as Description).weights, options, seed);
   const weights = new Weights(source, problems);
@@ -85,6 +85,7 @@ export function importJson(network: string | object, options: JsonImportOptions 
   return {
     graph: builder.graph,
     diagnostics: [
+      ...notes,
       ...unusedInputs(builder.graph, description as Description),
       ...unusedBlocks.map((name) =>
         diagnostic(
@@ -308,8 +309,7 @@ function bind({ batch = BATCH }: Description, inputs: readonly Input[], options:
       type: { ...NO_TYPE, tensorType: { elemType: 1, shape: { dim: sizes.map(dim) } } },
     };
   });
-  const { inputs: bound, dims } = bindInputs({ initializer: [], input: infos }, options);
-  return { bound, dims };
+  return bindInputs({ initializer: [], input: infos }, options);
 }
 
 const WEIGHTS_FILE = 'for example "weights": "network.safetensors", which lies beside the description';

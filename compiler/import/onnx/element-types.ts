@@ -1,5 +1,5 @@
 import { fail } from '#ir/diagnostics.ts';
-import type { DType, Shape, TensorType } from '#ir/types.ts';
+import type { DType, Shape } from '#ir/types.ts';
 import { printable } from './text.ts';
 
 /** How an element type of ONNX is stored, and what it becomes. */
@@ -61,11 +61,7 @@ export function elementType(code: number, subject: string): ElementType {
 const MAX_RANK = 16;
 const MAX_ELEMENTS = 2 ** 40;
 
-/** Why no tensor may have this type, or undefined. */
-export function typeProblem({ shape }: TensorType): string | undefined {
-  return shapeProblem(shape);
-}
-
+/** Why no tensor may have this shape, or undefined. */
 export function shapeProblem(shape: Shape): string | undefined {
   if (shape.length > MAX_RANK) return `rank ${shape.length} is more than ${MAX_RANK}`;
   const bad = shape.find((size) => !Number.isSafeInteger(size) || size < 0);

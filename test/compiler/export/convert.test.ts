@@ -7,7 +7,7 @@ const NET = { input: { name: 'image', shape: [4, 12, 12] }, layers: [{ conv: 8 }
 test('the open batch of a description is lost in an ONNX file without a note', async () => {
   await cli.write('net.json', JSON.stringify(NET));
   const note =
-    'note[batch-assumed] image: the batch (batch), which the description leaves open, is fixed at 1';
+    'note[batch-assumed] image: the batch dimension (batch) of image was not given and is taken as 1\n  hint: give it with --dim batch=SIZE';
   expect((await cli.run(['convert', 'net.json', '-o', 'net.onnx'])).stderr).toContain(note);
   const given = await cli.run(['convert', 'net.json', '-o', 'net.onnx', '--dim', 'batch=2']);
   expect(given.code).toBe(0);

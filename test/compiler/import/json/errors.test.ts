@@ -505,7 +505,9 @@ test('text that is no JSON, by what is wrong with it', () => {
 
 test('a layer that reaches no output is told', () => {
   const warnings = (network: object) =>
-    importJson(network).diagnostics.map((d) => `${d.kind} ${d.subject}: ${d.message}\n${d.hint}`);
+    importJson(network, { dims: { batch: 1 } }).diagnostics.map(
+      (d) => `${d.kind} ${d.subject}: ${d.message}\n${d.hint}`,
+    );
   const forgotten = of({ conv: 8 }, 'relu', {
     conv: { channels: 4, norm: 'batch' },
     from: 'input',

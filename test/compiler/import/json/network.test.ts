@@ -100,7 +100,8 @@ test('weights from a safetensors file, by the names of the layers', () => {
   expect(missing.missingFiles).toEqual(['net.safetensors']);
   expect(audit(missing.graph).totals.parameters).toBe(audit(graph).totals.parameters);
   const more = new Map([...weightsOf(graph), ['extra', f32([1], [1])]]);
-  expect(importJson(NET, { weights: formatSafetensors(more) }).diagnostics[0]).toMatchObject({
+  const withMore = importJson(NET, { weights: formatSafetensors(more), dims: { batch: 1 } });
+  expect(withMore.diagnostics[0]).toMatchObject({
     code: 'weights-unused',
     subject: 'extra',
   });
@@ -179,4 +180,11 @@ test('a model file is recognised by its content', () => {
   expect(formatOf(text)).toBe('json');
   expect(importModel(text, { name: 'net' }).graph.name).toBe('net');
   expect(formatOf(Uint8Array.of(8, 8, 0x12, 0x7b))).toBe('onnx');
+});
+
+test('an open batch is taken as 1 without a word', () => {
+  const codes = (options: object) => importJson(NET, options).diagnostics.map(({ code }) => code);
+  expect(codes({})).toEqual(['batch-assumed']);
+  expect(codes({ dims: { batch: 2 } })).toEqual([]);
+  expect(importJson({ ...NET, batch: 2 }).diagnostics).toEqual([]);
 });

@@ -2,6 +2,8 @@
 import { expect, test } from 'vitest';
 import { told } from './found.ts';
 
+/** Nothing is to be said of the batch. */
+const SIZED = { dims: { batch: 1 } };
 const of = (...layers: unknown[]) => ({ input: [32, 16, 16], layers });
 
 test.each<[string, object, string]>([
@@ -70,12 +72,12 @@ test.each<[string, object, string]>([
 });
 
 test('what is at the border is taken', () => {
-  expect(told(of({ dropout: 0 }, { dropout: 0.99 }, { norm: { epsilon: 0 } }))).toEqual([]);
-  expect(told(of({ activation: { name: 'elu', alpha: 0.5 } }))).toEqual([]);
-  expect(told(of({ pad: { padding: 1, value: 7 } }))).toEqual([]);
+  expect(told(of({ dropout: 0 }, { dropout: 0.99 }, { norm: { epsilon: 0 } }), SIZED)).toEqual([]);
+  expect(told(of({ activation: { name: 'elu', alpha: 0.5 } }), SIZED)).toEqual([]);
+  expect(told(of({ pad: { padding: 1, value: 7 } }), SIZED)).toEqual([]);
   expect(told({ input: [3, 'batch'], batch: 4, layers: ['relu'] }, { dims: { batch: 8 } })).toEqual([]);
   const half = { channels: 8, init: 'ones', weights: { vertical: 1 } };
-  expect(told(of({ spatiallySeparable: half }))).toEqual([]);
+  expect(told(of({ spatiallySeparable: half }), SIZED)).toEqual([]);
 });
 
 test('a block that is used nowhere is not looked at', () => {
@@ -86,7 +88,7 @@ test('a block that is used nowhere is not looked at', () => {
     },
     inner: { layers: ['relu'] },
   };
-  expect(told({ ...of({ use: 'inner' }), blocks })).toEqual([
+  expect(told({ ...of({ use: 'inner' }), blocks }, SIZED)).toEqual([
     'block-unused blocks.forgotten: no layer uses this block\nwrite { "use": "forgotten" } among the layers, or take it away',
   ]);
   const wrong = { layers: [{ cnov: 3 }, { conv: { channels: 8, stryde: 2 } }, { repeat: 2, layers: [7] }] };
@@ -102,8 +104,8 @@ test('an input that nothing reads is not told', () => {
     { name: 'image', shape: [3, 8, 8] },
     { name: 'mask', shape: [3, 8, 8] },
   ];
-  expect(told({ inputs, layers: ['relu'] })).toEqual([
+  expect(told({ inputs, layers: ['relu'] }, SIZED)).toEqual([
     'input-unused inputs[1].name: nothing reads the input "mask"\nread it in a layer, with "from": "mask", or take it away',
   ]);
-  expect(told({ inputs, layers: [{ add: 'mask' }] })).toEqual([]);
+  expect(told({ inputs, layers: [{ add: 'mask' }] }, SIZED)).toEqual([]);
 });

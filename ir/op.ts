@@ -3,7 +3,7 @@ import type { Builder } from './builder.ts';
 import type { Expr } from './expr.ts';
 import type { Value } from './graph.ts';
 import type { Tensor, TensorData } from './tensor.ts';
-import type { TensorType } from './types.ts';
+import type { Shape, TensorType } from './types.ts';
 import type { PositionMap } from './window.ts';
 
 /**
@@ -117,6 +117,11 @@ export interface OpDef<S extends AttrSchema = AttrSchema> {
    * these values. An op that only moves elements has none.
    */
   between?(attrs: AttrsOf<S>): readonly number[];
+  /**
+   * Ops that multiply their first input with a filter bank or a matrix in their second: the axis of that which output
+   * channels lie along, or null where it is no single one.
+   */
+  channelAxis?(attrs: AttrsOf<S>, weight: Shape): number | null;
   /** Elementwise ops: the result of one element from one element of each (broadcast) input. */
   expression?(attrs: AttrsOf<S>, inputs: number): Expr;
   /**

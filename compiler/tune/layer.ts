@@ -15,7 +15,6 @@ import {
 import { formatType } from '#ir/types.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 
-const TUNED_OPS: ReadonlySet<OpName> = new Set<OpName>(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
 /** Multiply-accumulates below which a layer is not worth the measuring. */
 const LEAST_MACS = 500_000;
 
@@ -58,7 +57,7 @@ export function layerShapes(graph: Graph): readonly LayerShape[] {
   const shapes = new Map<string, LayerShape>();
   for (const node of graph.nodes) {
     const macs = nodes.get(node)?.macs ?? 0;
-    if (!TUNED_OPS.has(node.op) || macs < LEAST_MACS) continue;
+    if (!opDef(node.op).channelAxis || macs < LEAST_MACS) continue;
     const key = layerKey(node);
     const known = shapes.get(key);
     shapes.set(key, {

@@ -1,6 +1,6 @@
 /** Weights rounded to what can be stored in two bytes, or in one. */
 import { cloneGraph } from '#ir/clone.ts';
-import { type Graph, isOp, type Node } from '#ir/graph.ts';
+import { constantOf, type Graph, opDef } from '#ir/graph.ts';
 import type { Constant } from '#ir/tensor.ts';
 import { elementCount, type Shape } from '#ir/types.ts';
 import { halfToFloat } from '#runtime/stored-weights.ts';
@@ -13,26 +13,17 @@ const LEAST = 256;
 export function roundWeights(graph: Graph, format: 'f16' | 'i8'): Graph {
   const rounded = new Map<Constant, Constant>();
   for (const node of graph.nodes) {
-    const weight = node.operands[1]?.source;
-    const axis = channelAxis(node);
-    if (weight?.kind !== 'constant' || axis === undefined) continue;
-    const { constant } = weight;
+    const { channelAxis } = opDef(node.op);
+    const weight = node.operands[1];
+    const constant = weight && constantOf(weight);
+    if (!channelAxis || !constant) continue;
     const { type, data } = constant;
     if (!(data instanceof Float32Array) || elementCount(type.shape) < LEAST) continue;
-    const values =
-      format === 'i8' && axis !== 'none' ? roundToBytes(data, type.shape, axis) : roundToHalves(data);
+    const axis = format === 'i8' ? channelAxis(node.attrs as never, type.shape) : null;
+    const values = axis === null ? roundToHalves(data) : roundToBytes(data, type.shape, axis);
     rounded.set(constant, { type, data: values });
   }
   return cloneGraph(graph, (constant) => rounded.get(constant) ?? constant);
-}
-
-/** The axis of the output channels in a node's weights; `none` where it is not one axis; undefined without weights. */
-function channelAxis(node: Node): number | 'none' | undefined {
-  if (isOp(node, 'Conv')) return 0;
-  if (isOp(node, 'ConvTranspose')) return 'none';
-  if (isOp(node, 'Gemm')) return node.attrs.transB ? 0 : 1;
-  if (isOp(node, 'MatMul')) return (node.operands[1]?.type.shape.length ?? 0) === 2 ? 1 : 'none';
-  return undefined;
 }
 
 const roundToHalves = (data: Float32Array): Float32Array => data.map((x) => halfToFloat(floatToHalf(x)));

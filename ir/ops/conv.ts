@@ -92,6 +92,7 @@ export const Conv = defineOp({
     { name: 'bias', role: 'weight', optional: true },
   ],
   traits: { layout: 'spatial', epilogue: true },
+  channelAxis: () => 0,
   infer({ attrs, inputs }) {
     const channels = inputs[1]?.shape[0] ?? 0;
     const { x, w } = checkConv(attrs, inputs, channels);
@@ -226,6 +227,8 @@ export const ConvTranspose = defineOp({
     { name: 'bias', role: 'weight', optional: true },
   ],
   traits: { layout: 'spatial', epilogue: true },
+  // those of a group lie along the second, the groups along the first
+  channelAxis: () => null,
   infer({ attrs, inputs }) {
     const channels = (inputs[1]?.shape[1] ?? 0) * attrs.group;
     const { x, w } = checkConv(attrs, inputs, channels);

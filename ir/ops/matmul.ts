@@ -44,6 +44,7 @@ export const Gemm = defineOp({
     { name: 'c', role: 'weight', optional: true },
   ],
   traits: { layout: 'rowMajor', epilogue: true },
+  channelAxis: ({ transB }) => (transB ? 0 : 1),
   infer({ attrs, inputs }) {
     const a = inputType({ inputs }, 0);
     const b = inputType({ inputs }, 1);
@@ -157,6 +158,7 @@ export const MatMul = defineOp({
     { name: 'b', role: 'weight' },
   ],
   traits: { layout: 'rowMajor', epilogue: true },
+  channelAxis: (_, { length }) => (length === 2 ? 1 : null),
   infer({ inputs }) {
     const a = inputType({ inputs }, 0);
     const b = inputType({ inputs }, 1);

@@ -39,6 +39,7 @@ import {
   SharedChoices,
   type WasmCode,
   type WasmKernel,
+  type WasmProgram,
 } from './targets/wasm/index.ts';
 import { TunedChoices } from './tune/choices.ts';
 import { costsOf, parseProfile } from './tune/profile.ts';
@@ -108,7 +109,6 @@ async function compileGraphs(
   const pool = new ConstantPool();
   const checked: CheckedVariant[] = [];
   let module: EmittedModule | undefined;
-  let parts: readonly ConstantPart[] = [];
   for (const variant of variants) {
     const exact = await optimised(variant, options);
     let progress = await stage('generate', options);
@@ -119,9 +119,7 @@ async function compileGraphs(
     const program = lowerGraph(graph, { choices, threads: options.threads ?? 1 });
     if (variants.length === 1) {
       // the weights are packed into the memory of the module, which the check of the layers shares: they are large
-      module = await emitted(name, [program], program.constantBytes, (target) =>
-        writeConstants(program.constantParts, target),
-      );
+      module = await emitted(name, [program], program);
     }
     progress(1);
     progress = await stage('check', options);
@@ -140,30 +138,23 @@ async function compileGraphs(
       check,
       weightsError: exactOutputs ? largestDifference(exactOutputs, check.outputs) : null,
     });
-    parts = program.constantParts;
   }
   const programs = checked.map(({ program }) => program);
-  module ??= await emitted(name, programs, pool.size, (target) => pool.write(target));
-  return bundleOf(
-    name,
-    checked,
-    { ...module, parts: variants.length === 1 ? parts : pool.parts },
-    options,
-    costs,
-  );
+  module ??= await emitted(name, programs, pool);
+  return bundleOf(name, checked, module, options, costs);
 }
 
 /** The module of a bundle, in memory that holds the weights. */
 interface EmittedModule {
   readonly code: WasmCode;
   readonly runnable: RunnableModule;
+  readonly constantParts: readonly ConstantPart[];
 }
 
 async function emitted(
   name: string,
   programs: readonly LinkedProgram<WasmKernel>[],
-  constantBytes: number,
-  write: (target: Uint8Array) => void,
+  { constantBytes, constantParts }: Pick<WasmProgram, 'constantBytes' | 'constantParts'>,
 ): Promise<EmittedModule> {
   const code = emitLinked(name, programs, constantBytes);
   const { constants, pages } = code.memory;
@@ -172,8 +163,8 @@ async function emitted(
     weightsAddress: constants,
     weightBytes: constantBytes,
   });
-  write(runnable.weights);
-  return { code, runnable };
+  writeConstants(constantParts, runnable.weights);
+  return { code, runnable, constantParts };
 }
 
 /** One size takes what was measured; of several, what every one wants its layers' tiles to be, settled. */
@@ -195,7 +186,7 @@ async function choicesFor(
 async function bundleOf(
   name: string,
   checked: readonly CheckedVariant[],
-  { code, runnable, parts }: EmittedModule & { readonly parts: readonly ConstantPart[] },
+  { code, runnable, constantParts }: EmittedModule,
   options: CompileGraphOptions,
   costs: CostProfile,
 ): Promise<CompiledBundle> {
@@ -236,7 +227,7 @@ async function bundleOf(
   }
   const progress = await stage('bundle', options);
   const { weights: format = 'f32' } = options;
-  const stored = format === 'f32' ? undefined : storeWeights(parts, runnable.weights, format);
+  const stored = format === 'f32' ? undefined : storeWeights(constantParts, runnable.weights, format);
   const [{ inputs = [], outputs = [], cost = NO_COST } = {}, ...further] = specialisations;
   const { files, manifest } = await makeBundle({
     program: {

@@ -10,6 +10,7 @@ import { type EngineName, supportedEngines } from '#runtime/engines.ts';
 import { loader, type ShapedOutput } from '#runtime/session.ts';
 import type { Contender } from '../bench/index.ts';
 import type { CompiledBundle } from '../compile-options.ts';
+import { NUMPY_TYPES } from '../files/array-hint.ts';
 import { VERSION } from '../version.ts';
 
 /** Whose module a bundle's runtime takes here. */
@@ -97,19 +98,6 @@ export interface OnnxFiles {
   readonly externalData: ReadonlyMap<string, Uint8Array>;
 }
 
-const TYPES: Readonly<Record<string, string>> = {
-  f32: 'float32',
-  i8: 'int8',
-  u8: 'uint8',
-  i16: 'int16',
-  u16: 'uint16',
-  i32: 'int32',
-  u32: 'uint32',
-  i64: 'int64',
-  u64: 'uint64',
-  bool: 'bool',
-};
-
 /** onnxruntime-web on one thread; or why there is none. */
 export async function onnxruntimeWeb(
   { bytes, externalData }: OnnxFiles,
@@ -122,7 +110,8 @@ export async function onnxruntimeWeb(
   const feeds = Object.fromEntries(
     [...inputs].map(([name, { type, data }]) => [
       name,
-      new ort.Tensor(TYPES[type.dtype] ?? type.dtype, data, type.shape),
+      // its names of types are NumPy's
+      new ort.Tensor(NUMPY_TYPES[type.dtype], data, type.shape),
     ]),
   );
   const create = () =>

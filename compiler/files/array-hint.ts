@@ -5,7 +5,7 @@ import { type DType, elementCount, type Shape, sameShape, type TensorType } from
 export function arrayConversion(given: TensorType, wanted: TensorType): string | undefined {
   const shape = reordering(given.shape, wanted.shape);
   if (shape === undefined) return undefined;
-  const type = given.dtype === wanted.dtype ? '' : `.astype("${NUMPY[wanted.dtype]}")`;
+  const type = given.dtype === wanted.dtype ? '' : `.astype("${NUMPY_TYPES[wanted.dtype]}")`;
   return `array${shape}${type}`;
 }
 
@@ -26,7 +26,8 @@ export function arrayHint(given: TensorType, wanted: TensorType): string {
     : save;
 }
 
-const NUMPY: Readonly<Record<DType, string>> = {
+/** What NumPy calls the element types. */
+export const NUMPY_TYPES: Readonly<Record<DType, string>> = {
   f32: 'float32',
   i8: 'int8',
   u8: 'uint8',

@@ -24,7 +24,7 @@ export class ConstantPool {
   #byHash = new Map<string, Entry[]>();
   #size = 0;
 
-  get size(): number {
+  get constantBytes(): number {
     return this.#size;
   }
 
@@ -51,18 +51,13 @@ export class ConstantPool {
   }
 
   /** All of them, ascending. */
-  get parts(): ConstantPart[] {
+  get constantParts(): ConstantPart[] {
     return this.#entries.map(({ bytes, offset, compact }) => ({
       offset,
       bytes: bytes.length,
       write: (target) => target.set(bytes),
       ...(compact && { compact }),
     }));
-  }
-
-  /** Writes all of them, as the linked programs address them, into `target` of `size` bytes. */
-  write(target: Uint8Array): void {
-    for (const { bytes, offset } of this.#entries) target.set(bytes, offset);
   }
 
   #place(bytes: Uint8Array, compact: CompactForm | undefined): number {

@@ -1,6 +1,7 @@
 /** What rounding the weights of a network does to its outputs. */
 import type { TensorData } from '#ir/tensor.ts';
 import { SELF_TEST_SEED } from '../bundle/self-test.ts';
+import { differenceOf } from '../check/difference.ts';
 import { seededTensor } from '../check/self-check.ts';
 import { Stepper } from '../check/stepper.ts';
 import type { WasmProgram } from '../targets/wasm/index.ts';
@@ -15,12 +16,9 @@ export async function outputsOf(program: WasmProgram): Promise<readonly TensorDa
 }
 
 /** Over all outputs of floats, relative to the largest magnitude of each. */
-export function largestDifference(exact: readonly TensorData[], got: readonly TensorData[]): number {
-  return exact.reduce((worst, a, i) => {
-    const b = got[i];
-    if (!(a instanceof Float32Array) || !(b instanceof Float32Array)) return worst;
-    const largest = a.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
-    const difference = a.reduce((m, x, k) => Math.max(m, Math.abs(x - (b[k] as number))), 0);
-    return largest === 0 ? worst : Math.max(worst, difference / largest);
+export const largestDifference = (exact: readonly TensorData[], got: readonly TensorData[]): number =>
+  exact.reduce((worst, want, i) => {
+    if (!(want instanceof Float32Array)) return worst;
+    const { largest, relative } = differenceOf(want, got[i] ?? []);
+    return largest === 0 ? worst : Math.max(worst, relative);
   }, 0);
-}

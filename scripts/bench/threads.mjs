@@ -9,11 +9,10 @@ import { fork } from 'node:child_process';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { internal } from './internal.mjs';
 
 const ROUNDS = 15;
 const PROBE_MS = 60;
-
-const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
 if (process.send) probe();
 else await main();
@@ -60,6 +59,7 @@ async function main() {
 }
 
 async function measure(folder, idealNow) {
+  const { median, timeBatch } = await internal('compiler/bench/measure.ts');
   const { load } = await import(pathToFileURL(`${folder}/index.js`).href);
   const models = [];
   for (const threads of [1, 2]) models.push(await load({ threads, warmup: false }));
@@ -69,15 +69,8 @@ async function measure(folder, idealNow) {
       Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i)),
     ]),
   );
-  const time = async (model) => {
-    const start = performance.now();
-    let runs = 0;
-    do {
-      await model.run(given);
-      runs++;
-    } while (performance.now() - start < PROBE_MS);
-    return (performance.now() - start) / runs;
-  };
+  const timing = { clock: () => performance.now(), batchMs: PROBE_MS };
+  const time = (model) => timeBatch(() => model.run(given), timing);
   for (let i = 0; i < 5; i++) for (const model of models) await time(model);
   const rounds = [];
   for (let i = 0; i < ROUNDS; i++) {

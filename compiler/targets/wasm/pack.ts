@@ -28,6 +28,23 @@ export interface WeightMatrix {
   readonly scale?: number;
 }
 
+/** The matrix of filters [groups · channels, input channels of a group, taps]: K runs over taps, then input channels. */
+export const filterMatrix = (
+  groups: number,
+  channels: number,
+  perGroup: number,
+  taps: number,
+): Omit<WeightMatrix, 'source'> => ({
+  groups,
+  groupStride: channels * perGroup * taps,
+  rows: Int32Array.from(
+    { length: taps * perGroup },
+    (_, k) => (k % perGroup) * taps + Math.floor(k / perGroup),
+  ),
+  columns: channels,
+  columnStride: perGroup * taps,
+});
+
 /** Packed B of a gemm: for each group, panels of `nr` columns, each [K][columns padded to whole vectors]. */
 export function packGemm(matrix: WeightMatrix, nr: number): PackedConstant & { readonly groupBytes: number } {
   const { source, groups, rows, columns, columnStride, scale = 1 } = matrix;

@@ -11,6 +11,7 @@ import {
   op,
   type ParamLocals,
   type Params,
+  select,
 } from '../encoder/index.ts';
 import type { Engine, MultiplyAdd } from '../engines.ts';
 import { SimdExpr } from '../simd-expr.ts';
@@ -147,6 +148,39 @@ export function partOf(body: Body, loops: readonly Loop[], team: Team): PartOfLo
   const { level, pieces } = evenestLoop(loops);
   const share = pieces > 1 ? team.share(body, pieces) : undefined;
   return share && { level, share };
+}
+
+export interface Pieces {
+  /** Moves the pointers over so many pieces. */
+  skip(first: Ex<'i32'>): void;
+  /** One whole piece, which moves the pointers on. */
+  piece(): void;
+  /** What is left after the last whole piece. */
+  readonly rest: (() => void) | undefined;
+}
+
+/** All whole pieces and the rest, or a thread's share of them; the rest is a piece of its own. */
+export function overPieces(
+  body: Body,
+  whole: number,
+  share: Share | undefined,
+  { skip, piece, rest }: Pieces,
+): void {
+  if (!share) {
+    if (whole > 0) nest(body, [{ count: whole, steps: [] }], [], piece);
+    rest?.();
+    return;
+  }
+  skip(share.first);
+  if (!rest) {
+    body.count(share.first, share.end, 1, piece);
+    return;
+  }
+  const last = op('i32.gt_s', share.end, i32(whole));
+  const end = body.local('i32');
+  body.set(end, select(i32(whole), share.end, last));
+  body.count(share.first, end, 1, piece);
+  body.if(last, rest);
 }
 
 /** The sum with a product added. */

@@ -5,7 +5,7 @@
  * a convolution is a product whose A rows start a fixed number of bytes apart and whose K axis is a few such runs.
  */
 import type { Loop } from '#compiler/schedule/loops.ts';
-import { type Ex, i32, op, select } from '../encoder/index.ts';
+import { type Ex, op } from '../encoder/index.ts';
 import type { MultiplyAdd } from '../engines.ts';
 import { type Share, type Team, unevenness } from '../team.ts';
 import { cheapest, tilesOfWidth } from '../tiles.ts';
@@ -23,6 +23,7 @@ import {
   loadVector,
   multiplyAdd,
   nest,
+  overPieces,
   type PartOfLoop,
   type Pointer,
   plus,
@@ -207,39 +208,6 @@ export function emitProduct(
   };
   const moving = [input, output, weight, ...extras];
   nest(body, p.outer, moving, oneImage, part('outer', evenestLoop(p.outer).level));
-}
-
-interface Pieces {
-  /** Moves the pointers over so many pieces. */
-  skip(first: Ex<'i32'>): void;
-  /** One whole piece, which moves the pointers on. */
-  piece(): void;
-  /** What is left after the last whole piece. */
-  readonly rest: (() => void) | undefined;
-}
-
-/** All whole pieces and the rest, or a thread's share of them; the rest is a piece of its own. */
-function overPieces(
-  body: Body,
-  whole: number,
-  share: Share | undefined,
-  { skip, piece, rest }: Pieces,
-): void {
-  if (!share) {
-    if (whole > 0) nest(body, [{ count: whole, steps: [] }], [], piece);
-    rest?.();
-    return;
-  }
-  skip(share.first);
-  if (!rest) {
-    body.count(share.first, share.end, 1, piece);
-    return;
-  }
-  const last = op('i32.gt_s', share.end, i32(whole));
-  const end = body.local('i32');
-  body.set(end, select(i32(whole), share.end, last));
-  body.count(share.first, end, 1, piece);
-  body.if(last, rest);
 }
 
 interface PanelPointers {

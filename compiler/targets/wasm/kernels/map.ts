@@ -2,7 +2,6 @@
 
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { parseExpr } from '#ir/expr.ts';
-import { i32, op } from '../encoder/index.ts';
 import { SimdExpr } from '../simd-expr.ts';
 import { unevenness } from '../team.ts';
 import {
@@ -13,6 +12,7 @@ import {
   type KernelFamily,
   LANES,
   nest,
+  overPieces,
   type Pointer,
   partOf,
 } from './family.ts';
@@ -32,17 +32,21 @@ export interface MapParams {
 
 const UNROLL = 2;
 
-const unrolledRuns = (p: MapParams): number => Math.floor(p.count / LANES / UNROLL);
+const RUN = UNROLL * LANES;
+
+const unrolledRuns = (p: MapParams): number => Math.floor(p.count / RUN);
+const hasRest = (p: MapParams): boolean => p.count % RUN > 0;
+const elementPieces = (p: MapParams): number => Math.ceil(p.count / RUN);
 
 /** Whether threads share the lines, or the elements of each line. */
 const byLines = (p: MapParams): boolean =>
-  unevenness(evenestLoop(p.outer).pieces) <= unevenness(Math.max(1, unrolledRuns(p)));
+  unevenness(evenestLoop(p.outer).pieces) <= unevenness(Math.max(1, elementPieces(p)));
 
 export const map: KernelFamily<MapParams> = {
   name: 'map',
   arguments: (p) => [...p.inputs.map((_, k) => `input${k}`), 'output'],
   label: (p) => `${p.types[p.types.length - 1]}_map_${p.outer.reduce((n, l) => n * l.count, p.count)}`,
-  pieces: (p) => (byLines(p) ? evenestLoop(p.outer).pieces : Math.max(1, unrolledRuns(p))),
+  pieces: (p) => (byLines(p) ? evenestLoop(p.outer).pieces : elementPieces(p)),
   emit(body, p, args, _, team) {
     const code = new SimdExpr(parseExpr(p.expr), body);
     const output = args[args.length - 1] as Pointer;
@@ -75,24 +79,22 @@ export const map: KernelFamily<MapParams> = {
         });
         advance(body, out, vectors * laneBytes(outputType));
       };
-      const unrolled = unrolledRuns(p);
-      const rest = () => {
-        for (let v = unrolled * UNROLL; v < Math.floor(p.count / LANES); v++) run(1, LANES);
-        if (p.count % LANES > 0) run(1, p.count % LANES);
-      };
-      const share = byLines(p) ? undefined : team.share(body, unrolled);
-      if (share) {
-        const bytesOf = (type: ReadType) => UNROLL * laneBytes(type);
-        ins.forEach((pointer, k) => {
-          if (p.inputs[k] === 'vector') advanceBy(body, pointer, share.first, bytesOf(typeOf(k)));
-        });
-        advanceBy(body, out, share.first, bytesOf(outputType));
-        body.count(share.first, share.end, 1, () => run(UNROLL, LANES));
-        body.if(op('i32.eq', share.end, i32(unrolled)), rest);
-        return;
-      }
-      if (unrolled > 0) nest(body, [{ count: unrolled, steps: [] }], [], () => run(UNROLL, LANES));
-      rest();
+      const bytesOf = (type: ReadType) => UNROLL * laneBytes(type);
+      overPieces(body, unrolledRuns(p), byLines(p) ? undefined : team.share(body, elementPieces(p)), {
+        skip(first) {
+          ins.forEach((pointer, k) => {
+            if (p.inputs[k] === 'vector') advanceBy(body, pointer, first, bytesOf(typeOf(k)));
+          });
+          advanceBy(body, out, first, bytesOf(outputType));
+        },
+        piece: () => run(UNROLL, LANES),
+        rest: hasRest(p)
+          ? () => {
+              if (p.count % RUN >= LANES) run(1, LANES);
+              if (p.count % LANES > 0) run(1, p.count % LANES);
+            }
+          : undefined,
+      });
     };
     nest(body, p.outer, [output, ...inputs], line, byLines(p) ? partOf(body, p.outer, team) : undefined);
   },

@@ -6,6 +6,7 @@ import { convWindow } from '#ir/ops/conv.ts';
 import { product } from '#ir/types.ts';
 import { windowAxes } from '#ir/window.ts';
 import type { LowerContext } from '../context.ts';
+import { filterMatrix } from '../pack.ts';
 import { biasOf, computedWeights, gemmOverPixels, knownWeight, type PixelWeights } from './pixel-product.ts';
 import { lowerDepthwise } from './window.ts';
 import { lowerWinograd } from './winograd.ts';
@@ -80,16 +81,6 @@ function convWeights(
   }
   return {
     kind: 'constant',
-    matrix: {
-      source,
-      groups,
-      groupStride: channels * perGroup * taps,
-      rows: Int32Array.from(
-        { length: taps * perGroup },
-        (_, k) => (k % perGroup) * taps + Math.floor(k / perGroup),
-      ),
-      columns: channels,
-      columnStride: perGroup * taps,
-    },
+    matrix: { source, ...filterMatrix(groups, channels, perGroup, taps) },
   };
 }

@@ -13,7 +13,7 @@ import type { DotParams } from '../kernels/dot.ts';
 import { channelBytes } from '../kernels/family.ts';
 import { isLaneType } from '../kernels/lanes.ts';
 import type { MapParams } from '../kernels/map.ts';
-import { type ByteMatrix, packBias, packDepthwise, packDot } from '../pack.ts';
+import { type ByteMatrix, filterMatrix, packBias, packDepthwise, packDot } from '../pack.ts';
 import { pixelLoops } from './pixel-product.ts';
 import { depthwiseOf } from './window.ts';
 
@@ -113,15 +113,8 @@ function lowerKnownConv(
     matrix: {
       source: known.weights,
       zeros: known.zeros,
-      groups: attrs.group,
-      groupStride: channels * perGroup * taps,
-      rows: Int32Array.from(
-        { length: taps * perGroup },
-        (_, k) => (k % perGroup) * taps + Math.floor(k / perGroup),
-      ),
-      columns: channels,
-      columnStride: perGroup * taps,
       run: inner.run,
+      ...filterMatrix(attrs.group, channels, perGroup, taps),
     },
   });
   return true;

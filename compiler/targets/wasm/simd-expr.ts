@@ -1,18 +1,8 @@
 /** Renders scalar expressions (ir/expr.ts) as f32x4 code. */
 import { children, type Expr, exprKey } from '#ir/expr.ts';
 import { type Local, op, v128 } from './encoder/index.ts';
-import {
-  BINARY_CODE,
-  greater,
-  isSimplePower,
-  lesser,
-  logistic,
-  logNormal,
-  type Pen,
-  power,
-  UNARY_CODE,
-  type Vector,
-} from './simd-functions.ts';
+import { BINARY_CODE, isSimplePower, logistic, logNormal, power, UNARY_CODE } from './simd-functions.ts';
+import { greater, lesser, type Pen, type Vector } from './simd-vector.ts';
 
 /** The part of a function body that expressions need: temporaries. */
 export interface Temporaries {

@@ -53,7 +53,9 @@ interface Bound {
   readonly reach: number;
 }
 
-const SOURCE = readFileSync(join(repositoryFolder, 'compiler/targets/wasm/simd-functions.ts'), 'utf8');
+const SOURCE = ['simd-functions.ts', 'simd-angles.ts']
+  .map((file) => readFileSync(join(repositoryFolder, 'compiler/targets/wasm', file), 'utf8'))
+  .join('\n');
 const STATED =
   /Error of ([a-z, ]+) ≤ (?:([\d.]+) ulp)?(?: or )?([\d.]+e-\d+)?(?: where \|x\| ≤ ([\de.]+\d))?[., ]/g;
 

@@ -43,8 +43,8 @@ export {
   type AuditOptions,
   type AuditReport,
   audit,
-} from './audit.ts';
-export { AUDIT_VERSION, auditSchema } from './audit-schema.ts';
+} from './audit/index.ts';
+export { AUDIT_VERSION, auditSchema } from './audit/schema.ts';
 export { type BundleReader, verifyBundle } from './bundle/verify.ts';
 export { compileGraph, compileModel } from './compile.ts';
 export {

@@ -1,4 +1,4 @@
-import type { AuditField, AuditLayer, AuditReport } from '../audit-schema.ts';
+import type { AuditField, AuditLayer, AuditReport } from '../audit/schema.ts';
 import { plain, shape } from './format.ts';
 
 type Cell = string | number | null;

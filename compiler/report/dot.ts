@@ -1,5 +1,5 @@
 /** The network as a picture, in Graphviz' DOT: layers coloured by their share of the MACs, shapes on the edges. */
-import type { AuditLayer, AuditReport } from '../audit-schema.ts';
+import type { AuditLayer, AuditReport } from '../audit/schema.ts';
 import { displayNames, field, percent, plain, shape, short } from './format.ts';
 import { signature, summary, title } from './summary.ts';
 

@@ -1,5 +1,5 @@
 /** How reports write numbers, sizes and names that come from a model. */
-import type { AuditField, AuditLayer, AuditReport } from '../audit-schema.ts';
+import type { AuditField, AuditLayer, AuditReport } from '../audit/schema.ts';
 
 /** Names from a model file, without control characters or invisible format characters. */
 export const plain = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '�');

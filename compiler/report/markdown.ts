@@ -1,4 +1,4 @@
-import type { AuditReport } from '../audit-schema.ts';
+import type { AuditReport } from '../audit/schema.ts';
 import { bytes, displayNames, field, grouped, isWeighty, percent, plain, ratio, shape } from './format.ts';
 import { signature, summary, title } from './summary.ts';
 

@@ -1,5 +1,5 @@
 /** The lines that stand above every report for people. */
-import type { AuditReport } from '../audit-schema.ts';
+import type { AuditReport } from '../audit/schema.ts';
 import { bytes, displayNames, grouped, plain, ratio, shape, short } from './format.ts';
 
 export interface SummaryLine {

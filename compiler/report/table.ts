@@ -1,5 +1,5 @@
 /** The audit for a terminal. */
-import type { AuditLayer, AuditReport } from '../audit-schema.ts';
+import type { AuditLayer, AuditReport } from '../audit/schema.ts';
 import { type Column, renderColumns } from './columns.ts';
 import {
   bytes,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { audit } from '#compiler/audit.ts';
-import { auditSchema } from '#compiler/audit-schema.ts';
+import { audit } from '#compiler/audit/index.ts';
+import { auditSchema } from '#compiler/audit/schema.ts';
 import { renderSvg } from '#compiler/files/svg.ts';
 import { bytes, grouped, percent, short } from '#compiler/report/format.ts';
 import { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from '#compiler/report/index.ts';

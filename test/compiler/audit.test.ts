@@ -6,8 +6,8 @@ import {
   type Dimensions,
   type OpenDimension,
   type SpecialisedModel,
-} from '#compiler/audit.ts';
-import { auditSchema } from '#compiler/audit-schema.ts';
+} from '#compiler/audit/index.ts';
+import { auditSchema } from '#compiler/audit/schema.ts';
 import { importOnnx } from '#compiler/import/onnx/index.ts';
 import { Builder } from '#ir/builder.ts';
 import { CompileError, type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';

@@ -1,7 +1,7 @@
 /** Whole networks against published or independently recomputed figures. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { type AuditReport, audit } from '#compiler/audit.ts';
+import { type AuditReport, audit } from '#compiler/audit/index.ts';
 import { ModelProto } from '#compiler/import/onnx/generated/onnx-proto.js';
 import { importOnnx } from '#compiler/import/onnx/index.ts';
 import { collectionFile, withModels } from '../support/collection.ts';

@@ -1,6 +1,6 @@
 import { fail } from '#ir/diagnostics.ts';
-import { audit } from '../../audit.ts';
-import type { AuditReport } from '../../audit-schema.ts';
+import { audit } from '../../audit/index.ts';
+import type { AuditReport } from '../../audit/schema.ts';
 import { plain } from '../../report/format.ts';
 import { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from '../../report/index.ts';
 import { importSource, namingFile, openSource } from '../load.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { auditSchema } from '#compiler/audit-schema.ts';
+import { auditSchema } from '#compiler/audit/schema.ts';
 import { useCli } from '../../support/cli.ts';
 import { collectionFile, withModels } from '../../support/collection.ts';
 import { expectGolden } from '../../support/golden.ts';

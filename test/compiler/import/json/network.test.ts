@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { audit } from '#compiler/audit.ts';
+import { audit } from '#compiler/audit/index.ts';
 import { formatOf, importModel } from '#compiler/import/index.ts';
 import { importJson } from '#compiler/import/json/index.ts';
 import { formatSafetensors, parseSafetensors } from '#compiler/weights/safetensors.ts';

@@ -1,0 +1,43 @@
+/** What the sections of a report are written from: the analyses of one graph, each made once. */
+import type { Graph, Node, Value } from '#ir/graph.ts';
+import { type GraphCost, graphCost, type NodeCost } from '#passes/analysis/cost.ts';
+import { type GraphLiveness, graphLiveness } from '#passes/analysis/liveness.ts';
+import { type ReceptiveFields, receptiveFields } from '#passes/analysis/receptive-field.ts';
+
+export interface Facts {
+  readonly graph: Graph;
+  readonly cost: GraphCost;
+  readonly liveness: GraphLiveness;
+  readonly fields: ReceptiveFields;
+  readonly live: Map<Node, number>;
+  /** Are the sizes those of the question, and not examples? */
+  readonly sizeKnown: boolean;
+}
+
+export function factsOf(graph: Graph, sizeKnown: boolean): Facts {
+  const liveness = graphLiveness(graph);
+  return {
+    graph,
+    cost: graphCost(graph),
+    liveness,
+    fields: receptiveFields(graph),
+    live: new Map(liveness.timeline.map(({ node, bytes }) => [node, bytes])),
+    sizeKnown,
+  };
+}
+
+export const sizedCosts = (cost: NodeCost, known: boolean) => ({
+  flops: known ? cost.flops : null,
+  otherOps: known ? cost.otherOps : null,
+  bytesRead: known ? cost.bytesRead : null,
+  bytesWritten: known ? cost.bytesWritten : null,
+  intensity: known ? cost.intensity : null,
+});
+
+export const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
+
+export const tensorOf = (value: Value) => ({
+  name: value.name,
+  dtype: value.type.dtype,
+  shape: [...value.type.shape],
+});

@@ -1,0 +1,122 @@
+/** `audit`: what a model costs, sees and needs, as one report. */
+import type { Value } from '#ir/graph.ts';
+import { COST_CONVENTIONS } from '#passes/analysis/cost.ts';
+import type { ReceptiveFields } from '#passes/analysis/receptive-field.ts';
+import { type Facts, factsOf, share, sizedCosts, tensorOf } from './facts.ts';
+import { layerOf } from './layers.ts';
+import {
+  type AuditModel,
+  type Dimensions,
+  type OpenDimension,
+  type SymbolicMacs,
+  specialise,
+  symbolicMacs,
+} from './model.ts';
+import { AUDIT_VERSION, type AuditLayer, type AuditReport } from './schema.ts';
+
+export type { AuditModel, Dimensions, OpenDimension, SpecialisedModel } from './model.ts';
+export type { AuditField, AuditLayer, AuditReport } from './schema.ts';
+
+export interface AuditOptions {
+  /** The report's name of the model; the graph's unless given. */
+  readonly name?: string;
+  /** Sizes of open dimensions. */
+  readonly dims?: Dimensions;
+}
+
+/**
+ * Audits a model as it is, before any rewrite. Weights are not needed. A batch that is not given counts as 1; where
+ * another dimension is not given, totals that depend on it are null, and the MACs are a polynomial if there is one.
+ * @throws CompileError where the model cannot be read at any size
+ */
+export function audit(model: AuditModel, options: AuditOptions = {}): AuditReport {
+  const { specialised, examples } = specialise(model, options.dims ?? {});
+  const { graph } = specialised;
+  const facts = factsOf(graph, examples.length === 0);
+  const layers = graph.nodes.map((node) => layerOf(node, facts));
+  return {
+    version: AUDIT_VERSION,
+    model: options.name ?? graph.name,
+    conventions: { ...COST_CONVENTIONS, ...CONVENTIONS },
+    inputs: graph.inputs.map((v) => ({ ...tensorOf(v), symbols: symbolsOf(v, specialised.dims) })),
+    outputs: graph.outputs.map(({ name, value }) => ({ ...tensorOf(value), name, value: value.name })),
+    dims: dimensionsOf(specialised.dims, examples),
+    totals: totalsOf(facts, symbolicMacs(model, options.dims ?? {}, specialised, examples), examples),
+    byKind: kindsOf(layers, facts),
+    layers,
+    misaligned: misalignedOf(facts.fields),
+    diagnostics: specialised.diagnostics.map((d) => ({ ...d })),
+  };
+}
+
+const CONVENTIONS = {
+  peakActivationBytes:
+    'nodes run one by one in graph order; inputs live until last read, outputs to the end; views share memory, elementwise results may take over a dying operand',
+  receptiveField:
+    'in positions of the input, per spatial axis; holes of dilation count as seen; output i sees [i·stride − padding, i·stride − padding + size)',
+} as const;
+
+function totalsOf(
+  { cost, liveness, sizeKnown }: Facts,
+  { expr, reason }: SymbolicMacs,
+  examples: readonly string[],
+): AuditReport['totals'] {
+  const { totals } = cost;
+  // what no size changes is known without the sizes
+  const known = sizeKnown || expr === String(totals.macs);
+  return {
+    macs: known ? totals.macs : null,
+    ...(known ? {} : { macsReason: `${examples.join(', ')} not given` }),
+    macsExpr: expr,
+    ...(reason === undefined ? {} : { macsExprReason: reason }),
+    ...sizedCosts(totals, sizeKnown),
+    flops: known ? totals.flops : null,
+    parameters: totals.parameters,
+    buffers: totals.buffers,
+    parameterBytes: totals.parameterBytes,
+    peakActivationBytes: sizeKnown ? liveness.peakBytes : null,
+    peakLayer: liveness.peakNode?.name ?? null,
+  };
+}
+
+function kindsOf(layers: readonly AuditLayer[], { cost }: Facts): AuditReport['byKind'] {
+  const kinds = new Map<string, { layers: number; macs: number | null; parameters: number }>();
+  for (const layer of layers) {
+    const before = kinds.get(layer.kind) ?? { layers: 0, macs: 0, parameters: 0 };
+    kinds.set(layer.kind, {
+      layers: before.layers + 1,
+      macs: before.macs === null || layer.macs === null ? null : before.macs + layer.macs,
+      parameters: before.parameters + layer.parameters,
+    });
+  }
+  return [...kinds]
+    .map(([kind, sums]) => ({
+      kind,
+      layers: sums.layers,
+      macs: sums.macs,
+      macsShare: sums.macs === null ? null : share(sums.macs, cost.totals.macs),
+      parameters: sums.parameters,
+    }))
+    .sort((a, b) => (b.macs ?? 1) - (a.macs ?? 1) || b.parameters - a.parameters || b.layers - a.layers);
+}
+
+const misalignedOf = ({ misaligned }: ReceptiveFields): AuditReport['misaligned'] =>
+  misaligned.map(({ node, inputAxis, paths }) => ({
+    layer: node.name,
+    axis: inputAxis,
+    paths: paths.map(({ via, field, centre }) => ({ via: via.name, field, centre })),
+  }));
+
+const symbolsOf = (value: Value, dims: readonly OpenDimension[]): (string | null)[] =>
+  value.type.shape.map(
+    (_, axis) => dims.find((d) => d.input === value.name && d.axis === axis)?.symbol ?? null,
+  );
+
+function dimensionsOf(dims: readonly OpenDimension[], examples: readonly string[]): AuditReport['dims'] {
+  const bySymbol = new Map(dims.map((d) => [d.symbol, d]));
+  return [...bySymbol.values()].map(({ symbol, size, assumed }) => ({
+    symbol,
+    size,
+    source: assumed ? 'batch' : examples.includes(symbol) ? 'example' : 'given',
+  }));
+}

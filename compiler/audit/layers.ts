@@ -1,0 +1,61 @@
+/** The layers of a report. */
+import { classifyConv } from '#ir/conv-kind.ts';
+import type { Node } from '#ir/graph.ts';
+import { envelope } from '#ir/window.ts';
+import { sumCosts } from '#passes/analysis/cost.ts';
+import type { InputTrace } from '#passes/analysis/receptive-field.ts';
+import { type Facts, share, sizedCosts, tensorOf } from './facts.ts';
+import type { AuditField, AuditLayer } from './schema.ts';
+
+export function layerOf(node: Node, { cost, fields, live, sizeKnown }: Facts): AuditLayer {
+  const own = cost.nodes.get(node) ?? sumCosts([]);
+  const total = cost.totals.macs;
+  const conv = classifyConv(node);
+  const first = node.outputs[0];
+  return {
+    name: node.name,
+    op: node.op,
+    kind: conv?.kind ?? node.op,
+    label: conv?.label ?? node.op,
+    module: modulePath(node.name),
+    // none at one size is none at every size
+    macs: sizeKnown || own.macs === 0 ? own.macs : null,
+    macsShare: sizeKnown || own.macs === 0 ? share(own.macs, total) : null,
+    ...sizedCosts(own, sizeKnown),
+    flops: sizeKnown || own.macs === 0 ? own.flops : null,
+    parameters: own.parameters,
+    sharedParameters: own.sharedParameters,
+    buffers: own.buffers,
+    parameterBytes: own.parameterBytes,
+    liveBytes: sizeKnown ? (live.get(node) ?? 0) : null,
+    inputs: node.operands.flatMap((v) => (v && v.source.kind !== 'constant' ? [v.name] : [])),
+    outputs: node.outputs.map(tensorOf),
+    outputShape: [...(first?.type.shape ?? [])],
+    ...fieldOf(first ? (fields.traces.get(first) ?? []) : []),
+  };
+}
+
+/**
+ * Exporters join modules by slashes, a member of a container with the container's name before it, and end with the op:
+ * `/features/features.1/conv/conv.0/conv.0.0/Conv` is in `features.1.conv.0.0`.
+ */
+function modulePath(name: string): string {
+  const path: string[] = [];
+  for (const module of name.split('/').slice(0, -1)) {
+    const last = path.at(-1);
+    if (last !== undefined && module.startsWith(`${last}.`)) path.pop();
+    if (module !== '') path.push(module);
+  }
+  return path.join('.');
+}
+
+/** The field in the first input that reaches the value. */
+function fieldOf(traces: readonly InputTrace[]): Pick<AuditLayer, 'receptiveField' | 'localReceptiveField'> {
+  const axes = traces[0]?.axes;
+  if (!axes) return { receptiveField: null };
+  const local = axes.map(({ moving }): AuditField => (moving ? envelope(moving.map) : 'global'));
+  const seen = axes.map(({ global }, i): AuditField => (global ? 'global' : (local[i] ?? 'global')));
+  if (seen.some((f) => f !== 'global')) return { receptiveField: seen };
+  const gated = local.some((f) => f !== 'global');
+  return { receptiveField: 'global', ...(gated ? { localReceptiveField: local } : {}) };
+}

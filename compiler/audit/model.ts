@@ -1,0 +1,109 @@
+/** What an audit is made of: a model at one choice of its open sizes, and what it says in terms of those. */
+import { CompileError, type Diagnostic } from '#ir/diagnostics.ts';
+import { Graph } from '#ir/graph.ts';
+import { graphCost } from '#passes/analysis/cost.ts';
+import { fitPolynomial, formatPolynomial, type SampledSymbol } from '#passes/analysis/polynomial.ts';
+
+/** A dimension that the model leaves open, and the size it was specialised at. */
+export interface OpenDimension {
+  readonly input: string;
+  readonly axis: number;
+  readonly symbol: string;
+  readonly size: number;
+  /** Was it taken as 1, being a batch that nobody gave? */
+  readonly assumed: boolean;
+}
+
+export interface SpecialisedModel {
+  readonly graph: Graph;
+  readonly diagnostics: readonly Diagnostic[];
+  readonly dims: readonly OpenDimension[];
+}
+
+export type Dimensions = Readonly<Record<string, number>>;
+
+/** A graph, or a function that makes it for given sizes of its open dimensions, as often as asked. */
+export type AuditModel = Graph | ((dims: Dimensions) => SpecialisedModel);
+
+export interface Specialised {
+  readonly specialised: SpecialisedModel;
+  /** Dimensions that were not given and have no usual size, at an example size. */
+  readonly examples: readonly string[];
+}
+
+/** Example size of an open spatial dimension; sampled sizes are it and multiples of `LATTICE` above. */
+const EXAMPLE_SIZE = 224;
+const LATTICE = 32;
+
+/** The model at the sizes given; open spatial dimensions that are not given at an example size. */
+export function specialise(model: AuditModel, dims: Dimensions): Specialised {
+  if (model instanceof Graph) {
+    return { specialised: { graph: model, diagnostics: [], dims: [] }, examples: [] };
+  }
+  try {
+    return { specialised: model(dims), examples: [] };
+  } catch (error) {
+    const examples = missingSymbols(error);
+    if (examples.length === 0) throw error;
+    try {
+      return { specialised: model({ ...dims, ...atExampleSize(examples) }), examples };
+    } catch {
+      throw error;
+    }
+  }
+}
+
+const atExampleSize = (symbols: readonly string[]): Dimensions =>
+  Object.fromEntries(symbols.map((s) => [s, EXAMPLE_SIZE]));
+
+/** The open spatial dimensions for which the importer has no size; none if anything else is wrong. */
+function missingSymbols(error: unknown): readonly string[] {
+  if (!(error instanceof CompileError)) return [];
+  const symbols = error.diagnostics.map((d) => {
+    const axis = d.code === 'dimension-missing' ? /^axis (\d+) /.exec(d.message)?.[1] : undefined;
+    const symbol = /--dim (\S+)=SIZE/.exec(d.hint ?? '')?.[1];
+    return Number(axis ?? 0) >= 2 ? symbol : undefined;
+  });
+  return symbols.every((s) => s !== undefined) ? [...new Set(symbols)] : [];
+}
+
+export interface SymbolicMacs {
+  readonly expr: string | null;
+  readonly reason?: string;
+}
+
+/** The MACs as a polynomial in the batch and in the sizes that are not given. */
+export function symbolicMacs(
+  model: AuditModel,
+  dims: Dimensions,
+  { graph, dims: open }: SpecialisedModel,
+  examples: readonly string[],
+): SymbolicMacs {
+  const macs = graphCost(graph).totals.macs;
+  const batches = [...new Set(open.filter((d) => d.assumed).map((d) => d.symbol))];
+  if (model instanceof Graph || batches.length + examples.length === 0) return { expr: String(macs) };
+  const symbols: SampledSymbol[] = [
+    ...batches.map((name) => ({ name, points: [1, 2, 3], checks: [5] })),
+    ...examples.map((name) => ({
+      name,
+      points: [0, 1, 2, 3].map((i) => EXAMPLE_SIZE + i * LATTICE),
+      checks: [EXAMPLE_SIZE + 1, EXAMPLE_SIZE + LATTICE / 2, EXAMPLE_SIZE + 3 * LATTICE + 5],
+    })),
+  ];
+  let failedAt = '';
+  try {
+    const fit = fitPolynomial(symbols, (sizes) => {
+      failedAt = Object.entries(sizes)
+        .map(([name, size]) => `${name} = ${size}`)
+        .join(', ');
+      return graphCost(model({ ...dims, ...sizes }).graph).totals.macs;
+    });
+    return fit.polynomial ? { expr: formatPolynomial(fit.polynomial) } : { expr: null, reason: fit.reason };
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    return {
+      expr: null,
+      reason: `the model does not accept ${failedAt}: ${error.diagnostics[0]?.message ?? ''}`,
+    };
+  }
+}

@@ -69,6 +69,13 @@ describe('threads give the bits of one', () => {
     ['depthwise rows with borders', conv(12, 12, 5, { pads: [2, 2, 2, 2], group: 12 }, 9)],
     ['more rows of border than others', conv(8, 8, 3, { ...PADS, group: 8 }, 2)],
     ['minimal filtering of many blocks', conv(32, 32, 3, PADS, 24)],
+    [
+      'minimal filtering of blocks of two pictures and two groups, onto another value',
+      layer([2, 64, 21, 18], (b, x, random) => {
+        const weights = b.constant('w', random.tensor([64, 32, 3, 3], -0.3, 0.3));
+        return b.relu(b.op('Add', [b.conv(x, weights, { ...PADS, group: 2 }), x], {}));
+      }),
+    ],
     ['minimal filtering of one block', conv(64, 64, 3, PADS, 7)],
     ['bytes: pixels of a strided kernel', bytes({ x: [1, 6, 17, 13], kernel: [3, 3], strides: [2, 1] })],
     ['bytes: panels of weights, one pixel', bytes({ x: [1, 64, 1, 1], channels: 44, kernel: [1, 1] })],

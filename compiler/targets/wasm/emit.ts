@@ -23,6 +23,7 @@ import {
   kernelKey,
   kernelLabel,
   kernelParts,
+  partsAlone,
   type WasmKernel,
 } from './kernels/index.ts';
 import { ALONE, type Team } from './team.ts';
@@ -168,19 +169,21 @@ class KernelFunctions {
     this.#engine = engine;
   }
 
-  of(lowered: WasmKernel): Func<Params, readonly []> {
+  /** @param team who runs it: the whole team, or in a part that threads run for themselves one alone */
+  of(lowered: WasmKernel, team: Team = this.#team): Func<Params, readonly []> {
     const kernel = this.#engine ? kernelFor(lowered, this.#engine) : lowered;
-    const key = kernelKey(kernel);
+    const key = `${team === this.#team ? '' : 'alone '}${kernelKey(kernel)}`;
     const known = this.#functions.get(key);
     if (known) return known;
-    for (const part of kernelParts(kernel)) this.of(part);
+    const within = partsAlone(kernel) ? ALONE : team;
+    for (const part of kernelParts(kernel)) this.of(part, within);
     const names = kernelArguments(kernel);
     const label = kernelLabel(kernel);
     const func = this.#module.func(
       { name: label, params: addressParams(names), results: [] },
       (body, params) => {
-        const call = (part: WasmKernel, args: readonly Ex<'i32'>[]) => this.call(body, part, args);
-        emitKernel(body, kernel, pointers(names, params), call, this.#team);
+        const call = (part: WasmKernel, args: readonly Ex<'i32'>[]) => this.call(body, part, args, within);
+        emitKernel(body, kernel, pointers(names, params), call, team);
       },
     );
     this.#functions.set(key, func);
@@ -188,9 +191,15 @@ class KernelFunctions {
     return func;
   }
 
-  call(body: FunctionBody<readonly []>, kernel: WasmKernel, args: readonly Ex<'i32'>[]): void {
+  call(
+    body: FunctionBody<readonly []>,
+    kernel: WasmKernel,
+    args: readonly Ex<'i32'>[],
+    team: Team = this.#team,
+  ): void {
     const names = kernelArguments(kernel);
-    body.call(this.of(kernel), Object.fromEntries(names.map((name, i) => [name, args[i] as Ex<'i32'>])));
+    const values = Object.fromEntries(names.map((name, i) => [name, args[i] as Ex<'i32'>]));
+    body.call(this.of(kernel, team), values);
   }
 }
 

@@ -41,6 +41,8 @@ export interface KernelFamily<P extends KernelParams> {
    * is but one, one thread does it all.
    */
   pieces?(params: P): number;
+  /** Whether each thread calls the parts for itself; else threads share what is in a part too. */
+  partsAlone?(params: P): boolean;
   emit(body: Body, params: P, args: readonly Pointer[], call: KernelCaller, team: Team): void;
 }
 

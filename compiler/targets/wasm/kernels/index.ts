@@ -105,6 +105,9 @@ export const kernelFor = (kernel: WasmKernel, engine: Engine): WasmKernel => {
 /** The kernels that a kernel calls. */
 export const kernelParts = (kernel: WasmKernel): readonly WasmKernel[] =>
   familyOf(kernel).parts?.(kernel.params as never) ?? [];
+/** Whether each thread calls these for itself. */
+export const partsAlone = (kernel: WasmKernel): boolean =>
+  familyOf(kernel).partsAlone?.(kernel.params as never) ?? false;
 export const emitKernel = (
   body: FunctionBody<readonly []>,
   kernel: WasmKernel,

@@ -40,9 +40,9 @@ export function lowerWinograd(
     input: plane(input),
     threads: context.threads,
   };
-  const scratch = context.scratch([winogradScratch(shape).bytes / 4], 'f32');
-  const params: WinogradParams = {
+  const blocks = {
     ...shape,
+    output: plane(out),
     outer: mergeLoops(loopsOver(out.shape, [input.strides, out.strides, ...epilogue.strides], [0])),
     groups: {
       count: groups,
@@ -54,7 +54,10 @@ export function lowerWinograd(
         ...epilogue.strides.map((s) => (s[1] ?? 0) * channels),
       ],
     },
-    output: plane(out),
+  };
+  const scratch = context.scratch([winogradScratch(blocks).bytes / 4], 'f32');
+  const params: WinogradParams = {
+    ...blocks,
     pads: [axes[0]?.padBegin ?? 0, axes[1]?.padBegin ?? 0],
     weightBytes: weight.elementBytes,
     tile,

@@ -4,7 +4,7 @@
  */
 import { type Loop, wholeAndRest } from '#compiler/schedule/loops.ts';
 import { type Ex, i32, type Local, op, select } from '../../encoder/index.ts';
-import type { Share, Team } from '../../team.ts';
+import { ALONE, type Share, type Team } from '../../team.ts';
 import {
   advance,
   advanceBy,
@@ -62,30 +62,72 @@ interface ScratchMap {
   readonly half: number;
   readonly edge: number;
   readonly ownBytes: number;
+  /** Where the transformed inputs and the products of the first block are: of `blockBytes`, one for each that is under way. */
   readonly inputs: number;
   readonly products: number;
+  readonly blockBytes: number;
   readonly bytes: number;
 }
 
+/** What the layout of scratch memory, and the division among threads, follow from. */
+type Blocks = Pick<
+  WinogradParams,
+  'outputs' | 'outer' | 'groups' | 'input' | 'output' | 'block' | 'inputChannels' | 'channels' | 'threads'
+>;
+
 /** Where a kernel's intermediate values lie in its scratch memory, in bytes. */
-export function winogradScratch(
-  p: Pick<WinogradParams, 'outputs' | 'input' | 'block' | 'inputChannels' | 'channels' | 'threads'>,
-): ScratchMap {
+export function winogradScratch(p: Blocks): ScratchMap {
   const elements = winogradTransform(p.outputs).size ** 2;
   const tiles = p.block[0] * p.block[1];
   const edge = halfBytes(p.outputs);
   const ownBytes = edge + edgeBytes(p);
   const inputs = p.threads * ownBytes;
   const products = inputs + elements * planeBytes(tiles, p.inputChannels);
+  const blockBytes = products - inputs + elements * planeBytes(tiles, p.channels);
   return {
     half: 0,
     edge,
     ownBytes,
     inputs,
     products,
-    bytes: products + elements * planeBytes(tiles, p.channels),
+    blockBytes,
+    bytes: inputs + blockBytes * (byBlocks(p) ? p.threads : 1),
   };
 }
+
+/** Waiting for each other twice in each block costs about this part of the time. */
+const MEETING_LOSS = 0.4;
+
+/**
+ * Whether each thread does blocks of its own, from the first transform to the last, or all do each block together: that
+ * where there are too few blocks for that.
+ */
+const byBlocks = (p: Blocks): boolean =>
+  [2, 4].reduce((sum, threads) => sum + blockUnevenness(p, threads), 0) <= MEETING_LOSS;
+
+/** How much longer than its due the slowest of some threads takes for its blocks. */
+function blockUnevenness(p: Blocks, threads: number): number {
+  const tiles = Array<number>(threads).fill(0);
+  const all = tileCount(p);
+  let done = 0;
+  for (const size of blockSizes(p)) {
+    const thread = Math.floor(((done + (size >> 1)) * threads) / all);
+    tiles[thread] = (tiles[thread] ?? 0) + size;
+    done += size;
+  }
+  return (Math.max(...tiles) * threads) / all - 1;
+}
+
+/** The number of tiles of each block, in order. */
+function blockSizes(p: Blocks): number[] {
+  const along = (axis: 0 | 1) =>
+    blocksOf(p, axis).flatMap(([size, count]) => Array<number>(count).fill(size));
+  const sizes = along(0).flatMap((rows) => along(1).map((columns) => rows * columns));
+  return Array<number[]>(imageCount(p)).fill(sizes).flat();
+}
+
+const imageCount = (p: Blocks): number => p.outer.reduce((n, { count }) => n * count, p.groups.count);
+const tileCount = (p: Blocks): number => imageCount(p) * tilesOf(p, 0) * tilesOf(p, 1);
 
 const inputKernel = (p: WinogradParams): WasmKernel => ({
   family: 'winogradInput',
@@ -156,7 +198,8 @@ export const winograd: KernelFamily<WinogradParams> = {
       productKernel(p, tiles),
     ),
   ],
-  pieces: (p) => winogradTransform(p.outputs).size ** 2,
+  pieces: (p) => (byBlocks(p) ? tileCount(p) : winogradTransform(p.outputs).size ** 2),
+  partsAlone: byBlocks,
   emit(body, p, args, call, team) {
     const at = p.bias ? 3 : 2;
     const [input, weight] = args as [Pointer, Pointer];
@@ -164,11 +207,25 @@ export const winograd: KernelFamily<WinogradParams> = {
     const scratch = args[at] as Pointer;
     const output = args[at + 1] as Pointer;
     const extras = args.slice(at + 2);
+    const share = byBlocks(p) ? team.share(body, tileCount(p)) : undefined;
+    const map = winogradScratch(p);
+    // thread-local parts and blocks step by their own sizes
+    const [own, block] = [copyOf(body, scratch), copyOf(body, scratch, map.inputs)];
+    if (share) {
+      advanceBy(body, own, share.thread, map.ownBytes);
+      advanceBy(body, block, share.thread, map.blockBytes);
+    }
+    const mine = partOf(body, share);
+    const pointers = { input, weight, bias, own, block, output, extras };
     nest(body, p.outer, [input, output, ...extras], () => {
       const grouped = [input, output, weight, bias ?? input, ...extras];
       const steps = bias ? p.groups.steps : p.groups.steps.map((s, k) => (k === 3 ? 0 : s));
       nest(body, [{ count: p.groups.count, steps }], grouped, () => {
-        overBlocks(body, p, { input, weight, bias, scratch, output, extras }, { call, team });
+        overBlocks(body, p, (one) =>
+          mine(one.rows * one.columns, () =>
+            emitBlock(body, p, pointers, one, { call, team: share ? ALONE : team }),
+          ),
+        );
       });
     });
   },
@@ -178,16 +235,18 @@ interface Pointers {
   readonly input: Pointer;
   readonly weight: Pointer;
   readonly bias: Pointer | undefined;
-  readonly scratch: Pointer;
+  /** In scratch memory: what every thread has, and the block that is under way. */
+  readonly own: Pointer;
+  readonly block: Pointer;
   readonly output: Pointer;
   readonly extras: readonly Pointer[];
 }
 
 /** Tiles along an axis. */
-const tilesOf = (p: WinogradParams, axis: 0 | 1): number => Math.ceil(p.output.size[axis] / p.outputs);
+const tilesOf = (p: Blocks, axis: 0 | 1): number => Math.ceil(p.output.size[axis] / p.outputs);
 
 /** Whole blocks and the rest along an axis. */
-const blocksOf = (p: WinogradParams, axis: 0 | 1) => wholeAndRest(tilesOf(p, axis), p.block[axis]);
+const blocksOf = (p: Blocks, axis: 0 | 1) => wholeAndRest(tilesOf(p, axis), p.block[axis]);
 
 const blockShapes = (p: WinogradParams): (readonly [number, number])[] =>
   blocksOf(p, 0).flatMap(([rows]) => blocksOf(p, 1).map(([columns]) => [rows, columns] as const));
@@ -199,7 +258,7 @@ interface Crew {
 }
 
 /** All blocks of one picture and group; `row` and `column` are the first output of a block. */
-function overBlocks(body: Body, p: WinogradParams, pointers: Pointers, crew: Crew): void {
+function overBlocks(body: Body, p: WinogradParams, block: (block: Block) => void): void {
   const [row, column] = [body.local('i32'), body.local('i32')];
   body.set(row, i32(0));
   for (const [rows, downwards] of blocksOf(p, 0)) {
@@ -207,7 +266,7 @@ function overBlocks(body: Body, p: WinogradParams, pointers: Pointers, crew: Cre
       body.set(column, i32(0));
       for (const [columns, across] of blocksOf(p, 1)) {
         body.count(0, across, 1, () => {
-          emitBlock(body, p, pointers, { row, column, rows, columns }, crew);
+          block({ row, column, rows, columns });
           advance(body, column, columns * p.outputs);
         });
       }
@@ -223,7 +282,7 @@ interface Block {
   readonly columns: number;
 }
 
-/** Threads share the tiles in the transforms, and the products of all tiles; so they meet before and after these. */
+/** Threads of a team share the tiles in the transforms, and the products of all tiles; so they meet before and after these. */
 function emitBlock(
   body: Body,
   p: WinogradParams,
@@ -231,16 +290,16 @@ function emitBlock(
   block: Block,
   { call, team }: Crew,
 ): void {
-  const { input, weight, bias, scratch, output, extras } = pointers;
+  const { input, weight, bias, block: scratch, output, extras } = pointers;
   const map = winogradScratch(p);
   const share = team.share(body, block.rows * block.columns);
-  const own = copyOf(body, scratch);
+  const own = copyOf(body, pointers.own);
   if (share) advanceBy(body, own, share.thread, map.ownBytes);
   const half = plus(own, map.half);
-  const source = copyOf(body, scratch, map.inputs);
-  const mine = partOfTiles(body, share);
+  const source = copyOf(body, scratch);
+  const mine = partOf(body, share);
   overTiles(body, p, block, (y, x) => {
-    mine(() => {
+    mine(1, () => {
       const row = op('i32.sub', y, i32(p.pads[0]));
       const column = op('i32.sub', x, i32(p.pads[1]));
       call(inputKernel(p), [input, row, column, plus(own, map.edge), half, source]);
@@ -249,14 +308,15 @@ function emitBlock(
   });
   team.meet(body);
   const products = productKernel(p, block.rows * block.columns);
-  call(products, [plus(scratch, map.inputs), weight, plus(scratch, map.products)]);
+  const productsAt = map.products - map.inputs;
+  call(products, [scratch, weight, plus(scratch, productsAt)]);
   team.meet(body);
-  const result = copyOf(body, scratch, map.products);
-  const mineAgain = partOfTiles(body, share);
+  const result = copyOf(body, scratch, productsAt);
+  const mineAgain = partOf(body, share);
   overTiles(body, p, block, (y, x) => {
     const at = (base: Pointer, [rowStep, columnStep]: readonly [number, number]) =>
       addressOf(base, y, rowStep, x, columnStep);
-    mineAgain(() =>
+    mineAgain(1, () =>
       call(outputKernel(p), [
         result,
         ...(bias ? [bias] : []),
@@ -271,15 +331,18 @@ function emitBlock(
   });
 }
 
-/** Called once for each tile in order: runs what it is given for the tiles of a thread's share. */
-function partOfTiles(body: Body, share: Share | undefined): (run: () => void) => void {
-  if (!share) return (run) => run();
+/**
+ * Called once for each run of tiles in order, with their number: runs what it is given where the middle one of them is in
+ * a thread's share.
+ */
+function partOf(body: Body, share: Share | undefined): (tiles: number, run: () => void) => void {
+  if (!share) return (_, run) => run();
   const tile = body.local('i32');
   body.set(tile, i32(0));
-  return (run) => {
-    const inside = op('i32.and', op('i32.ge_s', tile, share.first), op('i32.lt_s', tile, share.end));
-    body.if(inside, run);
-    advance(body, tile, 1);
+  return (tiles, run) => {
+    const middle = plus(tile, tiles >> 1);
+    body.if(op('i32.and', op('i32.ge_s', middle, share.first), op('i32.lt_s', middle, share.end)), run);
+    advance(body, tile, tiles);
   };
 }
 

@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
+import { RUNTIME_SOURCE } from '#compiler/bundle/generated/runtime-source.ts';
 import { Stepper } from '#compiler/check/stepper.ts';
 import { readModel } from '#compiler/files/index.ts';
 import { ModelProto } from '#compiler/import/onnx/generated/onnx-proto.js';
-import { wasmTarget } from '#compiler/targets/wasm/index.ts';
+import { ENGINES, emitModule, type WasmProgram, wasmTarget } from '#compiler/targets/wasm/index.ts';
 import type { Graph, Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { runPipeline } from '#passes/pass.ts';
@@ -39,6 +40,20 @@ function withOutputs(path: string, names: readonly string[]): Uint8Array {
   return ModelProto.encode({ ...model, graph: { ...graph, output } });
 }
 
+/** What a client downloads besides weights, and the memory that it needs. */
+function expectSmall(program: WasmProgram): void {
+  for (const engine of Object.values(ENGINES)) {
+    const { bytes, kernels, memory } = emitModule(program, { engine });
+    const code = RUNTIME_SOURCE.length + MANIFEST_BYTES + bytes.byteLength;
+    expect(code, `js and wasm (${engine.name})`).toBeLessThanOrEqual(4 * KIB * kernels.length + 20 * KIB);
+    expect(memory.pages * 64 * KIB).toBeLessThanOrEqual(memory.constantBytes + memory.arenaBytes + KIB * KIB);
+  }
+}
+
+const KIB = 1024;
+/** What a network's own part of index.js has: inputs, outputs and hashes. */
+const MANIFEST_BYTES = 2 * KIB;
+
 withModels.describe('the zoo', () => {
   for (const name of zooNames()) {
     test(name, async () => {
@@ -50,6 +65,7 @@ withModels.describe('the zoo', () => {
       runPipeline(graph, graphPipeline);
       runPipeline(graph, lowerPipeline);
       const stepper = await Stepper.load(wasmTarget.lower(graph));
+      expectSmall(stepper.program);
       stepper.setInputs(feeds);
       stepper.run();
       const ours = stepper.outputs();

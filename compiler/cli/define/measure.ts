@@ -1,0 +1,46 @@
+/** `bench` and `calibrate` on the command line. */
+import { type Command, Option } from 'commander';
+import type { BenchArguments } from '../commands/bench.ts';
+import type { CalibrateArguments } from '../commands/calibrate.ts';
+import type { CommandContext } from '../program.ts';
+import { dimensionOptions, examples, formatOption, modelCommand, quietOption } from './parts.ts';
+
+export function addBench(program: Command, context: CommandContext): void {
+  const command = modelCommand(
+    program,
+    'bench',
+    'time of each layer and of the whole, beside onnxruntime-web where it is installed',
+  )
+    .option('--rounds <n>', 'how often each side is timed, in turn (15 unless said)')
+    .addOption(
+      new Option('--against <other>', 'what to compare with')
+        .choices(['onnxruntime-web', 'none'])
+        .default('onnxruntime-web'),
+    )
+    .option('--json', 'the same as --format json');
+  dimensionOptions(command);
+  formatOption(command);
+  quietOption(command);
+  examples(command, [
+    'bench model.onnx',
+    'bench model.onnx --shape image=1x3x640x640 --against none',
+    'bench model.onnx --format json | jq .other.ratio.median',
+  ]);
+  command.action(async (model: string, options: BenchArguments) =>
+    (await import('../commands/bench.ts')).runBench(model, options, context),
+  );
+}
+
+export function addCalibrate(program: Command, context: CommandContext): void {
+  const command = program
+    .command('calibrate')
+    .summary('measure what the choice of kernels is estimated from')
+    .description('Measures how fast this machine is at the parts of kernels, for compile --profile.')
+    .requiredOption('-o, --output <file>', 'the profile, as JSON');
+  formatOption(command);
+  quietOption(command);
+  examples(command, ['calibrate -o profile.json', 'compile model.onnx -o bundle --profile profile.json']);
+  command.action(async (options: CalibrateArguments) =>
+    (await import('../commands/calibrate.ts')).runCalibrate(options, context),
+  );
+}

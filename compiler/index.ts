@@ -36,8 +36,10 @@ export {
 } from '#passes/pass.ts';
 export { PIPELINES, type PipelineName } from '#passes/pipeline.ts';
 export type { Manifest, ManifestTensor, SelfTest } from '#runtime/abi.ts';
+export { footprintOf } from './audit/footprint.ts';
 export {
   type AuditField,
+  type AuditFootprint,
   type AuditLayer,
   type AuditModel,
   type AuditOptions,

@@ -32,6 +32,8 @@ export interface OpTraits {
   readonly movement?: true;
   /** Is its result its first input under another shape? Then row-major order is unchanged and no byte moves. */
   readonly view?: true;
+  /** Is its result its operands side by side, so that they can be written there in the first place? */
+  readonly joins?: true;
   /** Does it change which axis is which, so that its input's memory order says nothing about its output's? */
   readonly reorders?: true;
   /** May an epilogue follow its first output? */

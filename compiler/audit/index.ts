@@ -4,6 +4,7 @@ import { COST_CONVENTIONS } from '#passes/analysis/cost.ts';
 import type { ReceptiveFields } from '#passes/analysis/receptive-field.ts';
 import { type Facts, factsOf, share, sizedCosts, tensorOf } from './facts.ts';
 import { layerOf } from './layers.ts';
+import { memoryOf } from './memory.ts';
 import {
   type AuditModel,
   type Dimensions,
@@ -15,7 +16,7 @@ import {
 import { AUDIT_VERSION, type AuditLayer, type AuditReport } from './schema.ts';
 
 export type { AuditModel, Dimensions, OpenDimension, SpecialisedModel } from './model.ts';
-export type { AuditField, AuditLayer, AuditReport } from './schema.ts';
+export type { AuditField, AuditFootprint, AuditLayer, AuditReport } from './schema.ts';
 
 export interface AuditOptions {
   /** The report's name of the model; the graph's unless given. */
@@ -44,6 +45,7 @@ export function audit(model: AuditModel, options: AuditOptions = {}): AuditRepor
     totals: totalsOf(facts, symbolicMacs(model, options.dims ?? {}, specialised, examples), examples),
     byKind: kindsOf(layers, facts),
     layers,
+    memory: facts.sizeKnown ? memoryOf(graph, facts.liveness) : null,
     misaligned: misalignedOf(facts.fields),
     diagnostics: specialised.diagnostics.map((d) => ({ ...d })),
   };

@@ -72,6 +72,38 @@ const totalsSchema = z.strictObject({
   peakLayer: z.string().nullable().describe('the layer that runs when most is alive'),
 });
 
+const memorySchema = z
+  .strictObject({
+    planBytes: count.describe('of an arena in which every activation has its place'),
+    lowerBoundBytes: count.describe('the largest sum of bytes alive at once: no plan is smaller'),
+    peakLayer: z.string().nullable(),
+    inPlaceSavedBytes: count.describe('what elementwise results save that take over an operand'),
+    concatSlicesSavedBytes: count.describe(
+      'what would be saved if operands of a Concat were written where they stand in its result',
+    ),
+  })
+  .describe('activations of the graph as it is');
+
+const footprintSchema = z
+  .strictObject({
+    activationBytes: count.describe('the arena of the compiled program: activations and scratch'),
+    activationLowerBoundBytes: count.describe('the largest sum of bytes alive at once'),
+    peakLayer: z.string().nullable(),
+    weightBytes: count.describe('packed, as they lie in memory'),
+    memoryBytes: count.describe('the WebAssembly memory'),
+    timeline: z
+      .array(z.strictObject({ layer: z.string(), bytes: count }))
+      .describe('bytes alive while each kernel call runs, in order'),
+    code: z
+      .strictObject({
+        wasmBytes: count.describe('model.wasm'),
+        loaderBytes: count.describe('index.js without the names and hashes of this network'),
+        kernels: count.describe('distinct kernel functions'),
+      })
+      .optional(),
+  })
+  .describe('the program that compile makes, after its passes');
+
 export const auditSchema = z.strictObject({
   version: z.literal(AUDIT_VERSION),
   model: z.string(),
@@ -100,6 +132,8 @@ export const auditSchema = z.strictObject({
     }),
   ),
   layers: z.array(layerSchema),
+  memory: memorySchema.nullable().describe('null where sizes are missing'),
+  footprint: footprintSchema.optional().describe('where it was asked for'),
   misaligned: z
     .array(
       z.strictObject({
@@ -123,3 +157,5 @@ export const auditSchema = z.strictObject({
 export type AuditReport = z.infer<typeof auditSchema>;
 export type AuditLayer = AuditReport['layers'][number];
 export type AuditField = z.infer<typeof axisFieldSchema>;
+export type AuditMemory = NonNullable<AuditReport['memory']>;
+export type AuditFootprint = NonNullable<AuditReport['footprint']>;

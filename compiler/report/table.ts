@@ -1,6 +1,7 @@
 /** The audit for a terminal. */
 import type { AuditLayer, AuditReport } from '../audit/schema.ts';
 import { type Column, renderColumns } from './columns.ts';
+import { footprintLines } from './footprint.ts';
 import {
   bytes,
   counted,
@@ -42,6 +43,7 @@ export function renderTable(report: AuditReport, options: TableOptions = {}): st
     `${c.bold(title(report))}  ${c.dim(signature(report))}`,
     summaryBlock(report, c, width),
     kindsBlock(report, c, width),
+    footprintBlock(report, c, width),
     options.depth === undefined
       ? layersBlock(report, c, width, rows)
       : modulesBlock(report, c, width, options.depth),
@@ -86,6 +88,18 @@ function kindsBlock(report: AuditReport, c: Colours, width: number): string {
     bar(k.macsShare ?? 0, 20),
     grouped(k.parameters),
   ]);
+  return renderColumns(columns, lines, { width, paintHeader: c.dim });
+}
+
+function footprintBlock(report: AuditReport, c: Colours, width: number): string {
+  if (!report.footprint) return '';
+  const columns: Column[] = [
+    { title: 'compiled', align: 'left' },
+    { title: 'bytes', align: 'right', paint: c.bold },
+    { title: '', align: 'right', paint: c.cyan },
+    { title: '', align: 'left', paint: c.dim, shrink: 20, drop: 1 },
+  ];
+  const lines = footprintLines(report, report.footprint).map((l) => [l.label, l.value, l.rounded, l.note]);
   return renderColumns(columns, lines, { width, paintHeader: c.dim });
 }
 

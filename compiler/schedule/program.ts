@@ -4,7 +4,7 @@
  */
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import type { TensorType } from '#ir/types.ts';
-import { type ArenaRequest, planArena } from '#passes/analysis/liveness.ts';
+import { type ArenaRequest, liveSizes, planArena } from '#passes/analysis/liveness.ts';
 import type { FilterShape, Panel } from '#runtime/stored-weights.ts';
 import type { Storage, View } from './view.ts';
 
@@ -90,6 +90,8 @@ export interface KernelProgram<P> {
   readonly arenaBytes: number;
   /** Largest number of bytes alive at once; no plan can be smaller. */
   readonly arenaLowerBound: number;
+  /** Bytes alive while each call runs. */
+  readonly liveBytes: readonly number[];
   /** Per node, in order: which calls it became, and where its operands and results lie at that time. */
   readonly steps: readonly NodeStep[];
 }
@@ -233,6 +235,8 @@ export class ProgramBuilder<P> {
       constantParts: this.#constants.map(({ part }) => part),
       arenaBytes: plan.size,
       arenaLowerBound: plan.lowerBound,
+      // the step before the first call has the inputs alone
+      liveBytes: liveSizes(requests, last + 2).slice(1, last + 1),
       steps,
     };
   }

@@ -74,7 +74,7 @@ export const Concat = defineOp({
   name: 'Concat',
   attrs: { axis: attr.int() },
   inputs: [{ name: 'x', role: 'data', variadic: true }],
-  traits: MOVEMENT,
+  traits: { ...MOVEMENT, joins: true },
   infer({ attrs: { axis }, inputs }) {
     const first = inputType({ inputs }, 0);
     checkAxis(axis, first.shape.length);

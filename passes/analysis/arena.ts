@@ -69,6 +69,20 @@ export function largestLiveSet(requests: readonly Omit<ArenaRequest<unknown>, 'i
   return { lowerBound, peakAt };
 }
 
+/** The sum of bytes alive in each of the first `steps` steps. */
+export function liveSizes(requests: readonly Omit<ArenaRequest<unknown>, 'id'>[], steps: number): number[] {
+  const change = new Float64Array(steps + 1);
+  for (const { bytes, start, end } of requests) {
+    change[start] = (change[start] ?? 0) + bytes;
+    change[Math.min(end, steps - 1) + 1] = (change[Math.min(end, steps - 1) + 1] ?? 0) - bytes;
+  }
+  let live = 0;
+  return Array.from({ length: steps }, (_, step) => {
+    live += change[step] ?? 0;
+    return live;
+  });
+}
+
 interface Item {
   readonly index: number;
   readonly bytes: number;

@@ -1,9 +1,9 @@
 /** When the values of a graph are alive, and how much memory that takes by a real allocation plan. */
 import { type Graph, type Node, opDef, operand, outputValues, result, type Value } from '#ir/graph.ts';
 import { byteSize } from '#ir/types.ts';
-import { type ArenaPlan, type ArenaRequest, planArena } from './arena.ts';
+import { type ArenaPlan, type ArenaRequest, liveSizes, planArena } from './arena.ts';
 
-export { type ArenaPlan, type ArenaRequest, planArena } from './arena.ts';
+export { type ArenaPlan, type ArenaRequest, liveSizes, planArena } from './arena.ts';
 
 /** Memory that one or more values occupy in turn: through views, and through results written in place. */
 export interface LiveBuffer {
@@ -31,6 +31,10 @@ export interface GraphLiveness {
 export interface LivenessOptions {
   /** Start of every buffer, in bytes. */
   readonly alignment?: number;
+  /** Elementwise results may take over a dying operand's buffer; they do unless said. */
+  readonly inPlace?: boolean;
+  /** Operands of a Concat that nobody else reads are written where they stand in its result; they are copied unless said. */
+  readonly concatBySlices?: boolean;
 }
 
 /**
@@ -39,7 +43,7 @@ export interface LivenessOptions {
  * takes over that of an operand of its type that nobody reads later.
  */
 export function graphLiveness(graph: Graph, options: LivenessOptions = {}): GraphLiveness {
-  const buffers = assignBuffers(graph);
+  const buffers = assignBuffers(graph, options);
   const requests = buffers.map(
     ({ id, bytes, start, end }): ArenaRequest<number> => ({
       id,
@@ -67,7 +71,10 @@ interface OpenBuffer {
   end: number;
 }
 
-function assignBuffers(graph: Graph): readonly OpenBuffer[] {
+function assignBuffers(
+  graph: Graph,
+  { inPlace = true, concatBySlices = false }: LivenessOptions,
+): readonly OpenBuffer[] {
   const last = lastReads(graph);
   const buffers: OpenBuffer[] = [];
   const of = new Map<Value, OpenBuffer>();
@@ -84,13 +91,25 @@ function assignBuffers(graph: Graph): readonly OpenBuffer[] {
   };
   for (const input of graph.inputs) open(input, 0);
   graph.nodes.forEach((node, step) => {
-    const host = sharedBuffer(node, of) ?? inPlaceBuffer(node, step, of);
+    const host = sharedBuffer(node, of) ?? (inPlace ? inPlaceBuffer(node, step, of) : undefined);
     node.outputs.forEach((value, index) => {
       if (host && index === 0) share(value, host);
       else open(value, step);
     });
+    if (concatBySlices && opDef(node.op).traits.joins) joinBuffers(node, step, of);
   });
-  return buffers;
+  return buffers.filter(({ bytes }) => bytes > 0);
+}
+
+/** Operands that die here are parts of the result from their start on: only what they had besides is memory of theirs. */
+function joinBuffers(node: Node, step: number, of: ReadonlyMap<Value, OpenBuffer>): void {
+  const joined = of.get(result(node));
+  const parts = new Set(node.operands.map((value) => value && of.get(value)));
+  for (const part of parts) {
+    if (!joined || !part || part.end !== step || part.values[0]?.source.kind === 'input') continue;
+    joined.start = Math.min(joined.start, part.start);
+    part.bytes = 0;
+  }
 }
 
 /** The buffer that a view's result lies in. */
@@ -128,15 +147,7 @@ function lastReads(graph: Graph): ReadonlyMap<Value, number> {
   return last;
 }
 
-function timeline(graph: Graph, buffers: readonly OpenBuffer[]): { node: Node; bytes: number }[] {
-  const change = new Float64Array(graph.nodes.length + 2);
-  for (const { bytes, start, end } of buffers) {
-    change[start] = (change[start] ?? 0) + bytes;
-    change[end + 1] = (change[end + 1] ?? 0) - bytes;
-  }
-  let live = 0;
-  return graph.nodes.map((node, step) => {
-    live += change[step] ?? 0;
-    return { node, bytes: live };
-  });
-}
+const timeline = (graph: Graph, buffers: readonly OpenBuffer[]): { node: Node; bytes: number }[] => {
+  const live = liveSizes(buffers, graph.nodes.length + 1);
+  return graph.nodes.map((node, step) => ({ node, bytes: live[step] ?? 0 }));
+};

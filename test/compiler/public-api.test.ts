@@ -29,6 +29,7 @@ test('the public names are these', () => {
       "exportJson",
       "exportOnnx",
       "f32",
+      "footprintOf",
       "formatDiagnostic",
       "formatOf",
       "formatSafetensors",

@@ -1,4 +1,5 @@
 import { fail } from '#ir/diagnostics.ts';
+import type { Graph } from '#ir/graph.ts';
 import { audit } from '../../audit/index.ts';
 import type { AuditReport } from '../../audit/schema.ts';
 import { plain } from '../../report/format.ts';
@@ -16,6 +17,8 @@ export interface AuditArguments extends DimensionTexts {
   readonly depth?: string;
   readonly rows?: string;
   readonly full?: boolean;
+  readonly footprint?: boolean;
+  readonly compile?: boolean;
 }
 
 export async function runAudit(
@@ -32,11 +35,32 @@ export async function runAudit(
     missing = model.missingFiles;
     return model;
   };
-  const report = namingFile(source, () => audit(specialise, { dims, name: source.name }));
+  const own = namingFile(source, () => audit(specialise, { dims, name: source.name }));
+  const report = await withFootprint(own, () => specialise(dims).graph, options);
   if (missing.length > 0)
     context.terminal.note(`${plain(missing.join(', '))} is not there; an audit does without weights`);
   context.signal.throwIfAborted();
   await writeResult(await render(report, format, options, context), options.output, context);
+}
+
+/** The compiler is loaded only where it is needed. */
+async function withFootprint(
+  report: AuditReport,
+  graph: () => Graph,
+  { footprint, compile }: AuditArguments,
+): Promise<AuditReport> {
+  if (!footprint && !compile) return report;
+  const example = report.dims.find((dim) => dim.source === 'example');
+  if (example) {
+    fail(
+      'dimension-missing',
+      example.symbol,
+      'memory depends on it, and it is not given',
+      `--dim ${example.symbol}=SIZE`,
+    );
+  }
+  const { footprintOf } = await import('../../audit/footprint.ts');
+  return { ...report, footprint: footprintOf(graph(), { code: compile ?? false }) };
 }
 
 const BY_EXTENSION: Readonly<Record<string, Format>> = {

@@ -23,7 +23,9 @@ export function addAudit(program: Command, context: CommandContext): void {
     .option('-o, --output <file>', 'write to a file instead of stdout')
     .option('--depth <n>', 'add layers up by module, to this depth (table)')
     .option('--rows <n>', 'list at most so many layers (table; 60 unless said)')
-    .option('--full', 'draw every node on its own (dot, svg)');
+    .option('--full', 'draw every node on its own (dot, svg)')
+    .option('--footprint', 'memory and weights of the compiled program')
+    .option('--compile', 'the same, and the size of its code');
   dimensionOptions(command);
   quietOption(command);
   examples(command, [

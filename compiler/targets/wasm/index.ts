@@ -12,6 +12,7 @@ import type { WasmKernel } from './kernels/index.ts';
 import { lowerNode, refusal } from './lower/index.ts';
 
 export { type Choices, freeChoices, SharedChoices } from './choices.ts';
+export type { LowerOptions } from './context.ts';
 export type { CostProfile } from './costs.ts';
 export {
   type EmitOptions,
@@ -19,6 +20,7 @@ export {
   emitModule,
   MEMORY_IMPORT,
   type MemoryMap,
+  memoryMap,
   runExport,
   STEP_CHUNK,
   type WasmCode,

@@ -1,0 +1,16 @@
+/** The memory section of a report: where activations lie, and how much of that sharing saves. */
+import type { Graph } from '#ir/graph.ts';
+import { type GraphLiveness, graphLiveness } from '#passes/analysis/liveness.ts';
+import type { AuditMemory } from './schema.ts';
+
+/** Of the graph as it is, its nodes run one by one. */
+export function memoryOf(graph: Graph, { peakBytes, liveBytes, peakNode }: GraphLiveness): AuditMemory {
+  const peakWith = (options: Parameters<typeof graphLiveness>[1]) => graphLiveness(graph, options).peakBytes;
+  return {
+    planBytes: peakBytes,
+    lowerBoundBytes: liveBytes,
+    peakLayer: peakNode?.name ?? null,
+    inPlaceSavedBytes: peakWith({ inPlace: false }) - peakBytes,
+    concatSlicesSavedBytes: peakBytes - Math.min(peakBytes, peakWith({ concatBySlices: true })),
+  };
+}

@@ -60,9 +60,26 @@ export function renderProfile(profile: MachineProfile, { width, colours: c }: Pr
       columns('memory', 'GB/s'),
       profile.bandwidth.map((one) => [bytes(one.bytes), one.gigabytesPerSecond.toFixed(1)]),
     ),
+    table(
+      columns('elements', 'ns'),
+      ELEMENTS.map(([key, name]) => [name, profile.elements[key].toPrecision(3)]),
+    ),
     `a call of the smallest kernel takes ${profile.callNs.toFixed(1)} ns`,
+    `a byte of weights in main memory is waited for ${profile.streamedByteNs.oneRow} ns by a product of one row, ${profile.streamedByteNs.fourRows} ns by one of four`,
     c.dim(
       'MACs = time in multiply-adds at the peak of simd, per vector of a tile; the cost model reads what has a built-in figure',
     ),
   ].join('\n\n');
 }
+
+const ELEMENTS: readonly (readonly [keyof MachineProfile['elements'], string])[] = [
+  ['moved', 'read and written'],
+  ['operation', 'one more operation'],
+  ['exp', 'exp'],
+  ['log', 'log'],
+  ['tanh', 'tanh'],
+  ['erf', 'erf'],
+  ['logistic', 'logistic'],
+  ['pooled', 'looked at in pooling'],
+  ['transposed', 'moved to another order'],
+];

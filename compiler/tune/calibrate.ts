@@ -7,9 +7,18 @@ import { pause } from '../pause.ts';
 import { ENGINES } from '../targets/wasm/engines.ts';
 import type { Tile } from '../targets/wasm/tiles.ts';
 import { callProbe } from './probes/calls.ts';
+import {
+  ELEMENT_FUNCTIONS,
+  type ElementFunction,
+  type ElementProbe,
+  elementProbe,
+  poolProbe,
+  transposeProbe,
+} from './probes/elements.ts';
 import { depthwiseProbe, type LayerProbe, productProbe } from './probes/layers.ts';
 import { leastTimes, type Probe } from './probes/least.ts';
 import { BandwidthProbe } from './probes/memory.ts';
+import { type StreamProbes, streamProbes } from './probes/weights.ts';
 import { type FilteringProbes, filteringProbes, weightProbes } from './probes/winograd.ts';
 import { type EngineProfile, type MachineProfile, PROFILE_VERSION, peakOf } from './profile.ts';
 import type { Machine } from './tuning.ts';
@@ -42,17 +51,23 @@ export async function calibrate(options: CalibrateOptions): Promise<MachineProfi
   const relaxed = engines.includes('relaxed') ? await engineProbes('relaxed') : undefined;
   const transforms = { 2: await filteringProbes(2), 4: await filteringProbes(4) };
   const weights = await weightProbes();
+  const streams = { oneRow: await streamProbes(1), fourRows: await streamProbes(4) };
   const memory = await BandwidthProbe.load();
   const reading = WORKING_SETS.map((bytes) => memory.reading(bytes));
   const calls = await callProbe();
+  const elements = await elementProbes();
   const probes: readonly Probe[] = [
     ...allOf(simd),
     ...(relaxed ? allOf(relaxed) : []),
     ...[transforms[2], transforms[4]].flatMap(({ input, output }) => [input, output]),
     weights.far,
     weights.near,
+    ...[streams.oneRow, streams.fourRows].flatMap(({ far, near }) => [far, near]),
     ...reading,
     calls,
+    ...elements.functions.values(),
+    elements.pool,
+    elements.transpose,
   ];
   const between = async () => {
     await pause();
@@ -69,13 +84,17 @@ export async function calibrate(options: CalibrateOptions): Promise<MachineProfi
     inputMacs: macs(msOf(input) / vectors),
     outputMacs: macs(msOf(output) / vectors),
   });
+  const waited = ({ far, near, part, bytes }: StreamProbes) =>
+    rounded((Math.max(0, msOf(far) - msOf(near) / part) * 1e6) / bytes);
   return {
     version: PROFILE_VERSION,
     engine: machine.engine,
     cpu: machine.cpu,
     engines: { simd: simdProfile, ...(relaxed && { relaxed: engineProfile(relaxed, msOf) }) },
+    elements: elementTimes(elements, msOf),
     winograd: { 2: transform(transforms[2]), 4: transform(transforms[4]) },
     weightByteMacs: macs(Math.max(0, msOf(weights.far) - msOf(weights.near)) / weights.bytes),
+    streamedByteNs: { oneRow: waited(streams.oneRow), fourRows: waited(streams.fourRows) },
     bandwidth: WORKING_SETS.map((bytes, i) => ({
       bytes,
       gigabytesPerSecond: rounded(memory.bytesRead(bytes) / msOf(reading[i] as Probe) / 1e6),
@@ -106,6 +125,45 @@ async function engineProbes(name: EngineName): Promise<EngineProbes> {
     windows: await Promise.all(
       WINDOWS.map(async (window) => ({ window, ...(await depthwiseProbe(engine, window)) })),
     ),
+  };
+}
+
+interface ElementProbes {
+  readonly functions: ReadonlyMap<ElementFunction, ElementProbe>;
+  readonly pool: ElementProbe;
+  readonly transpose: ElementProbe;
+}
+
+async function elementProbes(): Promise<ElementProbes> {
+  const functions = new Map<ElementFunction, ElementProbe>();
+  for (const name of ELEMENT_FUNCTIONS) functions.set(name, await elementProbe(name));
+  return { functions, pool: await poolProbe(), transpose: await transposeProbe() };
+}
+
+/** Hard swish is three operations more than a change of sign. */
+const FURTHER_OPERATIONS = 3;
+/** Of times that are differences: no clock tells less. */
+const LEAST_NS = 0.001;
+
+function elementTimes(
+  { functions, pool, transpose }: ElementProbes,
+  msOf: (probe: Probe) => number,
+): MachineProfile['elements'] {
+  const nsOf = (probe: ElementProbe): number => (msOf(probe) * 1e6) / probe.elements;
+  const named = (name: ElementFunction): number => nsOf(functions.get(name) as ElementProbe);
+  const moved = named('neg');
+  const beside = (name: ElementFunction, parts = 1) =>
+    rounded(Math.max(LEAST_NS, (named(name) - moved) / parts));
+  return {
+    moved: rounded(moved),
+    operation: beside('hardSwish', FURTHER_OPERATIONS),
+    exp: beside('exp'),
+    log: beside('log'),
+    tanh: beside('tanh'),
+    erf: beside('erf'),
+    logistic: beside('logistic'),
+    pooled: rounded(nsOf(pool)),
+    transposed: rounded(nsOf(transpose)),
   };
 }
 

@@ -6,7 +6,7 @@ import type { Engine } from '../targets/wasm/engines.ts';
 import { parseMeasured } from './measured.ts';
 
 /** Raised when a field changes its meaning or goes away. */
-export const PROFILE_VERSION = 1;
+export const PROFILE_VERSION = 2;
 
 const rate = z.number().positive().describe('10⁹ floating-point operations per second');
 const macs = z.number().nonnegative().describe('multiply-adds at the peak of baseline SIMD');
@@ -25,6 +25,22 @@ const engineSchema = z
   })
   .describe('rates of one engine');
 
+const ns = z.number().positive().describe('nanoseconds');
+
+const elementsSchema = z
+  .strictObject({
+    moved: ns.describe('to read an element and write one, with one operation'),
+    operation: ns.describe('a further simple operation'),
+    exp: ns,
+    log: ns,
+    tanh: ns,
+    erf: ns,
+    logistic: ns.describe('1 / (1 + e⁻ˣ)'),
+    pooled: ns.describe('to look at one element of a window of a pooling'),
+    transposed: ns.describe('to move an element to another order of axes'),
+  })
+  .describe('times of one element in near caches; of functions, beside reading and writing');
+
 const transformSchema = z
   .strictObject({ inputMacs: macs, outputMacs: macs })
   .describe('time to transform one vector of one tile of inputs, and of products');
@@ -37,12 +53,16 @@ export const profileSchema = z
     engines: z
       .strictObject({ simd: engineSchema, relaxed: engineSchema.optional() })
       .describe('rates by the instructions that kernels have; relaxed where it is supported'),
+    elements: elementsSchema,
     winograd: z
       .strictObject({ 2: transformSchema, 4: transformSchema })
       .describe('transforms of F(2×2) and F(4×4)'),
     weightByteMacs: macs.describe(
       'time to read one byte of weights that the second-level cache does not hold, in multiply-adds',
     ),
+    streamedByteNs: z
+      .strictObject({ oneRow: z.number().nonnegative(), fourRows: z.number().nonnegative() })
+      .describe('what a product waits for one byte of weights in main memory, in nanoseconds, by its rows'),
     bandwidth: z
       .array(
         z.strictObject({

@@ -133,7 +133,11 @@ function argumentOfOneAndPower(sum: Expr): Expr | undefined {
 }
 
 /** The argument x of 1 / (1 + e⁻ˣ). */
-function logisticArgument({ fn, x: one, y: sum }: Extract<Expr, { kind: 'binary' }>): Expr | undefined {
+export function logisticArgument({
+  fn,
+  x: one,
+  y: sum,
+}: Extract<Expr, { kind: 'binary' }>): Expr | undefined {
   if (fn !== 'div' || one.kind !== 'const' || one.value !== 1) return undefined;
   const negative = argumentOfOneAndPower(sum);
   return negative?.kind === 'unary' && negative.fn === 'neg' ? negative.x : undefined;

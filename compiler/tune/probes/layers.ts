@@ -59,7 +59,7 @@ export async function depthwiseProbe(
 }
 
 /** Runs a node of a graph, whose operands are there. */
-async function layerRun(
+export async function layerRun(
   graph: Graph,
   node: Node | undefined,
   engine: Engine,

@@ -17,15 +17,27 @@ const PEAK = 50;
 
 /** What a machine that is as the built-in figures say would measure. */
 const builtIn: MachineProfile = {
-  version: 1,
+  version: 2,
   engine: 'V8 1',
   cpu: 'this',
   engines: {
     simd: engineProfile('simd'),
     relaxed: engineProfile('relaxed'),
   },
+  elements: {
+    moved: 0.1,
+    operation: 0.02,
+    exp: 0.5,
+    log: 0.7,
+    tanh: 0.6,
+    erf: 0.9,
+    logistic: 0.6,
+    pooled: 0.05,
+    transposed: 0.3,
+  },
   winograd: { 2: { inputMacs: 200, outputMacs: 240 }, 4: { inputMacs: 670, outputMacs: 570 } },
   weightByteMacs: 0.12,
+  streamedByteNs: { oneRow: 0.05, fourRows: 0.02 },
   bandwidth: [{ bytes: 16384, gigabytesPerSecond: 90 }],
   callNs: 3,
 };

@@ -36,7 +36,7 @@ const rule = defineRule({
 });
 
 /** The number of groups, if permuting `view` by `perm` exchanges two factors of the channels of `shape` and no more. */
-function shuffleGroups(shape: Shape, view: Shape, perm: readonly number[]): number | undefined {
+export function shuffleGroups(shape: Shape, view: Shape, perm: readonly number[]): number | undefined {
   const order = perm.filter((axis) => view[axis] !== 1);
   const kept = [...order].sort((a, b) => a - b);
   const start = order.findIndex((axis, i) => axis !== kept[i]);

@@ -2,11 +2,14 @@
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import { type GraphCost, graphCost, type NodeCost } from '#passes/analysis/cost.ts';
 import { type GraphLiveness, graphLiveness } from '#passes/analysis/liveness.ts';
+import { type Preset, type PresetCount, presetCount } from '#passes/analysis/presets/index.ts';
 import { type ReceptiveFields, receptiveFields } from '#passes/analysis/receptive-field.ts';
 
 export interface Facts {
   readonly graph: Graph;
   readonly cost: GraphCost;
+  /** By the preset of the question. */
+  readonly counted: PresetCount;
   readonly liveness: GraphLiveness;
   readonly fields: ReceptiveFields;
   readonly live: Map<Node, number>;
@@ -14,11 +17,12 @@ export interface Facts {
   readonly sizeKnown: boolean;
 }
 
-export function factsOf(graph: Graph, sizeKnown: boolean): Facts {
+export function factsOf(graph: Graph, preset: Preset, sizeKnown: boolean): Facts {
   const liveness = graphLiveness(graph);
   return {
     graph,
     cost: graphCost(graph),
+    counted: presetCount(graph, preset),
     liveness,
     fields: receptiveFields(graph),
     live: new Map(liveness.timeline.map(({ node, bytes }) => [node, bytes])),

@@ -1,7 +1,11 @@
 /** `audit`: what a model costs, sees and needs, as one report. */
+import { fail } from '#ir/diagnostics.ts';
 import type { Value } from '#ir/graph.ts';
 import { COST_CONVENTIONS } from '#passes/analysis/cost.ts';
+import { PRESET_NAMES, type Preset, type PresetName, presetNamed } from '#passes/analysis/presets/index.ts';
 import type { ReceptiveFields } from '#passes/analysis/receptive-field.ts';
+import { didYouMean } from '../suggest.ts';
+import { countedTotals, trainingParameters } from './counted.ts';
 import { type Facts, factsOf, share, sizedCosts, tensorOf } from './facts.ts';
 import { layerOf } from './layers.ts';
 import { memoryOf } from './memory.ts';
@@ -23,32 +27,52 @@ export interface AuditOptions {
   readonly name?: string;
   /** Sizes of open dimensions. */
   readonly dims?: Dimensions;
+  /** How `counted` counts: as another tool would; exact MACs unless said. */
+  readonly preset?: PresetName;
 }
 
 /**
  * Audits a model as it is, before any rewrite. Weights are not needed. A batch that is not given counts as 1; where
  * another dimension is not given, totals that depend on it are null, and the MACs are a polynomial if there is one.
- * @throws CompileError where the model cannot be read at any size
+ * @throws CompileError where the model cannot be read at any size, or there is no such preset
  */
 export function audit(model: AuditModel, options: AuditOptions = {}): AuditReport {
+  const preset = presetOf(options.preset ?? 'convolith');
   const { specialised, examples } = specialise(model, options.dims ?? {});
   const { graph } = specialised;
-  const facts = factsOf(graph, examples.length === 0);
+  const facts = factsOf(graph, preset, examples.length === 0);
   const layers = graph.nodes.map((node) => layerOf(node, facts));
   return {
     version: AUDIT_VERSION,
     model: options.name ?? graph.name,
     conventions: { ...COST_CONVENTIONS, ...CONVENTIONS },
+    preset: { name: preset.name, unit: preset.unit, says: preset.says },
     inputs: graph.inputs.map((v) => ({ ...tensorOf(v), symbols: symbolsOf(v, specialised.dims) })),
     outputs: graph.outputs.map(({ name, value }) => ({ ...tensorOf(value), name, value: value.name })),
     dims: dimensionsOf(specialised.dims, examples),
-    totals: totalsOf(facts, symbolicMacs(model, options.dims ?? {}, specialised, examples), examples),
+    totals: totalsOf(
+      facts,
+      preset.name,
+      symbolicMacs(model, options.dims ?? {}, specialised, examples),
+      examples,
+    ),
     byKind: kindsOf(layers, facts),
     layers,
     memory: facts.sizeKnown ? memoryOf(graph, facts.liveness) : null,
     misaligned: misalignedOf(facts.fields),
     diagnostics: specialised.diagnostics.map((d) => ({ ...d })),
   };
+}
+
+function presetOf(name: string): Preset<PresetName> {
+  const preset = presetNamed(name);
+  if (preset) return preset;
+  return fail(
+    'usage-invalid',
+    `preset ${name}`,
+    `there is no preset of this name; there are ${PRESET_NAMES.join(', ')}`,
+    didYouMean(name, PRESET_NAMES),
+  );
 }
 
 const CONVENTIONS = {
@@ -59,21 +83,26 @@ const CONVENTIONS = {
 } as const;
 
 function totalsOf(
-  { cost, liveness, sizeKnown }: Facts,
+  { graph, cost, liveness, sizeKnown }: Facts,
+  preset: PresetName,
   { expr, reason }: SymbolicMacs,
   examples: readonly string[],
 ): AuditReport['totals'] {
   const { totals } = cost;
   // what no size changes is known without the sizes
   const known = sizeKnown || expr === String(totals.macs);
+  const presets = countedTotals(graph, sizeKnown, known);
   return {
     macs: known ? totals.macs : null,
     ...(known ? {} : { macsReason: `${examples.join(', ')} not given` }),
     macsExpr: expr,
     ...(reason === undefined ? {} : { macsExprReason: reason }),
+    counted: presets[preset],
+    presets,
     ...sizedCosts(totals, sizeKnown),
     flops: known ? totals.flops : null,
     parameters: totals.parameters,
+    ...trainingParameters(graph, totals.parameters),
     buffers: totals.buffers,
     parameterBytes: totals.parameterBytes,
     peakActivationBytes: sizeKnown ? liveness.peakBytes : null,

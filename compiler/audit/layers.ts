@@ -7,11 +7,12 @@ import type { InputTrace } from '#passes/analysis/receptive-field.ts';
 import { type Facts, share, sizedCosts, tensorOf } from './facts.ts';
 import type { AuditField, AuditLayer } from './schema.ts';
 
-export function layerOf(node: Node, { cost, fields, live, sizeKnown }: Facts): AuditLayer {
+export function layerOf(node: Node, { cost, counted, fields, live, sizeKnown }: Facts): AuditLayer {
   const own = cost.nodes.get(node) ?? sumCosts([]);
   const total = cost.totals.macs;
   const conv = classifyConv(node);
   const first = node.outputs[0];
+  const units = counted.nodes.get(node) ?? 0;
   return {
     name: node.name,
     op: node.op,
@@ -21,6 +22,7 @@ export function layerOf(node: Node, { cost, fields, live, sizeKnown }: Facts): A
     // none at one size is none at every size
     macs: sizeKnown || own.macs === 0 ? own.macs : null,
     macsShare: sizeKnown || own.macs === 0 ? share(own.macs, total) : null,
+    counted: sizeKnown || units === 0 ? units : null,
     ...sizedCosts(own, sizeKnown),
     flops: sizeKnown || own.macs === 0 ? own.flops : null,
     parameters: own.parameters,

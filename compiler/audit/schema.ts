@@ -1,5 +1,7 @@
 /** The audit report as data: what `audit` returns and `--format json` prints. One schema gives type and validation. */
+
 import { z } from 'zod';
+import { PRESET_NAMES } from '#passes/analysis/presets/index.ts';
 
 /** Raised when a field changes its meaning or goes away. */
 export const AUDIT_VERSION = 1;
@@ -32,6 +34,7 @@ const layerSchema = z.strictObject({
   module: z.string().describe('the path of modules that the exporter wrote; empty if none'),
   macs: sized,
   macsShare: z.number().min(0).max(1).nullable().describe('part of the total MACs'),
+  counted: sized.describe('what the preset counts'),
   flops: sized,
   otherOps: sized,
   parameters: count.describe('of constants that no earlier layer uses: the column adds up to the total'),
@@ -60,9 +63,15 @@ const totalsSchema = z.strictObject({
   macsExpr: z.string().nullable().describe('the MACs as a polynomial in the open dimensions'),
   macsReason: z.string().optional().describe('why there is no number'),
   macsExprReason: z.string().optional().describe('why there is no polynomial'),
+  counted: sized.describe('what the preset counts'),
+  presets: z.record(z.enum(PRESET_NAMES), sized).describe('what each preset counts, in its unit'),
   flops: sized,
   otherOps: sized,
   parameters: count,
+  trainingParameters: count
+    .nullable()
+    .describe('where the file shows what batch norm has: scale and shift count, running statistics do not'),
+  trainingParametersReason: z.string().optional().describe('why there is no number'),
   buffers: count,
   parameterBytes: count,
   bytesRead: sized,
@@ -108,6 +117,13 @@ export const auditSchema = z.strictObject({
   version: z.literal(AUDIT_VERSION),
   model: z.string(),
   conventions: z.record(z.string(), z.string()),
+  preset: z
+    .strictObject({
+      name: z.enum(PRESET_NAMES),
+      unit: z.enum(['MAC', 'FLOP', 'multiplication']),
+      says: z.string().describe('what it counts'),
+    })
+    .describe('how `counted` counts'),
   inputs: z.array(tensorSchema.extend({ symbols: z.array(z.string().nullable()) })),
   outputs: z.array(tensorSchema.extend({ value: z.string().describe('the name of the activation') })),
   dims: z.array(

@@ -1,4 +1,5 @@
 /** Times a compiled network layer by layer and as a whole, in turn with another way to run it. */
+import type { Node } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import type { EngineName } from '#runtime/engines.ts';
 import type { WasmProgram } from '../targets/wasm/index.ts';
@@ -41,6 +42,8 @@ export interface BenchOptions {
   readonly ours: Contender;
   /** Or why there is none. */
   readonly other: Contender | string;
+  /** Milliseconds that each node is predicted to take. */
+  readonly predicted?: ReadonlyMap<Node, number>;
   /** `performance.now` unless given. */
   readonly clock?: Clock;
   /** Time limit of each warm-up, in milliseconds. */
@@ -101,7 +104,7 @@ export async function bench(program: WasmProgram, options: BenchOptions): Promis
           }
         : null,
       otherMissing,
-      ...layerReport(timer, passes, settled[0] ?? false),
+      ...layerReport(timer, passes, settled[0] ?? false, options.predicted),
     };
   } finally {
     await ours.dispose();
@@ -147,6 +150,7 @@ function layerReport(
   { layers }: LayerTimer,
   passes: readonly LayerPass[],
   settled: boolean,
+  predicted: ReadonlyMap<Node, number> | undefined,
 ): Pick<BenchReport, 'peakGflops' | 'layers' | 'layersTotal'> {
   const times = layers.map((_, i) => passes.map(({ ms }) => ms[i] ?? 0));
   const medians = times.map(median);
@@ -163,7 +167,7 @@ function layerReport(
   const all = (of: 'macs' | 'doneMacs') => layers.reduce((n, layer) => n + layer[of], 0);
   return {
     peakGflops: spread(passes.map(({ peak }) => peak)),
-    layers: layers.map(({ name, op, kind, shape, kernels, macs, doneMacs }, i) => ({
+    layers: layers.map(({ name, op, kind, shape, kernels, macs, doneMacs, step }, i) => ({
       name,
       op,
       kind,
@@ -172,15 +176,19 @@ function layerReport(
       ms: spread(times[i] ?? []),
       share: sum === 0 ? 0 : (medians[i] ?? 0) / sum,
       ...rates(macs, doneMacs, times[i] ?? []),
+      ...forecast(step && predicted?.get(step.node)),
     })),
     layersTotal: {
       settled,
       passes: passes.length,
       ms: spread(totals),
       ...rates(all('macs'), all('doneMacs'), totals),
+      ...forecast(predicted && [...predicted.values()].reduce((sum, ms) => sum + ms, 0)),
     },
   };
 }
+
+const forecast = (ms: number | undefined) => (ms === undefined ? {} : { predictedMs: ms });
 
 /** 10⁹ operations per second; null where nothing is multiplied, or the clock is too coarse to say. */
 const gflops = (macs: number, ms: number): number | null =>

@@ -35,6 +35,7 @@ const layerSchema = z.strictObject({
   gflops: positive.nullable().describe('2·macs / median time, in 10⁹ per second; null without MACs'),
   doneGflops: positive.nullable().describe('likewise, of doneMacs'),
   ofPeak: positive.nullable().describe('doneGflops / peak, each by the probe right before; median'),
+  predictedMs: positive.optional().describe('by the profile that was given; absent for copies of outputs'),
 });
 
 export const benchSchema = z.strictObject({
@@ -58,6 +59,7 @@ export const benchSchema = z.strictObject({
   layersTotal: z.strictObject({
     settled: z.boolean(),
     passes: z.int().positive().describe('how often the layers were timed'),
+    predictedMs: positive.optional().describe('by the profile that was given'),
     ms: spreadSchema.describe('all layers, one after the other'),
     macs: count,
     doneMacs: count,

@@ -26,6 +26,9 @@ export function renderBench(report: BenchReport, options: BenchTableOptions): st
 function layers({ layers: list, layersTotal: total }: BenchReport, options: BenchTableOptions): string {
   const { width, colours: c } = options;
   const filtered = list.some(({ macs, doneMacs }) => macs !== doneMacs);
+  const foretold = total.predictedMs !== undefined;
+  const forecast = ({ predictedMs }: { readonly predictedMs?: number | undefined }) =>
+    foretold ? [predictedMs === undefined ? '' : ms(predictedMs)] : [];
   const most = Math.max(...list.map(({ share }) => share));
   const columns: Column[] = [
     { title: 'layer', align: 'left', shrink: 26, cut: 'start' },
@@ -33,6 +36,7 @@ function layers({ layers: list, layersTotal: total }: BenchReport, options: Benc
     { title: 'output', align: 'right', drop: 3 },
     { title: 'ms', align: 'right', paint: c.bold },
     { title: 'spread', align: 'right', drop: 4, paint: c.dim },
+    ...(foretold ? [{ title: 'predicted', align: 'right' } as const] : []),
     { title: 'share', align: 'right' },
     { title: '', align: 'left', paint: c.cyan, drop: 1 },
     { title: 'GF/s', align: 'right' },
@@ -52,12 +56,24 @@ function layers({ layers: list, layersTotal: total }: BenchReport, options: Benc
     layer.op === '' ? '' : shape(layer.shape),
     ms(layer.ms.median),
     range(layer.ms, ms),
+    ...forecast(layer),
     percent(layer.share),
     bar(layer.share / (most || 1), 8),
     ...rates(layer),
     kernelsOf(layer),
   ]);
-  const sum = ['all layers', '', '', ms(total.ms.median), range(total.ms, ms), '', '', ...rates(total), ''];
+  const sum = [
+    'all layers',
+    '',
+    '',
+    ms(total.ms.median),
+    range(total.ms, ms),
+    ...forecast(total),
+    '',
+    '',
+    ...rates(total),
+    '',
+  ];
   return renderColumns(columns, [...rows, sum], { width, paintHeader: c.dim });
 }
 

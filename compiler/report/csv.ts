@@ -12,6 +12,7 @@ const COLUMNS: readonly (readonly [title: string, of: (layer: AuditLayer) => Cel
   ['output_shape', (l) => shape(l.outputShape)],
   ['macs', (l) => l.macs],
   ['macs_share', (l) => l.macsShare],
+  ['counted', (l) => l.counted],
   ['flops', (l) => l.flops],
   ['other_ops', (l) => l.otherOps],
   ['parameters', (l) => l.parameters],

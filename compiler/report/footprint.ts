@@ -1,5 +1,5 @@
-/** What a compiled model takes, as lines of a table. */
-import type { AuditFootprint, AuditReport } from '../audit/schema.ts';
+/** What a compiled model takes, in memory and in time, as lines of a table. */
+import type { AuditFootprint, AuditReport, AuditRoofline } from '../audit/schema.ts';
 import { bytes, displayNames, grouped, percent, plain } from './format.ts';
 import type { SummaryLine } from './summary.ts';
 
@@ -33,3 +33,40 @@ export function footprintLines(report: AuditReport, footprint: AuditFootprint): 
       : []),
   ];
 }
+
+/** Predicted times of layers, and of the whole by what bounds it. */
+export interface RooflineLines {
+  readonly title: string;
+  readonly source: string;
+  readonly lines: readonly SummaryLine[];
+  /** By name of the layer; a layer that is a part of another has none. */
+  readonly byLayer: ReadonlyMap<string, string>;
+}
+
+const BOUNDS = ['compute', 'memory', 'calls'] as const;
+
+export function rooflineLines({ device, source, totalUs, layers }: AuditRoofline): RooflineLines {
+  const lines = BOUNDS.flatMap((bound) => {
+    const own = layers.filter((layer) => layer.bound === bound);
+    const sum = own.reduce((n, { us }) => n + us, 0);
+    if (own.length === 0) return [];
+    return [
+      {
+        label: `bound by ${bound}`,
+        value: microseconds(sum),
+        rounded: percent(sum / Math.max(1e-9, totalUs)),
+        note: `${own.length} of ${layers.length} layers`,
+      },
+    ];
+  });
+  const whole = { label: 'one run', value: microseconds(totalUs), rounded: '', note: '' };
+  return {
+    title: `on ${plain(device)}`,
+    source: plain(source),
+    lines: [whole, ...lines],
+    byLayer: new Map(layers.map(({ layer, us, bound }) => [layer, `${microseconds(us)} ${bound}`])),
+  };
+}
+
+const microseconds = (us: number): string =>
+  us >= 1e3 ? `${(us / 1e3).toPrecision(3)} ms` : `${us.toPrecision(3)} µs`;

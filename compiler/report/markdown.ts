@@ -1,5 +1,17 @@
 import type { AuditReport } from '../audit/schema.ts';
-import { bytes, displayNames, field, grouped, isWeighty, percent, plain, ratio, shape } from './format.ts';
+import {
+  bytes,
+  countedShare,
+  displayNames,
+  field,
+  grouped,
+  isWeighty,
+  percent,
+  plain,
+  ratio,
+  shape,
+  units,
+} from './format.ts';
 import { signature, summary, title } from './summary.ts';
 
 /** The audit as GitHub-flavoured Markdown. */
@@ -27,13 +39,23 @@ export function renderMarkdown(report: AuditReport): string {
     ),
     ...section(
       'Layers',
-      ['layer', 'kind', 'output:', 'MACs:', 'share:', 'parameters:', 'field:', 'FLOP/B:', 'live:'],
+      [
+        'layer',
+        'kind',
+        'output:',
+        `${units(report)}:`,
+        'share:',
+        'parameters:',
+        'field:',
+        'FLOP/B:',
+        'live:',
+      ],
       layers.map((l) => [
         names.get(l) ?? '',
         l.label,
         shape(l.outputShape),
-        grouped(l.macs),
-        percent(l.macsShare),
+        grouped(l.counted),
+        percent(countedShare(l, report)),
         grouped(l.parameters),
         field(l),
         ratio(l.intensity),

@@ -54,7 +54,13 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
     line('MACs', totals.macs, macsNote.filter((s) => s !== '').join('; ')),
     line('FLOPs', totals.flops, '2 × MACs'),
     line('other operations', totals.otherOps, 'bias, norms, activations, pooling, elementwise'),
-    line('parameters', totals.parameters, bytes(totals.parameterBytes)),
+    line(
+      'parameters',
+      totals.parameters,
+      [bytes(totals.parameterBytes), totals.trainingParametersReason ?? '']
+        .filter((s) => s !== '')
+        .join('; '),
+    ),
     ...(totals.buffers > 0 ? [line('buffers', totals.buffers, 'running statistics')] : []),
     {
       ...line('peak activations, bytes', totals.peakActivationBytes),

@@ -5,17 +5,21 @@ import { seededInput } from '#runtime/abi.ts';
 import { type BenchReport, bench, type Contender } from '../../bench/index.ts';
 import { compileGraph } from '../../compile.ts';
 import { exportOnnx } from '../../export/onnx/index.ts';
+import { inMemory } from '../../files/read-model.ts';
 import { formatOf } from '../../import/index.ts';
 import { pause } from '../../pause.ts';
+import { predictLayers } from '../../roofline/index.ts';
 import { loweredProgram } from '../backends.ts';
 import { renderBench } from '../bench-table.ts';
 import { fastestEngine, type OnnxFiles, onnxruntimeWeb, withBundle } from '../contenders.ts';
 import { importSource, type NamedSource, openSource } from '../load.ts';
+import { readProfile } from '../measured-files.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
 import type { CommandContext } from '../program.ts';
 
 export interface BenchArguments extends DimensionTexts {
   readonly rounds?: string;
+  readonly profile?: string;
   readonly against: 'onnxruntime-web' | 'none';
   readonly format: 'table' | 'json';
   /** The same as the format json. */
@@ -34,7 +38,8 @@ export async function runBench(
   const rounds = options.rounds === undefined ? ROUNDS : wholeNumber(options.rounds, '--rounds');
   if (rounds < 1) fail('usage-invalid', `--rounds ${options.rounds}`, 'at least one round is needed');
   const sizes = dimensionOptions(options);
-  const source = await openSource(path);
+  const profile = options.profile === undefined ? undefined : await readProfile(options.profile);
+  const source = inMemory(await openSource(path));
   const progress = terminal.progress('compile');
   try {
     const { graph } = importSource(source, { ...sizes, requireWeights: true });
@@ -50,12 +55,16 @@ export async function runBench(
       onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
     });
     const other = await contender(options.against, source, graph, inputs);
+    const program = loweredProgram(graph, signal);
+    const engine = fastestEngine();
+    const predicted = profile && predictLayers(program, profile, engine);
     const report = await withBundle(bundle, inputs, (ours) =>
-      bench(loweredProgram(graph, signal), {
+      bench(program, {
         name: source.name,
+        ...(predicted && { predicted: new Map(predicted.map(({ node, ns }) => [node, ns / 1e6])) }),
         rounds,
         inputs,
-        engine: fastestEngine(),
+        engine,
         ours,
         other,
         between: async () => {
@@ -77,7 +86,7 @@ export async function runBench(
 /** What to compare with, tried once; or why there is none. */
 async function contender(
   against: BenchArguments['against'],
-  source: NamedSource,
+  source: NamedSource<Uint8Array>,
   graph: Graph,
   inputs: ReadonlyMap<string, Tensor>,
 ): Promise<Contender | string> {
@@ -91,7 +100,7 @@ async function contender(
 }
 
 /** The model as it was given, with the files that it refers to; a description as the ONNX model that it stands for. */
-function onnxFiles(source: NamedSource, graph: Graph): OnnxFiles {
+function onnxFiles(source: NamedSource<Uint8Array>, graph: Graph): OnnxFiles {
   if (formatOf(source.bytes) === 'json') return { bytes: exportOnnx(graph).model, externalData: new Map() };
   const externalData = new Map<string, Uint8Array>();
   const { externalData: read } = source;

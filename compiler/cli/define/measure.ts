@@ -17,6 +17,7 @@ export function addBench(program: Command, context: CommandContext): void {
         .choices(['onnxruntime-web', 'none'])
         .default('onnxruntime-web'),
     )
+    .option('--profile <file>', 'also what each layer was to take by what calibrate measured')
     .option('--json', 'the same as --format json');
   dimensionOptions(command);
   formatOption(command);

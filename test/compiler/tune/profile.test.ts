@@ -170,7 +170,7 @@ describe('calibration', () => {
 
 test.each<[value: unknown, path: string, message: string]>([
   [3, 'file', 'expected what convolith calibrate writes; got 3'],
-  [{ ...builtIn, version: 2 }, 'file.version', 'expected 1; got 2'],
+  [{ ...builtIn, version: 1 }, 'file.version', 'expected 2; got 1'],
   [{ ...builtIn, engines: {} }, 'file.engines.simd', 'this is missing'],
   [{ ...builtIn, weightByteMacs: '0' }, 'file.weightByteMacs', 'got "0"'],
   [{ ...builtIn, winograd: { 2: builtIn.winograd[2] } }, 'file.winograd["4"]', 'this is missing'],

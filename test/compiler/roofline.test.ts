@@ -1,0 +1,140 @@
+/** Predicted times against closed forms, on a machine with round figures. */
+import { describe, expect, test } from 'vitest';
+import { rooflineOf } from '#compiler/audit/roofline.ts';
+import { planProgram } from '#compiler/plan.ts';
+import { DEVICES } from '#compiler/roofline/devices.ts';
+import { predictLayers } from '#compiler/roofline/index.ts';
+import { ENGINES } from '#compiler/targets/wasm/index.ts';
+import { type MachineProfile, PROFILE_VERSION } from '#compiler/tune/profile.ts';
+import { Builder } from '#ir/builder.ts';
+import type { Graph, Value } from '#ir/graph.ts';
+import { Random } from '../support/graphs.ts';
+
+/** 10 multiply-adds per nanosecond on every tile, 1 GB/s from main memory and 100 from near caches. */
+const PROFILE: MachineProfile = {
+  version: PROFILE_VERSION,
+  engine: 'an engine',
+  cpu: 'a processor',
+  engines: {
+    simd: {
+      peakGflops: 20,
+      tiles: ENGINES.simd.tiles.map(({ pixels, channels }) => ({ pixels, channels, gflops: 20 })),
+      windows: [
+        { kernel: 3, stride: 1, gflops: 10 },
+        { kernel: 3, stride: 2, gflops: 5 },
+      ],
+    },
+  },
+  elements: {
+    moved: 0.1,
+    operation: 0.01,
+    exp: 1,
+    log: 2,
+    tanh: 3,
+    erf: 4,
+    logistic: 5,
+    pooled: 0.5,
+    transposed: 0.2,
+  },
+  winograd: { 2: { inputMacs: 100, outputMacs: 100 }, 4: { inputMacs: 300, outputMacs: 300 } },
+  weightByteMacs: 1,
+  streamedByteNs: { oneRow: 0.4, fourRows: 0.1 },
+  bandwidth: [
+    { bytes: 2 ** 20, gigabytesPerSecond: 100 },
+    { bytes: 2 ** 30, gigabytesPerSecond: 1 },
+  ],
+  callNs: 7,
+};
+
+function graphOf(shape: readonly number[], build: (b: Builder, x: Value, random: Random) => Value): Graph {
+  const b = new Builder('one');
+  b.output('y', build(b, b.input('x', [...shape]), new Random(1)));
+  return b.graph;
+}
+
+/** The one layer of a graph; copies before and after it are no part of it. */
+function layer(graph: Graph, profile: MachineProfile = PROFILE) {
+  const [first, ...more] = predictLayers(planProgram(graph), profile, 'simd').filter(
+    ({ node }) => node.op !== 'Transpose',
+  );
+  if (!first || more.length > 0) throw new Error('there is to be one layer');
+  return first;
+}
+
+const pointwise = (from: number, to: number, size: number) =>
+  graphOf([1, from, size, size], (b, x, random) =>
+    b.conv(x, b.constant('w', random.tensor([to, from, 1, 1]))),
+  );
+
+describe('the time of a layer', () => {
+  test('that multiplies is its MACs at the rate of its tile', () => {
+    // whole tiles: 64 pixels of 32 channels
+    expect(layer(pointwise(64, 32, 8)).computeNs).toBeCloseTo((64 * 32 * 64) / 10 + 64 * 64 * 0.2, 6);
+  });
+
+  test('adds what its weights are waited for, by its rows', () => {
+    const { memoryNs } = layer(pointwise(64, 32, 8));
+    // main memory is as far again as 1 GB/s is below the bandwidth of so few weights
+    expect(memoryNs).toBeCloseTo((64 * 32 * 4 * 0.1) / 100, 6);
+    const one = graphOf([1, 64], (b, x, random) =>
+      b.op('MatMul', [x, b.constant('w', random.tensor([64, 32]))], {}),
+    );
+    expect(layer(one).memoryNs).toBeCloseTo((64 * 32 * 4 * 0.4) / 100, 6);
+  });
+
+  test.each([
+    [1, 10],
+    [2, 5],
+  ])('of a depthwise convolution of stride %d goes by its window', (stride, gflops) => {
+    const size = 8;
+    const graph = graphOf([1, 16, size, size], (b, x, random) =>
+      b.conv(x, b.constant('w', random.tensor([16, 1, 3, 3])), { group: 16, strides: [stride, stride] }),
+    );
+    const outputs = Math.floor((size - 3) / stride + 1) ** 2 * 16;
+    const copied = 16 * size * size * 0.2;
+    expect(layer(graph).computeNs).toBeCloseTo((outputs * 9) / (gflops / 2) + copied, 6);
+  });
+
+  test.each([
+    ['Tanh', 3],
+    ['Sigmoid', 5],
+    ['Exp', 1],
+    ['Neg', 0.01],
+  ] as const)('of %s goes by its elements', (op, ns) => {
+    const graph = graphOf([1, 1000], (b, x) => b.op(op, [x], {}));
+    expect(layer(graph).computeNs).toBeCloseTo(1000 * (0.1 + ns), 6);
+  });
+
+  test('of many bytes and little arithmetic is that of memory', () => {
+    const slow = { ...PROFILE, bandwidth: [{ bytes: 1, gigabytesPerSecond: 0.5 }] };
+    const predicted = layer(
+      graphOf([1, 1000], (b, x) => b.op('Neg', [x], {})),
+      slow,
+    );
+    expect(predicted.ns).toBeCloseTo(8000 / 0.5 + 7, 6);
+    expect(predicted.bound).toBe('memory');
+  });
+
+  test('with minimal filtering goes by the multiplications that are done', () => {
+    const graph = graphOf([1, 64, 32, 32], (b, x, random) =>
+      b.conv(x, b.constant('w', random.tensor([64, 64, 3, 3], -0.1, 0.1)), { pads: [1, 1, 1, 1] }),
+    );
+    const program = planProgram(graph);
+    expect(program.calls.some(({ kernel }) => kernel.family === 'winograd')).toBe(true);
+    const tiles = 8 * 8;
+    const products = tiles * 36 * 64 * 64;
+    const transforms = tiles * 16 * 600;
+    const copied = 64 * 32 * 32 * 0.2;
+    expect(layer(graph).computeNs).toBeCloseTo((products + transforms) / 10 + copied, 3);
+  });
+});
+
+test('a device of a data sheet has peaks of arithmetic and of memory, and nothing else', () => {
+  const [device] = DEVICES;
+  const { layers, totalUs, source } = rooflineOf(pointwise(64, 32, 8), { kind: 'dataSheet', device });
+  const flops = 2 * 64 * 32 * 64;
+  const bytes = 4 * (64 * 64 + 64 * 32 + 32 * 64);
+  expect(layers).toHaveLength(1);
+  expect(totalUs).toBeCloseTo(Math.max(flops / device.gflops, bytes / device.gigabytesPerSecond) / 1e3, 9);
+  expect(source).toContain('not measured');
+});

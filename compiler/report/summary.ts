@@ -57,9 +57,8 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
     line(
       'parameters',
       totals.parameters,
-      [bytes(totals.parameterBytes), totals.trainingParametersReason ?? '']
-        .filter((s) => s !== '')
-        .join('; '),
+      bytes(totals.parameterBytes) +
+        (totals.trainingParameters === null ? '; those of training are not in the file' : ''),
     ),
     ...(totals.buffers > 0 ? [line('buffers', totals.buffers, 'running statistics')] : []),
     {

@@ -1,10 +1,12 @@
 /** The audit for a terminal. */
+import { PRESETS } from '#passes/analysis/presets/index.ts';
 import type { AuditLayer, AuditReport } from '../audit/schema.ts';
 import { type Column, renderColumns } from './columns.ts';
 import { footprintLines } from './footprint.ts';
 import {
   bytes,
   counted,
+  countedShare,
   displayNames,
   field,
   grouped,
@@ -14,6 +16,7 @@ import {
   ratio,
   shape,
   short,
+  units,
 } from './format.ts';
 import { type SummaryLine, signature, summary, title } from './summary.ts';
 import { wrap } from './wrap.ts';
@@ -24,6 +27,8 @@ export interface TableOptions {
   readonly colour?: boolean;
   /** Layers listed at most, the heaviest; 60 unless said. */
   readonly rows?: number;
+  /** Also say what every preset counts. */
+  readonly presets?: boolean;
   /** Layers of a module of this depth are added up into one row. */
   readonly depth?: number;
 }
@@ -37,11 +42,12 @@ const palette = (on: boolean) => {
 type Colours = ReturnType<typeof palette>;
 
 export function renderTable(report: AuditReport, options: TableOptions = {}): string {
-  const { width = 100, colour = false, rows = 60 } = options;
+  const { width = 100, colour = false, rows = 60, presets = false } = options;
   const c = palette(colour);
   const blocks = [
     `${c.bold(title(report))}  ${c.dim(signature(report))}`,
     summaryBlock(report, c, width),
+    presets ? presetsBlock(report, c, width) : '',
     kindsBlock(report, c, width),
     footprintBlock(report, c, width),
     options.depth === undefined
@@ -67,6 +73,23 @@ function summaryBlock(report: AuditReport, c: Colours, width: number): string {
     return [[l.label, l.value, l.rounded, first], ...more.map((part) => ['', '', '', part])];
   });
   return renderColumns(columns, lines, { width, header: false });
+}
+
+function presetsBlock(report: AuditReport, c: Colours, width: number): string {
+  const columns: Column[] = [
+    { title: '', align: 'left' },
+    { title: 'counted as', align: 'left' },
+    { title: '', align: 'right', paint: c.bold },
+    { title: '', align: 'right', paint: c.cyan },
+    { title: '', align: 'left', paint: c.dim },
+  ];
+  const lines = PRESETS.map(({ name, unit }) => {
+    const total = report.totals.presets[name];
+    return [name === report.preset.name ? '→' : '', name, grouped(total), short(total), `${unit}s`];
+  });
+  return `${renderColumns(columns, lines, { width, paintHeader: c.dim })}\n${c.dim(
+    wrap(`${report.preset.name}: ${report.preset.says}`, width),
+  )}`;
 }
 
 function kindsBlock(report: AuditReport, c: Colours, width: number): string {
@@ -106,14 +129,15 @@ function footprintBlock(report: AuditReport, c: Colours, width: number): string 
 function layersBlock(report: AuditReport, c: Colours, width: number, limit: number): string {
   const names = displayNames(report);
   const weighty = report.layers.filter(isWeighty);
-  const weight = (l: AuditLayer) => l.macs ?? l.parameters;
+  const weight = (l: AuditLayer) => l.counted ?? l.parameters;
   const listed = new Set([...weighty].sort((a, b) => weight(b) - weight(a)).slice(0, limit));
-  const largest = Math.max(0, ...weighty.map((l) => l.macsShare ?? 0));
+  const shareOf = (l: AuditLayer) => countedShare(l, report);
+  const largest = Math.max(0, ...weighty.map((l) => shareOf(l) ?? 0));
   const columns: Column[] = [
     { title: 'layer', align: 'left', shrink: 22, cut: 'start' },
     { title: 'kind', align: 'left', shrink: 13 },
     { title: 'output', align: 'right', drop: 5 },
-    { title: 'MACs', align: 'right' },
+    { title: units(report), align: 'right' },
     { title: 'share', align: 'right' },
     { title: '', align: 'left', paint: c.cyan, drop: 2 },
     { title: 'params', align: 'right' },
@@ -127,9 +151,9 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
       names.get(l) ?? '',
       l.label,
       shape(l.outputShape),
-      short(l.macs),
-      percent(l.macsShare),
-      bar((l.macsShare ?? 0) / (largest || 1), 8),
+      short(l.counted),
+      percent(shareOf(l)),
+      bar((shareOf(l) ?? 0) / (largest || 1), 8),
       l.sharedParameters > 0
         ? `${short(l.parameters)}+${short(l.sharedParameters)} shared`
         : short(l.parameters),
@@ -138,20 +162,20 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
       bytes(l.liveBytes),
     ]);
   const hidden = weighty.filter((l) => !listed.has(l));
-  const rest = hidden.reduce<number | null>(
-    (sum, l) => (sum === null || l.macsShare === null ? null : sum + l.macsShare),
-    0,
-  );
-  const part = rest === null ? '' : ` with ${percent(rest)} of the MACs`;
+  const rest = hidden.reduce<number | null>((sum, l) => plus(sum, shareOf(l)), 0);
+  const part = rest === null ? '' : ` with ${percent(rest)} of the ${units(report)}`;
   const more = hidden.length > 0 ? `\n… and ${counted(hidden.length, 'lighter layer')}${part}` : '';
   const free = report.layers.length - weighty.length;
-  if (lines.length === 0) return c.dim('no node has MACs or parameters');
+  if (lines.length === 0) return c.dim(`no node has ${units(report)} or parameters`);
   const others =
     free > 0
-      ? `\n${counted(free, 'more node')} ${free === 1 ? 'has' : 'have'} neither MACs nor parameters`
+      ? `\n${counted(free, 'more node')} ${free === 1 ? 'has' : 'have'} neither ${units(report)} nor parameters`
       : '';
   return renderColumns(columns, lines, { width, paintHeader: c.dim }) + c.dim(more + others);
 }
+
+/** Null where a part is not known. */
+const plus = (a: number | null, b: number | null): number | null => (a === null || b === null ? null : a + b);
 
 function modulesBlock(report: AuditReport, c: Colours, width: number, depth: number): string {
   const modules = new Map<
@@ -161,7 +185,6 @@ function modulesBlock(report: AuditReport, c: Colours, width: number, depth: num
   for (const layer of report.layers) {
     const path = layer.module.split('.').slice(0, depth).join('.') || '(no module)';
     const before = modules.get(path) ?? { layers: 0, macs: 0, share: 0, parameters: 0 };
-    const plus = (a: number | null, b: number | null) => (a === null || b === null ? null : a + b);
     modules.set(path, {
       layers: before.layers + 1,
       macs: plus(before.macs, layer.macs),

@@ -1,5 +1,6 @@
 import { fail } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
+import type { PresetName } from '#passes/analysis/presets/index.ts';
 import { audit } from '../../audit/index.ts';
 import type { AuditReport } from '../../audit/schema.ts';
 import { plain } from '../../report/format.ts';
@@ -16,6 +17,7 @@ export interface AuditArguments extends DimensionTexts {
   readonly output?: string;
   readonly depth?: string;
   readonly rows?: string;
+  readonly preset?: PresetName;
   readonly full?: boolean;
   readonly footprint?: boolean;
   readonly compile?: boolean;
@@ -35,13 +37,18 @@ export async function runAudit(
     missing = model.missingFiles;
     return model;
   };
-  const own = namingFile(source, () => audit(specialise, { dims, name: source.name }));
+  const own = namingFile(source, () =>
+    audit(specialise, { dims, name: source.name, ...presetOption(options) }),
+  );
   const report = await withFootprint(own, () => specialise(dims).graph, options);
   if (missing.length > 0)
     context.terminal.note(`${plain(missing.join(', '))} is not there; an audit does without weights`);
   context.signal.throwIfAborted();
   await writeResult(await render(report, format, options, context), options.output, context);
 }
+
+const presetOption = ({ preset }: AuditArguments): { readonly preset?: PresetName } =>
+  preset === undefined ? {} : { preset };
 
 /** The compiler is loaded only where it is needed. */
 async function withFootprint(
@@ -106,6 +113,7 @@ async function render(
       return renderTable(report, {
         width: terminal.width,
         colour: terminal.colour && options.output === undefined,
+        presets: options.preset !== undefined,
         ...(options.rows === undefined ? {} : { rows: wholeNumber(options.rows, '--rows') }),
         ...(options.depth === undefined ? {} : { depth: wholeNumber(options.depth, '--depth') }),
       });

@@ -1,5 +1,6 @@
 /** `audit` on the command line. */
 import { type Command, Option } from 'commander';
+import { PRESET_NAMES } from '#passes/analysis/presets/index.ts';
 import type { AuditArguments } from '../commands/audit.ts';
 import type { CommandContext } from '../program.ts';
 import { dimensionOptions, examples, modelCommand, quietOption } from './parts.ts';
@@ -23,6 +24,11 @@ export function addAudit(program: Command, context: CommandContext): void {
     .option('-o, --output <file>', 'write to a file instead of stdout')
     .option('--depth <n>', 'add layers up by module, to this depth (table)')
     .option('--rows <n>', 'list at most so many layers (table; 60 unless said)')
+    .addOption(
+      new Option('--preset <name>', 'count as another tool would; exact MACs unless said').choices(
+        PRESET_NAMES,
+      ),
+    )
     .option('--full', 'draw every node on its own (dot, svg)')
     .option('--footprint', 'memory and weights of the compiled program')
     .option('--compile', 'the same, and the size of its code');

@@ -55,10 +55,19 @@ export interface Cost {
   readonly otherOps: number;
 }
 
+/** What a position outside an input stands for: its border, its mirror image in that, or a position beyond the other end. */
+export type Border = 'edge' | 'reflect' | 'wrap';
+
 /** What one output axis sees of an input: nothing, positions of one of its axes, or all of it. */
 export type AxisField =
   | { readonly kind: 'none' }
-  | { readonly kind: 'axis'; readonly axis: number; readonly map: PositionMap }
+  | {
+      readonly kind: 'axis';
+      readonly axis: number;
+      readonly map: PositionMap;
+      /** What positions outside the input stand for; for nothing unless said. */
+      readonly border?: Border;
+    }
   | { readonly kind: 'whole' };
 
 export interface InferContext<A> {

@@ -114,13 +114,13 @@ export function composeMaps(outer: PositionMap, inner: PositionMap): PositionMap
   const phases = [];
   for (let o = 0; o < period; o++) {
     const [start, size] = mapAt(outer, o);
-    phases.push(hullOver(inner, start, size));
+    phases.push(hullOf(inner, start, size));
   }
   return { advance: ((outer.advance * repeats) / middlePeriod) * inner.advance, phases };
 }
 
 /** Smallest interval that holds what the positions [start, start + size) see. */
-function hullOver(map: PositionMap, start: number, size: number): { start: number; size: number } {
+export function hullOf(map: PositionMap, start: number, size: number): { start: number; size: number } {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   const period = map.phases.length;

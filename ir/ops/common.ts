@@ -1,5 +1,5 @@
 /** Small pieces that several ops share. */
-import type { AxisField } from '../op.ts';
+import type { AxisField, Border } from '../op.ts';
 import { type Shape, sameShape } from '../types.ts';
 import { IDENTITY_MAP, type PositionMap } from '../window.ts';
 
@@ -10,10 +10,11 @@ export const windowField = (spatial: readonly PositionMap[]): AxisField[] => [
   ...spatial.map((map, i) => axisField(i + 2, map)),
 ];
 
-export const axisField = (axis: number, map: PositionMap = IDENTITY_MAP): AxisField => ({
+export const axisField = (axis: number, map: PositionMap = IDENTITY_MAP, border?: Border): AxisField => ({
   kind: 'axis',
   axis,
   map,
+  ...(border ? { border } : {}),
 });
 
 /** Field of an op whose output element depends on the input element at the same (broadcast) position. */

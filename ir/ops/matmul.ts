@@ -18,7 +18,7 @@ import {
   type Shape,
   type TensorType,
 } from '../types.ts';
-import { axisField } from './common.ts';
+import { axisField, broadcastField } from './common.ts';
 import { checkedShape, flattenOffsets, stridedOffsets } from './offsets.ts';
 
 function checkTypes(types: readonly TensorType[]): void {
@@ -66,11 +66,10 @@ export const Gemm = defineOp({
     const out = elementCount(outputType({ outputs }).shape);
     return { macs: out * k, otherOps: inputs[2] ? out : 0 };
   },
-  field: ({ attrs }, _output, input): AxisField[] => {
+  field: ({ attrs, inputs, outputs }, _output, input): AxisField[] => {
     if (input === 0) return [axisField(attrs.transA ? 1 : 0), { kind: 'whole' }];
-    return input === 1
-      ? [{ kind: 'whole' }, axisField(attrs.transB ? 0 : 1)]
-      : [{ kind: 'none' }, { kind: 'none' }];
+    if (input === 1) return [{ kind: 'whole' }, axisField(attrs.transB ? 0 : 1)];
+    return broadcastField(inputType({ inputs }, 2).shape, outputType({ outputs }).shape);
   },
   reference: {
     kind: 'element',

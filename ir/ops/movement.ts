@@ -253,7 +253,11 @@ export const Pad = defineOp({
   field: ({ attrs, inputs }) =>
     inputType({ inputs }, 0).shape.map((_, axis) => {
       const begin = attrs.pads[axis] ?? 0;
-      return axisField(axis, shift(begin === 0 ? 0 : -begin));
+      return axisField(
+        axis,
+        shift(begin === 0 ? 0 : -begin),
+        attrs.mode === 'constant' ? undefined : attrs.mode,
+      );
     }),
   between: ({ mode, value }) => (mode === 'constant' ? [value] : []),
   reference: {

@@ -259,7 +259,7 @@ export const Resize = defineOp({
   field: ({ attrs, inputs }) =>
     inputType({ inputs }, 0).shape.map((size, axis): AxisField => {
       const map = resizeMap(attrs, axis, size);
-      return map ? axisField(axis, map) : { kind: 'whole' };
+      return map ? axisField(axis, map, 'edge') : { kind: 'whole' };
     }),
   reference: { kind: 'element', element: resizeElement },
 });

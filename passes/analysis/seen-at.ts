@@ -1,0 +1,94 @@
+/**
+ * What one position of a value sees of the graph's inputs: the ops' `field` facets followed backwards, cut at the border
+ * of every value on the way. The receptive field of a value holds for positions far from any border; this holds at it.
+ */
+import { epilogueOperands, type Graph, type Node, opDef, ownInputs, type Value } from '#ir/graph.ts';
+import type { AxisField } from '#ir/op.ts';
+import { broadcastField } from '#ir/ops/common.ts';
+import { hullOf } from '#ir/window.ts';
+
+/** Positions from `start` to before `end`. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** One range per axis. */
+export type Box = readonly Range[];
+
+/**
+ * For each value that the box of `value` depends on, the smallest box found to hold what it sees; inputs among them. What
+ * is not there is not seen. Tight where ops mix all of an axis or move along it; holes count as seen.
+ */
+export function seenAt(graph: Graph, value: Value, box: Box): ReadonlyMap<Value, Box> {
+  const seen = new Map<Value, Box>([[value, box]]);
+  for (const node of [...graph.nodes].reverse()) {
+    node.outputs.forEach((output, index) => {
+      const from = seen.get(output);
+      if (!from) return;
+      for (const { operand, fields } of operandFields(node, index)) {
+        const reached = operandBox(from, fields, operand.type.shape);
+        if (reached) seen.set(operand, hullOfBoxes(seen.get(operand), reached));
+      }
+    });
+  }
+  return seen;
+}
+
+/** Each operand of a node with what an output's axes see of it. */
+function operandFields(node: Node, index: number): { operand: Value; fields: readonly AxisField[] }[] {
+  const own = ownInputs(node);
+  const context = {
+    attrs: node.attrs,
+    inputs: own.map((v) => v?.type),
+    outputs: node.outputs.map((v) => v.type),
+  };
+  const shape = node.outputs[index]?.type.shape ?? [];
+  const isRead = (v: Value | undefined): v is Value => v !== undefined && v.source.kind !== 'constant';
+  return [
+    ...own.flatMap((operand, slot) =>
+      isRead(operand) ? [{ operand, fields: opDef(node.op).field(context, index, slot) }] : [],
+    ),
+    ...(index === 0 ? epilogueOperands(node) : []).flatMap((operand) =>
+      isRead(operand) ? [{ operand, fields: broadcastField(operand.type.shape, shape) }] : [],
+    ),
+  ];
+}
+
+/** Undefined where nothing is seen but padding. */
+function operandBox(box: Box, fields: readonly AxisField[], shape: readonly number[]): Box | undefined {
+  const ranges = shape.map((size, axis): Range => {
+    const along = fields.findIndex((f) => f.kind === 'axis' && f.axis === axis);
+    const field = fields[along];
+    const from = box[along];
+    if (field?.kind !== 'axis' || !from) return { start: 0, end: size };
+    const { start, size: length } = hullOf(field.map, from.start, from.end - from.start);
+    return length === 0 ? { start: 0, end: 0 } : atBorder(field, { start, end: start + length }, size);
+  });
+  return ranges.some((r) => r.end <= r.start) ? undefined : ranges;
+}
+
+/** The range inside an axis, with what positions outside of it stand for. */
+function atBorder(field: AxisField & { kind: 'axis' }, { start, end }: Range, size: number): Range {
+  const inside = { start: Math.max(0, start), end: Math.min(size, end) };
+  const clamp = (p: number) => Math.max(0, Math.min(size - 1, p));
+  if (field.border === undefined || (start >= 0 && end <= size)) return inside;
+  if (field.border === 'edge') return { start: clamp(start), end: clamp(end - 1) + 1 };
+  const source = field.border === 'wrap' ? wrapped : mirrored;
+  const positions = Array.from({ length: end - start }, (_, i) => source(start + i, size));
+  return { start: Math.min(...positions), end: Math.max(...positions) + 1 };
+}
+
+const wrapped = (p: number, size: number): number => ((p % size) + size) % size;
+
+function mirrored(p: number, size: number): number {
+  const period = Math.max(1, 2 * (size - 1));
+  const at = wrapped(p, period);
+  return at < size ? at : period - at;
+}
+
+const hullOfBoxes = (a: Box | undefined, b: Box): Box =>
+  b.map((range, axis) => ({
+    start: Math.min(range.start, a?.[axis]?.start ?? range.start),
+    end: Math.max(range.end, a?.[axis]?.end ?? range.end),
+  }));

@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest';
+import { parsePosition, seenFrom } from '#compiler/audit/at.ts';
+import { renderSeen } from '#compiler/report/at.ts';
+import { Builder } from '#ir/builder.ts';
+import { CompileError } from '#ir/diagnostics.ts';
+import { evaluateGraph } from '#ir/evaluate.ts';
+import type { Graph, Value } from '#ir/graph.ts';
+import { f32, type Tensor } from '#ir/tensor.ts';
+import { positions } from '../support/op.ts';
+
+const SHAPE = [1, 1, 16, 13];
+const ones = (shape: readonly number[], raised = -1): Tensor => {
+  const data = new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(1);
+  if (raised >= 0) data[raised] = 2;
+  return f32(shape, data);
+};
+
+/** Two convolutions, the second with a stride; its result enlarged to twice the size; a filter over that. */
+function network(): { graph: Graph; layers: Value[] } {
+  const b = new Builder();
+  const weight = (k: number) => b.constant('w', ones([1, 1, k, k]));
+  const first = b.conv(b.input('x', SHAPE), weight(3), { pads: [1, 1, 1, 1] });
+  const second = b.conv(first, weight(3), { strides: [2, 2], pads: [1, 0, 0, 1] });
+  const [, , h = 0, w = 0] = second.type.shape;
+  const wide = b.op('Resize', [second], {
+    mode: 'linear',
+    coordinates: 'half_pixel',
+    scales: [1, 1, 2, 2],
+    sizes: [1, 1, 2 * h, 2 * w],
+  });
+  const edged = b.op('Pad', [wide], { mode: 'reflect', pads: [0, 0, 2, 1, 0, 0, 1, 2] });
+  const last = b.conv(edged, weight(2));
+  b.output('y', last);
+  return { graph: b.graph, layers: [first, second, wide, edged, last] };
+}
+
+test('every position sees the box of what changes it', () => {
+  const { graph, layers } = network();
+  const run = (x: Tensor) => evaluateGraph(graph, new Map([['x', x]]), { keep: new Set(layers) });
+  const base = run(ones(SHAPE));
+  const raised = positions(SHAPE).map((at, i) => ({ at, values: run(ones(SHAPE, i)) }));
+  let compared = 0;
+  for (const layer of layers) {
+    positions(layer.type.shape).forEach((place, o) => {
+      const changing = raised.filter(({ values }) => values.get(layer)?.data[o] !== base.get(layer)?.data[o]);
+      const hull = [2, 3].map((axis) => {
+        const along = changing.map(({ at }) => at[axis] ?? 0);
+        return { start: Math.min(...along), end: Math.max(...along) + 1 };
+      });
+      const name = layer.source.kind === 'node' ? layer.source.node.name : '';
+      const [input] = seenFrom(graph, name, place.slice(2)).inputs;
+      expect(
+        input?.axes.map((a) => a.seen),
+        `${name} at ${place}`,
+      ).toEqual(hull);
+      compared++;
+    });
+  }
+  expect(compared).toBe(layers.reduce((sum, l) => sum + positions(l.type.shape).length, 0));
+});
+
+test('the share of padding is what of the field is outside the image', () => {
+  const { graph, layers } = network();
+  const name = layers[0]?.source.kind === 'node' ? layers[0].source.node.name : '';
+  const corner = seenFrom(graph, name, [0, 0]);
+  expect(corner.inputs[0]?.paddingShare).toBeCloseTo(5 / 9, 12);
+  expect(seenFrom(graph, name, [4, 4]).inputs[0]?.paddingShare).toBe(0);
+  expect(renderSeen(corner).replace(/ +/g, ' ')).toContain('x 2 16 -1…1 0…1 55.6 %');
+});
+
+describe('what there is not is refused', () => {
+  const { graph } = network();
+  const message = (run: () => unknown): string => {
+    try {
+      run();
+    } catch (error) {
+      if (error instanceof CompileError) return error.diagnostics.map((d) => `${d.message} ${d.hint}`).join();
+    }
+    return 'nothing was thrown';
+  };
+  const [first] = graph.nodes;
+  const name = first?.name ?? '';
+  test('an unknown layer', () => {
+    expect(message(() => seenFrom(graph, `${name}x`, [0, 0]))).toMatch(`did you mean ${name}`);
+  });
+  test('the wrong number of axes', () => {
+    expect(message(() => seenFrom(graph, name, [3]))).toMatch('1 numbers for 2 spatial axes');
+  });
+  test('a position outside', () => {
+    expect(message(() => seenFrom(graph, name, [3, 13]))).toMatch('position 13 is outside axis 3');
+  });
+  test('a text that is no position', () => {
+    expect(message(() => parsePosition('conv1,3y5'))).toMatch('it is not LAYER,POSITION');
+    expect(parsePosition('a,b,3x5')).toEqual({ layer: 'a,b', position: [3, 5] });
+  });
+});

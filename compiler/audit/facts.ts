@@ -1,5 +1,6 @@
 /** What the sections of a report are written from: the analyses of one graph, each made once. */
 import type { Graph, Node, Value } from '#ir/graph.ts';
+import { type Composite, composites } from '#passes/analysis/composites.ts';
 import { type GraphCost, graphCost, type NodeCost } from '#passes/analysis/cost.ts';
 import { type GraphLiveness, graphLiveness } from '#passes/analysis/liveness.ts';
 import { type Preset, type PresetCount, presetCount } from '#passes/analysis/presets/index.ts';
@@ -13,12 +14,16 @@ export interface Facts {
   readonly liveness: GraphLiveness;
   readonly fields: ReceptiveFields;
   readonly live: Map<Node, number>;
+  readonly composites: readonly Composite[];
+  /** The composite that a node is part of. */
+  readonly compositeOf: ReadonlyMap<Node, Composite>;
   /** Are the sizes those of the question, and not examples? */
   readonly sizeKnown: boolean;
 }
 
 export function factsOf(graph: Graph, preset: Preset, sizeKnown: boolean): Facts {
   const liveness = graphLiveness(graph);
+  const found = composites(graph);
   return {
     graph,
     cost: graphCost(graph),
@@ -26,6 +31,8 @@ export function factsOf(graph: Graph, preset: Preset, sizeKnown: boolean): Facts
     liveness,
     fields: receptiveFields(graph),
     live: new Map(liveness.timeline.map(({ node, bytes }) => [node, bytes])),
+    composites: found,
+    compositeOf: new Map(found.flatMap((c) => c.nodes.map((node) => [node, c] as const))),
     sizeKnown,
   };
 }

@@ -7,6 +7,7 @@ import type { ReceptiveFields } from '#passes/analysis/receptive-field.ts';
 import { didYouMean } from '../suggest.ts';
 import { countedTotals, trainingParameters } from './counted.ts';
 import { type Facts, factsOf, share, sizedCosts, tensorOf } from './facts.ts';
+import { compositeSums, type FindingChoice, findingsOf } from './findings.ts';
 import { layerOf } from './layers.ts';
 import { memoryOf } from './memory.ts';
 import {
@@ -22,7 +23,7 @@ import { AUDIT_VERSION, type AuditLayer, type AuditReport } from './schema.ts';
 export type { AuditModel, Dimensions, OpenDimension, SpecialisedModel } from './model.ts';
 export type { AuditField, AuditFootprint, AuditLayer, AuditReport } from './schema.ts';
 
-export interface AuditOptions {
+export interface AuditOptions extends FindingChoice {
   /** The report's name of the model; the graph's unless given. */
   readonly name?: string;
   /** Sizes of open dimensions. */
@@ -57,7 +58,9 @@ export function audit(model: AuditModel, options: AuditOptions = {}): AuditRepor
       examples,
     ),
     byKind: kindsOf(layers, facts),
+    byComposite: compositeSums(facts),
     layers,
+    ...findingsOf(facts, layers, options),
     memory: facts.sizeKnown ? memoryOf(graph, facts.liveness) : null,
     misaligned: misalignedOf(facts.fields),
     diagnostics: specialised.diagnostics.map((d) => ({ ...d })),

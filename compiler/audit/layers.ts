@@ -7,7 +7,10 @@ import type { InputTrace } from '#passes/analysis/receptive-field.ts';
 import { type Facts, share, sizedCosts, tensorOf } from './facts.ts';
 import type { AuditField, AuditLayer } from './schema.ts';
 
-export function layerOf(node: Node, { cost, counted, fields, live, sizeKnown }: Facts): AuditLayer {
+export function layerOf(
+  node: Node,
+  { cost, counted, fields, live, compositeOf, sizeKnown }: Facts,
+): AuditLayer {
   const own = cost.nodes.get(node) ?? sumCosts([]);
   const total = cost.totals.macs;
   const conv = classifyConv(node);
@@ -18,6 +21,7 @@ export function layerOf(node: Node, { cost, counted, fields, live, sizeKnown }: 
     op: node.op,
     kind: conv?.kind ?? node.op,
     label: conv?.label ?? node.op,
+    composite: compositeOf.get(node)?.id ?? null,
     module: modulePath(node.name),
     // none at one size is none at every size
     macs: sizeKnown || own.macs === 0 ? own.macs : null,

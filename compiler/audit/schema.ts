@@ -1,6 +1,7 @@
 /** The audit report as data: what `audit` returns and `--format json` prints. One schema gives type and validation. */
 
 import { z } from 'zod';
+import { byCompositeSchema, findingsSchema } from './finding-schema.ts';
 import { PRESET_NAMES } from '#passes/analysis/presets/index.ts';
 
 /** Raised when a field changes its meaning or goes away. */
@@ -31,6 +32,7 @@ const layerSchema = z.strictObject({
   op: z.string(),
   kind: z.string().describe('the kind of convolution, else the op'),
   label: z.string().describe('for people: kind, kernel, stride, dilation, groups'),
+  composite: z.string().nullable().describe('which composite it is part of: inverted-residual-3'),
   module: z.string().describe('the path of modules that the exporter wrote; empty if none'),
   macs: sized,
   macsShare: z.number().min(0).max(1).nullable().describe('part of the total MACs'),
@@ -147,7 +149,10 @@ export const auditSchema = z.strictObject({
       parameters: count,
     }),
   ),
+  byComposite: byCompositeSchema,
   layers: z.array(layerSchema),
+  findings: findingsSchema,
+  moreFindings: count.describe('findings that are not listed'),
   memory: memorySchema.nullable().describe('null where sizes are missing'),
   footprint: footprintSchema.optional().describe('where it was asked for'),
   misaligned: z

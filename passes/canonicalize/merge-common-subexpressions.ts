@@ -80,7 +80,7 @@ function mergeConstants(graph: Graph): number {
 }
 
 /** The type and a few bytes spread over the data: enough to tell most constants apart without reading all of them. */
-function fingerprint({ type, data }: Tensor): string {
+export function fingerprint({ type, data }: Tensor): string {
   const bytes = bytesOfData(data);
   const step = Math.max(1, Math.floor(bytes.length / 16));
   let key = formatType(type);
@@ -88,7 +88,7 @@ function fingerprint({ type, data }: Tensor): string {
   return key;
 }
 
-function sameBytes(a: Tensor, b: Tensor): boolean {
+export function sameBytes(a: Tensor, b: Tensor): boolean {
   if (a.data === b.data) return true;
   const [x, y] = [bytesOfData(a.data), bytesOfData(b.data)];
   for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;

@@ -1,0 +1,35 @@
+/** Filters whose weights are all zero. */
+import type { Node } from '#ir/graph.ts';
+import { counted, grouped, percent } from '../figures.ts';
+import { filtersOf } from './filters.ts';
+import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
+
+export const filtersDead = defineRule({
+  ofSizes: false,
+  find: (context) => context.graph.nodes.flatMap((node) => placeAt(node, context)),
+  describe(places, { name, cost }) {
+    const dead = total(places, (p) => evidence(p, 'dead'));
+    const macs = percent(total(places, (p) => p.saves.macs) / (cost.totals.macs || 1));
+    const [most] = places;
+    return `${counted(dead, 'filter')} of ${counted(places.length, 'layer')} ${dead === 1 ? 'is' : 'are'} all zero, with ${macs} of the MACs and ${counted(
+      total(places, (p) => p.saves.parameters),
+      'weight',
+    )}; ${most.nodes.map(name).join()} has ${grouped(evidence(most, 'dead'))} of ${grouped(evidence(most, 'filters'))}`;
+  },
+});
+
+function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
+  const filters = filtersOf(node);
+  if (!filters) return [];
+  let dead = 0;
+  for (let i = 0; i < filters.count; i++) if (filters.filter(i).every((w) => w === 0)) dead++;
+  if (dead === 0) return [];
+  const macs = ((cost.nodes.get(node)?.macs ?? 0) * dead) / filters.count;
+  return [
+    {
+      nodes: [node],
+      evidence: { dead, filters: filters.count },
+      saves: saving({ macs, parameters: dead * filters.filter(0).length }),
+    },
+  ];
+}

@@ -1,0 +1,43 @@
+/** Grouped convs with fewer than four channels per group, but for depthwise ones of one output per input. */
+import { classifyConv } from '#ir/conv-kind.ts';
+import { type Node, operand, result } from '#ir/graph.ts';
+import { counted, percent } from '../figures.ts';
+import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
+
+export const VECTOR_LANES = 4;
+
+export const groupsNarrow = defineRule({
+  ofSizes: false,
+  find: (context) => context.graph.nodes.flatMap((node) => placeAt(node, context)),
+  describe(places, { name }) {
+    const [worst] = [...places].sort((a, b) => width(a) - width(b));
+    if (!worst) return '';
+    const [cin, cout] = [evidence(worst, 'inputsPerGroup'), evidence(worst, 'outputsPerGroup')];
+    const share = percent(total(places, (p) => evidence(p, 'macsShare')));
+    return `${counted(places.length, 'grouped conv')} with ${share} of the MACs: fewer than ${VECTOR_LANES} channels per group leave vectors partly empty; ${worst.nodes.map(name).join()} has ${cin} to ${cout}`;
+  },
+});
+
+const width = (p: Place): number => Math.min(evidence(p, 'inputsPerGroup'), evidence(p, 'outputsPerGroup'));
+
+/** Is it one of these? */
+export function isNarrow(node: Node): boolean {
+  const is = classifyConv(node);
+  if (!is || is.groups === 1 || is.multiplier === 1) return false;
+  return Math.min(...perGroup(node, is.groups)) < VECTOR_LANES;
+}
+
+const perGroup = (node: Node, groups: number): readonly [number, number] => [
+  (operand(node, 0).type.shape[1] ?? 0) / groups,
+  (result(node).type.shape[1] ?? 0) / groups,
+];
+
+function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
+  if (!isNarrow(node)) return [];
+  const groups = classifyConv(node)?.groups ?? 1;
+  const [inputsPerGroup, outputsPerGroup] = perGroup(node, groups);
+  const macsShare = (cost.nodes.get(node)?.macs ?? 0) / (cost.totals.macs || 1);
+  return [
+    { nodes: [node], evidence: { groups, inputsPerGroup, outputsPerGroup, macsShare }, saves: saving() },
+  ];
+}

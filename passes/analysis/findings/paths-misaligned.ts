@@ -1,0 +1,38 @@
+/** Joins of paths that look at different places of the input. */
+import { counted } from '../figures.ts';
+import type { Misalignment } from '../receptive-field.ts';
+import { defineRule, evidence, saving } from './finding.ts';
+
+export const pathsMisaligned = defineRule({
+  ofSizes: false,
+  spoils: true,
+  find({ fields }) {
+    const byNode = new Map(fields.misaligned.filter((m) => !isCausal(m)).map((m) => [m.node, m]));
+    return [...byNode.values()].map(({ node, paths: [a, b] }) => ({
+      nodes: [node],
+      evidence: {
+        shift: Math.abs((a?.centre ?? 0) - (b?.centre ?? 0)),
+        stride: a?.field.stride ?? 0,
+        otherStride: b?.field.stride ?? 0,
+      },
+      saves: saving(),
+    }));
+  },
+  describe(places, { name }) {
+    const worst = [...places].sort((a, b) => evidence(b, 'shift') - evidence(a, 'shift'))[0] ?? places[0];
+    const [stride, other] = [evidence(worst, 'stride'), evidence(worst, 'otherStride')];
+    const how =
+      stride === other
+        ? `shifted by ${counted(evidence(worst, 'shift'), 'input position')}, at a stride of ${stride}`
+        : `at strides of ${stride} and ${other}`;
+    return `paths that meet at ${counted(places.length, 'layer')} look at different places; at ${worst.nodes.map(name).join()} they are ${how}`;
+  },
+});
+
+/** Along time, causal paths agree in the last position that they see. */
+function isCausal({ inputAxis, paths, node }: Misalignment): boolean {
+  const rank = (node.outputs[0]?.type.shape.length ?? 0) - 2;
+  const last = paths.map(({ field }) => field.size - 1 - field.padding);
+  const strides = paths.map(({ field }) => field.stride);
+  return inputAxis === 2 && rank !== 2 && new Set(last).size === 1 && new Set(strides).size === 1;
+}

@@ -1,0 +1,93 @@
+/** Channel shuffles beside a conv that can take their order, and transposes that are undone by others. */
+import { classifyConv } from '#ir/conv-kind.ts';
+import { type Graph, isOp, type Node, operand, result, type Value } from '#ir/graph.ts';
+import { type Composite, composites } from '../composites.ts';
+import { bytes, counted } from '../figures.ts';
+import { followChannelwise, soleReader } from '../paths.ts';
+import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
+import { foldedBy } from './folded.ts';
+
+export const permutationsRemovable = defineRule({
+  ofSizes: true,
+  find: (context) => [...transposes(context), ...shuffles(context)],
+  describe(places, { name }) {
+    const saved = bytes(total(places, (p) => p.saves.bytes));
+    const turned = places.filter((p) => evidence(p, 'transposes') > 0);
+    const shuffled = places.filter((p) => evidence(p, 'shuffles') > 0);
+    const parts = [
+      ...(turned.length > 0
+        ? [
+            `compile merges ${counted(
+              total(turned, (p) => evidence(p, 'transposes')),
+              'transpose',
+            )} with others`,
+          ]
+        : []),
+      ...shuffled.map((p) => {
+        const conv = p.nodes.find((n) => classifyConv(n));
+        return `the order that the shuffle at ${p.nodes
+          .filter((n) => n !== conv)
+          .slice(0, 1)
+          .map(name)
+          .join()} makes can be that of the filters of ${conv ? name(conv) : ''}`;
+      }),
+    ];
+    return `${parts.join('; ')}: ${saved} less to move`;
+  },
+});
+
+/** Those of data that are not there after the passes of `compile`, but others are no more than before. */
+function transposes({ graph, cost }: FindingContext): readonly Place[] {
+  const before = graph.nodes.filter(turnsData);
+  if (before.length === 0) return [];
+  const shuffling = new Set(composites(graph).flatMap((c) => (isShuffle(c) ? c.nodes : [])));
+  const after = new Set(
+    foldedBy(graph, 'mergeViews')
+      .graph.nodes.filter(turnsData)
+      .map((n) => n.name),
+  );
+  const gone = before.filter((n) => !after.has(n.name) && !shuffling.has(n));
+  if (gone.length === 0) return [];
+  const moved = gone.reduce((sum, n) => sum + movedBy(n, cost), 0);
+  return [
+    { nodes: gone, evidence: { transposes: gone.length, shuffles: 0 }, saves: saving({ bytes: moved }) },
+  ];
+}
+
+const turnsData = (node: Node): boolean =>
+  isOp(node, 'Transpose') && operand(node as Node, 0).source.kind !== 'constant';
+
+const isShuffle = ({ kind }: Composite): boolean => kind === 'grouped-shuffle' || kind === 'channel-shuffle';
+
+function movedBy(node: Node, cost: FindingContext['cost']): number {
+  const own = cost.nodes.get(node);
+  return (own?.bytesRead ?? 0) + (own?.bytesWritten ?? 0);
+}
+
+function shuffles({ graph, cost }: FindingContext): readonly Place[] {
+  const before = filtersByEnd(graph);
+  return composites(graph).flatMap((composite): readonly Place[] => {
+    const { kind, nodes } = composite;
+    const [first, last] = [nodes[0], nodes.at(-1)];
+    if (kind !== 'channel-shuffle' || !first || !last) return [];
+    const conv = before.get(operand(first, 0)) ?? filtersAfter(graph, result(last));
+    if (!conv) return [];
+    const moved = nodes.reduce((sum, n) => sum + movedBy(n, cost), 0);
+    return [
+      { nodes: [...nodes, conv], evidence: { transposes: 0, shuffles: 1 }, saves: saving({ bytes: moved }) },
+    ];
+  });
+}
+
+/** Convs whose output channels can be in any order, by the value that leaves their activations. */
+function filtersByEnd(graph: Graph): ReadonlyMap<Value, Node> {
+  const convs = graph.nodes.filter((n) => classifyConv(n)?.groups === 1);
+  return new Map(convs.map((conv) => [followChannelwise(graph, result(conv)).end, conv]));
+}
+
+/** The conv that alone reads a value, through activations, and whose input channels can be in any order. */
+function filtersAfter(graph: Graph, value: Value): Node | undefined {
+  const { end } = followChannelwise(graph, value);
+  const reader = soleReader(graph, end);
+  return reader && classifyConv(reader)?.groups === 1 && operand(reader, 0) === end ? reader : undefined;
+}

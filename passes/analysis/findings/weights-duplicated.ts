@@ -1,0 +1,64 @@
+/** Constants of equal type and value, each stored by itself. */
+import { type Graph, type Node, tensorOf, type Value } from '#ir/graph.ts';
+import type { Tensor } from '#ir/tensor.ts';
+import { byteSize, formatType } from '#ir/types.ts';
+import { fingerprint, sameBytes } from '../../canonicalize/merge-common-subexpressions.ts';
+import { bytes } from '../figures.ts';
+import { defineRule, evidence, type Place, saving, total } from './finding.ts';
+
+/** The least number of bytes that is worth a word, and the size below which a constant is not compared. */
+const MATTERS = 4096;
+const SMALLEST = 64;
+
+export const weightsDuplicated = defineRule({
+  ofSizes: false,
+  passes: ['mergeCommonSubexpressions'],
+  find({ graph }) {
+    const places = equalConstants(graph).map(placeOf);
+    return total(places, (p) => evidence(p, 'bytesSaved')) < MATTERS ? [] : places;
+  },
+  describe(places, { name }) {
+    const copies = total(places, (p) => evidence(p, 'copies') - 1);
+    const saved = bytes(total(places, (p) => evidence(p, 'bytesSaved')));
+    const [most] = places;
+    const users = most.nodes.slice(0, 2).map(name).join(' and ');
+    return `${copies} stored ${copies === 1 ? 'constant repeats another' : 'constants repeat others'}, ${saved} in all; the largest in ${users}; compile keeps one of each`;
+  },
+});
+
+/** Sets of two or more. */
+function equalConstants(graph: Graph): readonly (readonly Value[])[] {
+  const byType = new Map<string, Value[]>();
+  for (const value of graph.values) {
+    const present = value.source.kind === 'constant' && !('missing' in value.source.constant);
+    if (!present || byteSize(value.type) < SMALLEST) continue;
+    const key = formatType(value.type);
+    byType.set(key, [...(byType.get(key) ?? []), value]);
+  }
+  return [...byType.values()].flatMap((values) => (values.length < 2 ? [] : alike(values)));
+}
+
+function alike(values: readonly Value[]): readonly (readonly Value[])[] {
+  const sets: { readonly first: Tensor; readonly key: string; readonly values: Value[] }[] = [];
+  for (const value of values) {
+    const tensor = tensorOf(value);
+    if (!tensor) continue;
+    const key = fingerprint(tensor);
+    const set = sets.find((s) => s.key === key && sameBytes(s.first, tensor));
+    if (set) set.values.push(value);
+    else sets.push({ first: tensor, key, values: [value] });
+  }
+  return sets.map((s) => s.values).filter((v) => v.length > 1);
+}
+
+function placeOf(values: readonly Value[]): Place {
+  const nodes = [...new Set(values.flatMap((v) => v.uses.map((u): Node => u.node)))];
+  const [first] = values;
+  const size = first ? byteSize(first.type) : 0;
+  const saved = (values.length - 1) * size;
+  return {
+    nodes,
+    evidence: { copies: values.length, bytesEach: size, bytesSaved: saved },
+    saves: saving({ parameters: first?.type.dtype === 'f32' ? saved / 4 : 0 }),
+  };
+}

@@ -1,17 +1,18 @@
 /** Models from files and from stdin. */
 import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
-import { type ModelSource, openModel } from '../files/read-model.ts';
+import { type ModelFiles, openModelFiles } from '../files/read-model.ts';
+import type { FileBytes } from '../import/byte-source.ts';
 import { importModel } from '../import/index.ts';
 import type { ImportedModel, ImportOptions } from '../import/onnx/index.ts';
 
-/** A model source, with what messages call it. */
-export interface NamedSource extends ModelSource {
+/** The files of a model, with what messages call it. */
+export interface NamedSource<Bytes extends FileBytes = FileBytes> extends ModelFiles<Bytes> {
   readonly path: string;
 }
 
 /** Opens a model file; `-` is stdin, which has no files beside it. */
 export async function openSource(path: string): Promise<NamedSource> {
-  if (path !== '-') return { ...(await openModel(path)), path };
+  if (path !== '-') return { ...openModelFiles(path), path };
   if (process.stdin.isTTY) fail('usage-invalid', '-', 'stdin is a terminal', 'pipe a model into it');
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));

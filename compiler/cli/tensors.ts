@@ -98,6 +98,7 @@ async function parseTensorProto(bytes: Uint8Array, file: string): Promise<Tensor
   const { ProtobufError, TensorProto } = await import('../import/onnx/generated/onnx-proto.js');
   const { importTensor } = await import('../import/onnx/tensors.ts');
   const context = {
+    model: bytes,
     externalData: () => undefined,
     missingFiles: new Set<string>(),
     converted: new Set<string>(),

@@ -1,16 +1,18 @@
 /** A model in whichever of the formats that are read. */
 import { fail } from '#ir/diagnostics.ts';
+import { bytesAt, type FileBytes, wholeFile } from './byte-source.ts';
 import { importJson, type JsonImportOptions, looksLikeJson } from './json/index.ts';
 import { type ImportedModel, importOnnx } from './onnx/index.ts';
 
 export type ModelFormat = 'onnx' | 'json';
 
 /** Which format the bytes of a model file are in; anything that is no JSON description counts as ONNX. */
-export const formatOf = (bytes: Uint8Array): ModelFormat => (looksLikeJson(bytes) ? 'json' : 'onnx');
+export const formatOf = (bytes: FileBytes): ModelFormat =>
+  looksLikeJson(bytesAt(bytes, 0, 257)) ? 'json' : 'onnx';
 
 /** Reads an ONNX model or a JSON network description. @throws CompileError with every problem found */
-export function importModel(bytes: Uint8Array, options: JsonImportOptions = {}): ImportedModel {
-  if (formatOf(bytes) === 'json') return importJson(decode(bytes, options.name), options);
+export function importModel(bytes: FileBytes, options: JsonImportOptions = {}): ImportedModel {
+  if (formatOf(bytes) === 'json') return importJson(decode(wholeFile(bytes), options.name), options);
   const { weights, ...rest } = options;
   if (weights) fail('usage-invalid', 'weights', 'an ONNX model has weights of its own');
   return importOnnx(bytes, rest);

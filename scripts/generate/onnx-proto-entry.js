@@ -1,6 +1,7 @@
 /** The module that the importer and the exporter see; its types are in onnx-proto.d.ts beside this file. */
 import { onnx } from 'onnx-proto/dist/onnx.js';
 import { Reader, Writer } from './protobuf-runtime.js';
+import { ByteRange, RangeReader } from './range-reader.js';
 
 /** Malformed bytes: not protobuf, cut short, or nested too deeply. */
 export class ProtobufError extends Error {
@@ -16,7 +17,14 @@ const typed = {
   uint64Data: BigUint64Array,
 };
 
+onnx.TensorProto.prototype.rawRange = null;
+onnx.TensorProto.prototype.floatRange = null;
+
 function complete(tensor) {
+  if (tensor.floatData instanceof ByteRange) {
+    tensor.floatRange = tensor.floatData;
+    tensor.floatData = [];
+  }
   for (const [field, kind] of Object.entries(typed)) {
     if (tensor[field] instanceof kind) continue;
     const big = kind === BigInt64Array || kind === BigUint64Array;
@@ -42,16 +50,20 @@ function guard(namespace) {
 guard(onnx);
 
 function codec(type) {
+  const decode = (reader) => {
+    try {
+      return type.decode(reader, reader.len);
+    } catch (error) {
+      // what a source says of itself is no fault of the bytes
+      if (reader.failure !== undefined) throw reader.failure;
+      const message = error instanceof Error ? error.message : String(error);
+      throw new ProtobufError(reader.located(message), { cause: error });
+    }
+  };
   return {
-    decode(bytes) {
-      // a plain view, so that no field is a Buffer where the input is one
-      const reader = new Reader(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-      try {
-        return type.decode(reader, bytes.byteLength);
-      } catch (error) {
-        throw new ProtobufError(error instanceof Error ? error.message : String(error), { cause: error });
-      }
-    },
+    // a plain view, so that no field is a Buffer where the input is one
+    decode: (bytes) => decode(new Reader(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength))),
+    decodeFrom: (source) => decode(new RangeReader(source)),
     encode: (message) => type.encode(message, new Writer()).finish(),
   };
 }

@@ -9,6 +9,8 @@
  * - `Int64` fields (an attribute may hold INT64_MAX) are numbers where exact, else bigints.
  * - Typed tensor data is a typed array of its own.
  */
+import type { ByteSource } from '#compiler/import/byte-source.ts';
+
 export type Int64 = number | bigint;
 
 /** Malformed bytes: not protobuf, cut short, nested more than 100 deep, or a size beyond 2^53. `cause` has the original. */
@@ -30,6 +32,8 @@ export type Init<T> = T extends Float32Array | Float64Array | Int32Array
 export interface Codec<T> {
   /** @throws ProtobufError */
   decode(bytes: Uint8Array): T;
+  /** The same from a source, of which the data of large tensors is not read. @throws ProtobufError, and what `read` throws */
+  decodeFrom(source: ByteSource): T;
   /** The result owns its ArrayBuffer. @throws RangeError for a 64-bit field given as an inexact number */
   encode(message: Init<T>): Uint8Array<ArrayBuffer>;
 }
@@ -125,6 +129,12 @@ export interface AttributeProto {
   readonly typeProtos: readonly TypeProto[];
 }
 
+/** Bytes of the source that was decoded. */
+export interface ByteRange {
+  readonly start: number;
+  readonly length: number;
+}
+
 export interface TensorProto {
   readonly dims: readonly number[];
   /** TensorProto.DataType: FLOAT 1, UINT8 2, INT8 3, UINT16 4, INT16 5, INT32 6, INT64 7, STRING 8, BOOL 9, FLOAT16 10, DOUBLE 11, UINT32 12, UINT64 13, COMPLEX64 14, COMPLEX128 15, BFLOAT16 16, and newer ones as they are. */
@@ -134,6 +144,10 @@ export interface TensorProto {
   readonly docString: string;
   /** Little-endian, a view of the input. */
   readonly rawData: Uint8Array;
+  /** In place of `rawData`: where it lies in the source. Never encoded. */
+  readonly rawRange: ByteRange | null;
+  /** In place of `floatData`: where its bytes lie, as those of `rawData` would. Never encoded. */
+  readonly floatRange: ByteRange | null;
   readonly floatData: Float32Array;
   readonly doubleData: Float64Array;
   readonly int32Data: Int32Array;

@@ -87,6 +87,7 @@ function rewrite(source) {
     (_, field) => `message.${field} = reader.exact64()`,
     5,
   );
+  edit(/message\.rawData = reader\.bytes\(\)/g, 'reader.rawData(message)', 1);
   return source;
 }
 

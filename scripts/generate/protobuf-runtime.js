@@ -46,6 +46,13 @@ const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 class OnnxReader extends Reader {
   depth = 0;
+  /** What a source threw, where the bytes come from one. */
+  failure = undefined;
+
+  /** A message about a position, as one in the whole input. */
+  located(message) {
+    return message;
+  }
 
   /** Reads the fields of one nested message of `length` bytes; nothing in it can reach past its end. */
   nested(length, fields) {
@@ -106,6 +113,11 @@ class OnnxReader extends Reader {
     const big = kind === BigInt64Array || kind === BigUint64Array;
     for (let i = 0; i < count; i++) values[i] = big ? BigInt(this[read]()) : this[read]();
     return this.closePacked(end, values);
+  }
+
+  /** The bytes of a tensor. */
+  rawData(message) {
+    message.rawData = this.bytes();
   }
 
   packedEnd() {

@@ -134,8 +134,10 @@ function readTensors(folder: string, kind: 'input' | 'output'): Map<string, Stor
     // an optional input that is left out has no file
     if (!existsSync(file)) continue;
     try {
-      const proto = TensorProto.decode(readFileSync(file));
+      const bytes = readFileSync(file);
+      const proto = TensorProto.decode(bytes);
       const context = {
+        model: bytes,
         externalData: () => undefined,
         missingFiles: new Set<string>(),
         converted: new Set<string>(),

@@ -5,6 +5,7 @@ import { compileModel } from '../../compile.ts';
 import type { CompiledBundle, CompileTarget } from '../../compile-options.ts';
 import { isBundle, writeBundle } from '../../files/bundle.ts';
 import { systemReason } from '../../files/read-file.ts';
+import { inMemory } from '../../files/read-model.ts';
 import { type Column, renderColumns } from '../../report/columns.ts';
 import { bytes, counted, grouped, plain, shape, short } from '../../report/format.ts';
 import { type TuneOptions, type TuneResult, tuneModel } from '../../tune/index.ts';
@@ -48,7 +49,7 @@ export async function runCompile(
   const profile = options.profile === undefined ? undefined : await readProfile(options.profile);
   const known = await knownTuning(options);
   if (options.tune !== undefined) await requireOptimisedCode(signal);
-  const source = await openSource(path);
+  const source = inMemory(await openSource(path));
   const model = {
     ...(preprocess && { preprocess }),
     ...(profile && { profile }),
@@ -93,7 +94,7 @@ async function knownTuning({ tune, tuning }: CompileArguments): Promise<Tuning |
 /** Measures what is not known where that is asked for, and keeps it. @returns what was measured on one machine */
 async function tuned(
   known: Tuning | undefined,
-  source: NamedSource,
+  source: NamedSource<Uint8Array>,
   model: Pick<TuneOptions, 'name' | 'preprocess' | 'profile' | 'externalData' | 'specialisations'>,
   { tune, tuning }: CompileArguments,
   { terminal, signal }: CommandContext,

@@ -4,6 +4,7 @@ import { Builder } from '#ir/builder.ts';
 import { CompileError, type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';
 import { type Graph, type Node, producer, type Value } from '#ir/graph.ts';
 import { parseSafetensors } from '../../weights/safetensors.ts';
+import { wholeFile } from '../byte-source.ts';
 import { bindInputs, type DimensionOptions } from '../onnx/dimensions.ts';
 import type { ImportedModel, ImportOptions } from '../onnx/index.ts';
 import { printable } from '../onnx/text.ts';
@@ -317,7 +318,8 @@ const WEIGHTS_FILE = 'for example "weights": "network.safetensors", which lies b
 /** The file, if it is there; that it cannot be read is told at the path that names it. */
 function beside(file: string, { externalData }: JsonImportOptions): Uint8Array | undefined {
   try {
-    return externalData?.(file);
+    const found = externalData?.(file);
+    return found && wholeFile(found);
   } catch (error) {
     if (!(error instanceof CompileError)) throw error;
     const told = error.diagnostics.map(({ code, message }) =>

@@ -1,4 +1,5 @@
 import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
+import { bytesAt, type FileBytes, isInMemory, sizeOf } from '../byte-source.ts';
 import { type GraphProto, ModelProto, ProtobufError } from './generated/onnx-proto.js';
 
 export interface DecodedModel {
@@ -7,10 +8,10 @@ export interface DecodedModel {
 }
 
 /**
- * Decodes an ONNX file. Weights stay views of `bytes`.
+ * Decodes an ONNX file. Weights stay views of what is in memory; the others stay where they are, as ranges.
  * @throws CompileError `onnx-truncated` for a file that ends too early, `onnx-malformed` for one that is not ONNX
  */
-export function decodeModel(bytes: Uint8Array, subject: string): DecodedModel {
+export function decodeModel(bytes: FileBytes, subject: string): DecodedModel {
   const framing = checkFraming(bytes);
   if (framing !== 'whole') throw notAModel(framing, bytes, subject);
   const model = decodeProto(bytes, subject);
@@ -29,9 +30,9 @@ export function decodeModel(bytes: Uint8Array, subject: string): DecodedModel {
   return { model, graph: model.graph };
 }
 
-function decodeProto(bytes: Uint8Array, subject: string): ModelProto {
+function decodeProto(bytes: FileBytes, subject: string): ModelProto {
   try {
-    return ModelProto.decode(bytes);
+    return isInMemory(bytes) ? ModelProto.decode(bytes) : ModelProto.decodeFrom(bytes);
   } catch (error) {
     if (!(error instanceof ProtobufError)) throw error;
     fail('onnx-malformed', subject, `the bytes do not decode: ${error.message}`);
@@ -57,25 +58,27 @@ const MODEL_FIELDS: Readonly<Record<number, number>> = {
 };
 
 /** Walks the outermost fields only: that tells a file cut short from one that never was a model. */
-function checkFraming(bytes: Uint8Array): Framing {
+function checkFraming(bytes: FileBytes): Framing {
+  const length = sizeOf(bytes);
   let at = 0;
-  while (at < bytes.length) {
+  while (at < length) {
     const tag = varint(bytes, at);
     if (!tag) return at === 0 ? 'malformed' : 'truncated';
     const wire = tag.value % 8;
     if (MODEL_FIELDS[Math.floor(tag.value / 8)] !== wire) return 'malformed';
     const size = varint(bytes, tag.end);
-    if (!size) return bytes.length - tag.end < 10 ? 'truncated' : 'malformed';
+    if (!size) return length - tag.end < 10 ? 'truncated' : 'malformed';
     at = size.end + (wire === 2 ? size.value : 0);
   }
-  return at === bytes.length && at > 0 ? 'whole' : 'truncated';
+  return at === length && at > 0 ? 'whole' : 'truncated';
 }
 
 /** A base-128 integer; its value is inexact beyond 2^53, where only the end matters. */
-function varint(bytes: Uint8Array, start: number): { value: number; end: number } | undefined {
+function varint(file: FileBytes, start: number): { value: number; end: number } | undefined {
+  const bytes = bytesAt(file, start, start + 10);
   let value = 0;
   for (let i = 0; i < 10; i++) {
-    const byte = bytes[start + i];
+    const byte = bytes[i];
     if (byte === undefined) return undefined;
     value += (byte & 127) * 2 ** (7 * i);
     if (byte < 128) return { value, end: start + i + 1 };
@@ -83,13 +86,14 @@ function varint(bytes: Uint8Array, start: number): { value: number; end: number 
   return undefined;
 }
 
-function notAModel(framing: 'truncated' | 'malformed', bytes: Uint8Array, subject: string): CompileError {
-  if (bytes.length === 0)
-    return new CompileError([diagnostic('onnx-truncated', subject, 'the file is empty')]);
+function notAModel(framing: 'truncated' | 'malformed', file: FileBytes, subject: string): CompileError {
+  const length = sizeOf(file);
+  if (length === 0) return new CompileError([diagnostic('onnx-truncated', subject, 'the file is empty')]);
   if (framing === 'truncated') {
-    const message = `the file ends after ${bytes.length} bytes, inside a field`;
+    const message = `the file ends after ${length} bytes, inside a field`;
     return new CompileError([diagnostic('onnx-truncated', subject, message)]);
   }
+  const bytes = bytesAt(file, 0, 256);
   const hint = isText(bytes)
     ? 'give an ONNX file, or a network description, which is JSON and begins with "{": { "input": [3, 224, 224], "layers": [ … ] }'
     : undefined;

@@ -1,6 +1,7 @@
 /** ONNX → IR. */
 import { CompileError, type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
+import type { FileBytes } from '../byte-source.ts';
 import { decodeModel } from './decode.ts';
 import { bindInputs, type DimensionOptions, type SymbolicDimension } from './dimensions.ts';
 import { functionTable } from './functions.ts';
@@ -13,8 +14,8 @@ export type { SymbolicDimension } from './dimensions.ts';
 export interface ImportOptions extends DimensionOptions {
   /** The graph's name; the model's own unless given. Also what messages call the file. */
   readonly name?: string;
-  /** Bytes of a file with weights, by its path relative to the model; undefined if it is not there. */
-  readonly externalData?: (location: string) => Uint8Array | undefined;
+  /** A file with weights, by its path relative to the model; undefined if it is not there. */
+  readonly externalData?: (location: string) => FileBytes | undefined;
 }
 
 export interface ImportedModel {
@@ -33,12 +34,13 @@ export interface ImportedModel {
 
 /**
  * Reads an ONNX model. Shapes are concrete afterwards: open dimensions take the sizes given, the batch 1 if not given.
- * Shape arithmetic is computed away. Weights view `bytes`, which must not change afterwards.
+ * Shape arithmetic is computed away. Weights view `bytes`, which must not change afterwards; from a source they are read when they are first asked for.
  * @throws CompileError with every problem found; nothing else, whatever the bytes
  */
-export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): ImportedModel {
+export function importOnnx(bytes: FileBytes, options: ImportOptions = {}): ImportedModel {
   const { model, graph: proto } = decodeModel(bytes, options.name ?? 'the model');
   const tensors: TensorContext = {
+    model: bytes,
     externalData: cachedFiles(options.externalData ?? (() => undefined)),
     missingFiles: new Set(),
     converted: new Set(),

@@ -2,6 +2,7 @@ import { CompileError, fail } from '#ir/diagnostics.ts';
 import { allocate, type Constant, type TensorData, viewBytes, write } from '#ir/tensor.ts';
 import { elementCount, type Shape, type TensorType } from '#ir/types.ts';
 import { halfToFloat } from '#runtime/stored-weights.ts';
+import { bytesAt, type FileBytes, isInMemory, sizeOf } from '../byte-source.ts';
 import { type ElementType, elementType, shapeProblem } from './element-types.ts';
 import { externalReference } from './external.ts';
 import type { TensorProto } from './generated/onnx-proto.js';
@@ -9,15 +10,17 @@ import { printable } from './text.ts';
 
 /** What reading tensors needs from outside, and what it finds. */
 export interface TensorContext {
-  /** The bytes of a file in the model's folder; undefined if it is not there. */
-  readonly externalData: (location: string) => Uint8Array | undefined;
+  /** The model's own file. */
+  readonly model: FileBytes;
+  /** A file in the model's folder; undefined if it is not there. */
+  readonly externalData: (location: string) => FileBytes | undefined;
   readonly missingFiles: Set<string>;
   /** Names of the ONNX element types that were converted to f32. */
   readonly converted: Set<string>;
 }
 
 /**
- * A stored tensor as a constant. Its data views the file where alignment allows; a missing external file gives a
+ * A stored tensor as a constant. Its data views the file where alignment allows, or is read when first asked for; a missing external file gives a
  * constant without data. @throws CompileError for unsupported element types and for sizes that do not fit
  */
 export function importTensor(proto: TensorProto, context: TensorContext): Constant {
@@ -29,8 +32,17 @@ export function importTensor(proto: TensorProto, context: TensorContext): Consta
   const type: TensorType = { dtype: element.dtype, shape: [...proto.dims] };
   if (element.converted) context.converted.add(element.name);
   if (proto.dataLocation === 1) return externalTensor(proto, element, type, context);
-  if (Object.hasOwn(proto, 'rawData'))
-    return constant(type, element, checkedSize(proto.rawData, element, type.shape, subject));
+  const { rawRange, floatRange } = proto;
+  if (rawRange || Object.hasOwn(proto, 'rawData')) {
+    checkSize((rawRange ?? proto.rawData).length, element, type.shape, subject);
+    return rawRange
+      ? constant(type, element, context.model, rawRange.start)
+      : constant(type, element, proto.rawData, 0);
+  }
+  if (floatRange && element.name === 'float32') {
+    checkCount(floatRange.length / element.stored, proto, elementCount(type.shape), subject);
+    return constant(type, element, context.model, floatRange.start);
+  }
   return { type, data: fromField(proto, element, elementCount(type.shape), subject) };
 }
 
@@ -55,31 +67,36 @@ function externalTensor(
     context.missingFiles.add(location);
     return { type, data: null, missing: `the file "${printable(location)}" is not there` };
   }
-  if (offset + needed > file.length) {
-    const message = `needs bytes ${offset} to ${offset + needed} of "${printable(location)}", which has ${file.length}`;
+  if (offset + needed > sizeOf(file)) {
+    const message = `needs bytes ${offset} to ${offset + needed} of "${printable(location)}", which has ${sizeOf(file)}`;
     fail('tensor-size', subject, message);
   }
-  return constant(type, element, file.subarray(offset, offset + needed));
+  return constant(type, element, file, offset);
 }
 
-function checkedSize(bytes: Uint8Array, element: ElementType, shape: Shape, subject: string): Uint8Array {
+function checkSize(length: number, element: ElementType, shape: Shape, subject: string): void {
   const needed = elementCount(shape) * element.stored;
-  if (bytes.length === needed) return bytes;
+  if (length === needed) return;
   fail(
     'tensor-size',
     subject,
-    `has ${bytes.length} bytes; shape [${shape.join(',')}] of ${element.name} needs ${needed}`,
+    `has ${length} bytes; shape [${shape.join(',')}] of ${element.name} needs ${needed}`,
   );
 }
 
 /** Below this size a copy costs nothing. */
 const SMALL = 4096;
 
-/** Files do not align weights: those that need a copy make it when they are first read, as audits never read them. */
-function constant(type: TensorType, element: ElementType, bytes: Uint8Array): Constant {
-  const make = (): TensorData => fromBytes(element, bytes);
-  if (bytes.length <= SMALL || (!element.converted && bytes.byteOffset % element.stored === 0)) {
-    return { type, data: make() };
+/**
+ * Of the bytes that begin at `start`. Audits never read weights: what is not in memory is read when it is first asked for,
+ * and as files do not align weights, what needs a copy makes it then.
+ */
+function constant(type: TensorType, element: ElementType, file: FileBytes, start: number): Constant {
+  const length = elementCount(type.shape) * element.stored;
+  const make = (): TensorData => fromBytes(element, bytesAt(file, start, start + length));
+  if (isInMemory(file)) {
+    const aligned = (file.byteOffset + start) % element.stored === 0;
+    if (length <= SMALL || (!element.converted && aligned)) return { type, data: make() };
   }
   let data: TensorData | undefined;
   return {
@@ -111,13 +128,7 @@ function fromBytes(element: ElementType, bytes: Uint8Array): TensorData {
 
 function fromField(proto: TensorProto, element: ElementType, count: number, subject: string): TensorData {
   const values = field(proto, element);
-  if (values.length !== count) {
-    fail(
-      'tensor-size',
-      subject,
-      `has ${values.length} values; shape [${proto.dims.join(',')}] needs ${count}`,
-    );
-  }
+  checkCount(values.length, proto, count, subject);
   if (element.dtype === 'f32' && values instanceof Float32Array) return values;
   if (element.dtype === 'i64' && values instanceof BigInt64Array) return values;
   if (element.dtype === 'u64' && values instanceof BigUint64Array) return values;
@@ -130,6 +141,11 @@ function fromField(proto: TensorProto, element: ElementType, count: number, subj
     else write(data, i, value);
   }
   return data;
+}
+
+function checkCount(given: number, { dims }: TensorProto, count: number, subject: string): void {
+  if (given === count) return;
+  fail('tensor-size', subject, `has ${given} values; shape [${dims.join(',')}] needs ${count}`);
 }
 
 /** The typed field that holds elements of this type when `raw_data` is absent. */
@@ -151,15 +167,17 @@ function field(proto: TensorProto, element: ElementType): ArrayLike<number | big
 
 /** Calls `read` once per location. Its failures are remembered, too, so that each is told once. */
 export function cachedFiles(
-  read: (location: string) => Uint8Array | undefined,
+  read: (location: string) => FileBytes | undefined,
 ): TensorContext['externalData'] {
-  const files = new Map<string, Uint8Array | CompileError | undefined>();
+  const files = new Map<string, FileBytes | CompileError | undefined>();
   return (location) => {
     if (!files.has(location)) {
       try {
         const file = read(location);
         // a Buffer is an array whose slice() does not copy
-        files.set(location, file && new Uint8Array(file.buffer, file.byteOffset, file.byteLength));
+        const bytes =
+          file && isInMemory(file) ? new Uint8Array(file.buffer, file.byteOffset, file.length) : file;
+        files.set(location, bytes);
       } catch (error) {
         if (!(error instanceof CompileError)) throw error;
         files.set(location, error);

@@ -36,6 +36,7 @@ export {
 } from '#passes/pass.ts';
 export { PIPELINES, type PipelineName } from '#passes/pipeline.ts';
 export type { Manifest, ManifestTensor, SelfTest } from '#runtime/abi.ts';
+export { type BudgetResult, type BudgetTerm, checkBudget, parseBudget } from './audit/budget.ts';
 export { footprintOf } from './audit/footprint.ts';
 export {
   type AuditField,
@@ -44,8 +45,10 @@ export {
   type AuditModel,
   type AuditOptions,
   type AuditReport,
+  type AuditRoofline,
   audit,
 } from './audit/index.ts';
+export { type RooflineDevice, rooflineOf } from './audit/roofline.ts';
 export { AUDIT_VERSION, auditSchema } from './audit/schema.ts';
 export { type BundleReader, verifyBundle } from './bundle/verify.ts';
 export { compileGraph, compileModel } from './compile.ts';
@@ -60,6 +63,7 @@ export {
   type CompileTarget,
   type Specialisation,
 } from './compile-options.ts';
+export { DIFF_VERSION, type DiffReport, diffAudits, diffSchema } from './diff/index.ts';
 export { type ExportedJson, type ExportJsonOptions, exportJson } from './export/json/index.ts';
 export { type ExportedOnnx, type ExportOnnxOptions, exportOnnx } from './export/onnx/index.ts';
 export { formatOf, importModel, type ModelFormat } from './import/index.ts';
@@ -76,7 +80,9 @@ export {
   type SymbolicDimension,
 } from './import/onnx/index.ts';
 export type { PictureOptions, PictureSize, PreprocessOptions } from './preprocess/options.ts';
+export { renderDiff } from './report/diff.ts';
 export { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from './report/index.ts';
+export { DEVICES, type Device } from './roofline/devices.ts';
 export { type CalibrateOptions, calibrate } from './tune/calibrate.ts';
 export { type TuneOptions, type TuneResult, tuneModel } from './tune/index.ts';
 export type { MachineProfile } from './tune/profile.ts';

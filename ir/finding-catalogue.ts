@@ -20,7 +20,7 @@ export const FINDINGS = {
     kind: 'finding',
     title: 'Stacked dilations leave holes in what is seen',
     explanation:
-      'Dilations with a common factor, one behind the other, only ever reach positions a multiple of that factor away, so neighbouring outputs are computed from separate grids of the input (Yu et al., Dilated Residual Networks, 2017; Wang et al., Understanding Convolution for Semantic Segmentation, 2018). The share of positions that an output sees is counted along every path since the resolution last changed, so a layer in front that fills the holes is taken into account.',
+      'Dilations with a common factor, one behind the other, only ever reach positions a multiple of that factor away, so neighbouring outputs are computed from separate grids of the input (Yu et al., Dilated Residual Networks, 2017; Wang et al., Understanding Convolution for Semantic Segmentation, 2018). The share of positions that an output sees is counted along every path since the resolution last changed, so a layer in front that fills the holes is taken into account. Stacks are listed of which an output sees three quarters of the positions within its reach, or less.',
     hint: 'choose dilations without a common factor, such as 1, 2, 5, or put a layer of dilation 1 among them, and train again',
   },
   'paths-misaligned': {
@@ -34,7 +34,7 @@ export const FINDINGS = {
     kind: 'finding',
     title: 'Dense kernels hold most of the arithmetic',
     explanation:
-      'A k×k convolution from every input channel to every output channel takes k²·Cin·Cout products per position; a depthwise convolution and a pointwise one behind it take k²·Cin + Cin·Cout (Howard et al., MobileNets, 2017). Layers are listed of which a separable pair would save half or more, and 1 % of the network or more. The exchange changes what the network computes: it has to be trained again, and may lose accuracy.',
+      'A k×k convolution from every input channel to every output channel takes k²·Cin·Cout products per position; a depthwise convolution and a pointwise one behind it take k²·Cin + Cin·Cout (Howard et al., MobileNets, 2017). Layers are listed of which a separable pair would save half or more, and 1 % of the network or more; those that read fewer than 8 channels are not. The exchange changes what the network computes: it has to be trained again, and may lose accuracy.',
     hint: 'where accuracy can be regained by training, replace the layers named first, which save most',
   },
   'groups-narrow': {
@@ -48,7 +48,7 @@ export const FINDINGS = {
     kind: 'finding',
     title: 'Batch normalisation is a layer of its own',
     explanation:
-      'At inference a batch normalisation scales and shifts each channel by constants. A convolution or dense layer next to it can have both in its weights and bias, with equal results up to rounding; then the normalisation, which reads and writes its whole tensor, is gone. compile does this. A normalisation between layers that cannot take it becomes one scale and one shift.',
+      'At inference a batch normalisation scales and shifts each channel by constants. A convolution or dense layer next to it can have both in its weights and bias, with equal results up to rounding; then the normalisation, which reads and writes its whole tensor, is gone. compile does this. A normalisation between layers that cannot take it becomes one scale and one shift; where none can be folded, nothing is said.',
     hint: 'nothing, for compile; other runtimes: export in inference mode, so that the exporter folds it',
   },
   'lanes-unfilled': {
@@ -62,7 +62,7 @@ export const FINDINGS = {
     kind: 'finding',
     title: 'Layers come after the whole image is already seen',
     explanation:
-      'The receptive field of what enters these layers is at least as large as the image, so their kernels can bring in nothing new, and positions at the border see much padding. Richter et al. (Should You Go Deeper?, 2021) find that such layers add little to the accuracy of a classifier. Gates that see everything (squeeze-excite) are left out of the field. The size of the image decides: give the one that the network will run at.',
+      'The receptive field of what enters these layers is at least as large as the image, so their kernels can bring in nothing new, and positions at the border see much padding. Richter et al. (Should You Go Deeper?, 2021) find that such layers add little to the accuracy of a classifier. Only networks whose outputs have no positions are looked at, and only where these layers hold 5 % of the MACs or of the parameters. Gates that see everything (squeeze-excite) are left out of the field. The size of the image decides: give the one that the network will run at.',
     hint: 'for this image size, try a network with fewer of these layers or with less striding before them; or use larger images',
   },
   'permutations-removable': {

@@ -20,11 +20,11 @@ export const byCompositeSchema = z
 
 const savingSchema = z
   .strictObject({
-    macs: z.number().nonnegative(),
+    macs: z.number().nonnegative().describe('those that empty lanes compute count too'),
     parameters: z.number().nonnegative(),
     bytes: z.number().nonnegative().describe('of activations and weights that are read and written'),
   })
-  .describe('what acting on it would save of what the network costs as it is');
+  .describe('what acting on it would save');
 
 export const findingsSchema = z
   .array(

@@ -1,8 +1,9 @@
 /** The audit report as data: what `audit` returns and `--format json` prints. One schema gives type and validation. */
 
 import { z } from 'zod';
-import { byCompositeSchema, findingsSchema } from './finding-schema.ts';
 import { PRESET_NAMES } from '#passes/analysis/presets/index.ts';
+import { BUDGET_NAMES } from './budget-quantities.ts';
+import { byCompositeSchema, findingsSchema } from './finding-schema.ts';
 
 /** Raised when a field changes its meaning or goes away. */
 export const AUDIT_VERSION = 1;
@@ -115,6 +116,28 @@ const footprintSchema = z
   })
   .describe('the program that compile makes, after its passes');
 
+const us = z.number().nonnegative().describe('microseconds');
+
+const rooflineSchema = z
+  .strictObject({
+    device: z.string(),
+    source: z.string().describe('whether it was measured, or where its figures are from'),
+    totalUs: us,
+    layers: z.array(
+      z.strictObject({
+        layer: z
+          .string()
+          .describe('of the network after the passes of compile: others are part of one of these'),
+        us: us.describe('predicted, in microseconds'),
+        computeUs: us.describe('arithmetic alone'),
+        memoryUs: us.describe('what memory adds, or, by a data sheet, takes alone'),
+        bound: z.enum(['compute', 'memory', 'calls']),
+        gflops: z.number().nonnegative().describe('2·MACs by the predicted time'),
+      }),
+    ),
+  })
+  .describe('predicted times of one run');
+
 export const auditSchema = z.strictObject({
   version: z.literal(AUDIT_VERSION),
   model: z.string(),
@@ -155,6 +178,20 @@ export const auditSchema = z.strictObject({
   moreFindings: count.describe('findings that are not listed'),
   memory: memorySchema.nullable().describe('null where sizes are missing'),
   footprint: footprintSchema.optional().describe('where it was asked for'),
+  roofline: rooflineSchema.optional().describe('where a device was given'),
+  budget: z
+    .array(
+      z.strictObject({
+        text: z.string().describe('as it was given'),
+        quantity: z.enum(BUDGET_NAMES),
+        actual: z.number().nullable(),
+        limit: z.number().nullable(),
+        met: z.boolean(),
+        reason: z.string().optional().describe('why a number is not known'),
+      }),
+    )
+    .optional()
+    .describe('limits on totals, where there were any'),
   misaligned: z
     .array(
       z.strictObject({
@@ -180,3 +217,4 @@ export type AuditLayer = AuditReport['layers'][number];
 export type AuditField = z.infer<typeof axisFieldSchema>;
 export type AuditMemory = NonNullable<AuditReport['memory']>;
 export type AuditFootprint = NonNullable<AuditReport['footprint']>;
+export type AuditRoofline = NonNullable<AuditReport['roofline']>;

@@ -2,7 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { diagnostic } from '#ir/diagnostics.ts';
 import { VERSION } from '../version.ts';
-import { addAudit } from './define/audit.ts';
+import { addAudit, addDiff } from './define/audit.ts';
 import { addCompile, addConvert } from './define/compile.ts';
 import { addExplain, addIr } from './define/look.ts';
 import { addBench, addCalibrate } from './define/measure.ts';
@@ -77,6 +77,7 @@ function makeProgram(context: CommandContext): Command {
   ]);
   program.addHelpText('after', `\n${EXIT_CODES}`);
   addAudit(program, context);
+  addDiff(program, context);
   addCompile(program, context);
   addRun(program, context);
   addBench(program, context);

@@ -1,4 +1,5 @@
 import type { AuditReport } from '../audit/schema.ts';
+import { findingLines, findingsNote } from './findings.ts';
 import {
   bytes,
   countedShare,
@@ -37,6 +38,27 @@ export function renderMarkdown(report: AuditReport): string {
         grouped(k.parameters),
       ]),
     ),
+    ...section(
+      'Composites',
+      ['composite', 'times:', 'nodes:', 'MACs:', 'share:', 'parameters:'],
+      report.byComposite.map((c) => [
+        c.kind,
+        String(c.composites),
+        String(c.layers),
+        grouped(c.macs),
+        percent(c.macsShare),
+        grouped(c.parameters),
+      ]),
+    ),
+    ...(report.findings.length === 0
+      ? []
+      : [
+          '## Findings',
+          findingLines(report)
+            .map(({ code, message }) => `- **${code}**: ${inert(message)}`)
+            .join('\n'),
+          inert(findingsNote(report)),
+        ]),
     ...section(
       'Layers',
       [
@@ -80,7 +102,7 @@ const section = (title: string, titles: readonly string[], rows: readonly (reado
   rows.length === 0 ? [] : [`## ${title}`, table(titles, rows)];
 
 /** A title that ends in a colon is of a column of numbers. */
-function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [
     line(titles.map((t) => t.replace(/:$/, ''))),

@@ -1,8 +1,10 @@
 /** The audit for a terminal. */
 import { PRESETS } from '#passes/analysis/presets/index.ts';
 import type { AuditLayer, AuditReport } from '../audit/schema.ts';
+import { renderBudget } from './budget.ts';
 import { type Column, renderColumns } from './columns.ts';
-import { footprintLines } from './footprint.ts';
+import { compositesBlock, findingsBlock } from './findings.ts';
+import { footprintLines, rooflineLines } from './footprint.ts';
 import {
   bytes,
   counted,
@@ -49,10 +51,14 @@ export function renderTable(report: AuditReport, options: TableOptions = {}): st
     summaryBlock(report, c, width),
     presets ? presetsBlock(report, c, width) : '',
     kindsBlock(report, c, width),
+    compositesBlock(report, c, width),
     footprintBlock(report, c, width),
+    rooflineBlock(report, c, width),
     options.depth === undefined
       ? layersBlock(report, c, width, rows)
       : modulesBlock(report, c, width, options.depth),
+    report.budget ? renderBudget(report.budget, width) : '',
+    findingsBlock(report, c, width),
     notes(report, c),
   ];
   return `${blocks.filter((b) => b !== '').join('\n\n')}\n`;
@@ -126,8 +132,23 @@ function footprintBlock(report: AuditReport, c: Colours, width: number): string 
   return renderColumns(columns, lines, { width, paintHeader: c.dim });
 }
 
+function rooflineBlock(report: AuditReport, c: Colours, width: number): string {
+  if (!report.roofline) return '';
+  const { title: device, source: rooflineSource, lines } = rooflineLines(report.roofline);
+  const columns: Column[] = [
+    { title: device, align: 'left', shrink: 30 },
+    { title: 'predicted', align: 'right', paint: c.bold },
+    { title: '', align: 'right', paint: c.cyan },
+    { title: '', align: 'left', paint: c.dim, shrink: 20, drop: 1 },
+  ];
+  const rows = lines.map((l) => [l.label, l.value, l.rounded, l.note]);
+  const note = wrap(rooflineSource, width);
+  return `${renderColumns(columns, rows, { width, paintHeader: c.dim })}\n${c.dim(note)}`;
+}
+
 function layersBlock(report: AuditReport, c: Colours, width: number, limit: number): string {
   const names = displayNames(report);
+  const times = report.roofline && rooflineLines(report.roofline).byLayer;
   const weighty = report.layers.filter(isWeighty);
   const weight = (l: AuditLayer) => l.counted ?? l.parameters;
   const listed = new Set([...weighty].sort((a, b) => weight(b) - weight(a)).slice(0, limit));
@@ -142,6 +163,7 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
     { title: '', align: 'left', paint: c.cyan, drop: 2 },
     { title: 'params', align: 'right' },
     { title: 'field', align: 'right', drop: 4 },
+    ...(times ? [{ title: 'predicted', align: 'left' } as const] : []),
     { title: 'FLOP/B', align: 'right', drop: 1 },
     { title: 'live', align: 'right', drop: 3 },
   ];
@@ -158,6 +180,7 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
         ? `${short(l.parameters)}+${short(l.sharedParameters)} shared`
         : short(l.parameters),
       field(l),
+      ...(times ? [times.get(l.name) ?? ''] : []),
       ratio(l.intensity),
       bytes(l.liveBytes),
     ]);
@@ -213,13 +236,6 @@ function modulesBlock(report: AuditReport, c: Colours, width: number, depth: num
 
 function notes(report: AuditReport, c: Colours): string {
   const lines: string[] = [];
-  const layers = [...new Set(report.misaligned.map((m) => m.layer))];
-  const first = report.misaligned[0];
-  if (first) {
-    const paths = first.paths.map((p) => `${p.via}: centre ${p.centre}, stride ${p.field.stride}`).join('; ');
-    const more = layers.length > 1 ? `, and ${layers.length - 1} more` : '';
-    lines.push(`${c.yellow('misaligned')} paths at ${plain(first.layer)} (${plain(paths)})${more}`);
-  }
   for (const d of report.dims.filter((dim) => dim.source === 'example')) {
     lines.push(
       `${plain(d.symbol)} was not given: shapes are those at ${d.size}; give it with --dim ${plain(d.symbol)}=SIZE`,

@@ -1,10 +1,13 @@
-import { fail } from '#ir/diagnostics.ts';
-import type { Graph } from '#ir/graph.ts';
+import { CompileError, fail } from '#ir/diagnostics.ts';
 import type { PresetName } from '#passes/analysis/presets/index.ts';
+import { checkBudget, parseBudget } from '../../audit/budget.ts';
 import { audit } from '../../audit/index.ts';
 import type { AuditReport } from '../../audit/schema.ts';
+import { budgetErrors } from '../../report/budget.ts';
 import { plain } from '../../report/format.ts';
 import { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from '../../report/index.ts';
+import { type CompiledSections, withCompiled } from '../compiled-sections.ts';
+import { findingChoice } from '../finding-options.ts';
 import { importSource, namingFile, openSource } from '../load.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
 import { writeResult } from '../output.ts';
@@ -12,15 +15,16 @@ import type { CommandContext } from '../program.ts';
 
 type Format = 'table' | 'json' | 'csv' | 'md' | 'dot' | 'svg';
 
-export interface AuditArguments extends DimensionTexts {
+export interface AuditArguments extends DimensionTexts, CompiledSections {
+  readonly findings?: string;
+  readonly ignore?: string;
   readonly format?: Format;
   readonly output?: string;
   readonly depth?: string;
   readonly rows?: string;
   readonly preset?: PresetName;
   readonly full?: boolean;
-  readonly footprint?: boolean;
-  readonly compile?: boolean;
+  readonly budget?: readonly string[];
 }
 
 export async function runAudit(
@@ -30,6 +34,7 @@ export async function runAudit(
 ): Promise<void> {
   const format = options.format ?? formatOf(options.output);
   const { dims, shapes } = dimensionOptions(options);
+  const budget = (options.budget ?? []).flatMap((text) => parseBudget(text));
   const source = await openSource(path);
   let missing: readonly string[] = [];
   const specialise = (more: Readonly<Record<string, number>>) => {
@@ -38,37 +43,21 @@ export async function runAudit(
     return model;
   };
   const own = namingFile(source, () =>
-    audit(specialise, { dims, name: source.name, ...presetOption(options) }),
+    audit(specialise, { dims, name: source.name, ...presetOption(options), ...findingChoice(options) }),
   );
-  const report = await withFootprint(own, () => specialise(dims).graph, options);
+  const whole = await withCompiled(own, () => specialise(dims).graph, options);
+  const limits = checkBudget(budget, whole);
+  const report: AuditReport = limits.length === 0 ? whole : { ...whole, budget: [...limits] };
   if (missing.length > 0)
     context.terminal.note(`${plain(missing.join(', '))} is not there; an audit does without weights`);
   context.signal.throwIfAborted();
   await writeResult(await render(report, format, options, context), options.output, context);
+  const exceeded = budgetErrors(limits);
+  if (exceeded.length > 0) throw new CompileError([...exceeded]);
 }
 
 const presetOption = ({ preset }: AuditArguments): { readonly preset?: PresetName } =>
   preset === undefined ? {} : { preset };
-
-/** The compiler is loaded only where it is needed. */
-async function withFootprint(
-  report: AuditReport,
-  graph: () => Graph,
-  { footprint, compile }: AuditArguments,
-): Promise<AuditReport> {
-  if (!footprint && !compile) return report;
-  const example = report.dims.find((dim) => dim.source === 'example');
-  if (example) {
-    fail(
-      'dimension-missing',
-      example.symbol,
-      'memory depends on it, and it is not given',
-      `--dim ${example.symbol}=SIZE`,
-    );
-  }
-  const { footprintOf } = await import('../../audit/footprint.ts');
-  return { ...report, footprint: footprintOf(graph(), { code: compile ?? false }) };
-}
 
 const BY_EXTENSION: Readonly<Record<string, Format>> = {
   txt: 'table',

@@ -1,7 +1,10 @@
 /** `audit` on the command line. */
 import { type Command, Option } from 'commander';
 import { PRESET_NAMES } from '#passes/analysis/presets/index.ts';
+import { DEVICES } from '../../roofline/devices.ts';
 import type { AuditArguments } from '../commands/audit.ts';
+import type { DiffArguments } from '../commands/diff.ts';
+import { collect } from '../options.ts';
 import type { CommandContext } from '../program.ts';
 import { dimensionOptions, examples, modelCommand, quietOption } from './parts.ts';
 
@@ -29,7 +32,19 @@ export function addAudit(program: Command, context: CommandContext): void {
         PRESET_NAMES,
       ),
     )
+    .option('--at <layer,position>', 'what one position of a layer sees of the inputs (table, json)')
     .option('--full', 'draw every node on its own (dot, svg)')
+    .option(
+      '--device <which>',
+      `predict times on a machine that calibrate measured (a file), or by a data sheet: ${DEVICES.map(({ name }) => name).join(', ')}`,
+    )
+    .option(
+      '--budget <limits>',
+      'fail beyond limits on totals, as macs<=300M,params<=5M,peak<=8MiB (repeatable)',
+      collect,
+    )
+    .option('--findings <n>', 'list at most so many findings (12 unless said)')
+    .option('--ignore <codes>', 'findings to leave out, as past-border,kernels-dense')
     .option('--footprint', 'memory and weights of the compiled program')
     .option('--compile', 'the same, and the size of its code');
   dimensionOptions(command);
@@ -39,8 +54,46 @@ export function addAudit(program: Command, context: CommandContext): void {
     'audit model.onnx --shape image=1x3x640x640 --depth 2',
     'audit model.onnx -o model.svg            # the network as a picture',
     'audit model.onnx --format json | jq .totals.macs',
+    'audit model.onnx --at /layer1/conv1/Conv,3x5',
   ]);
-  command.action(async (model: string, options: AuditArguments) =>
-    (await import('../commands/audit.ts')).runAudit(model, options, context),
+  command.action(async (model: string, { at, ...options }: AuditArguments & { readonly at?: string }) =>
+    at === undefined
+      ? (await import('../commands/audit.ts')).runAudit(model, options, context)
+      : (await import('../commands/audit-at.ts')).runAuditAt(model, { at, ...options }, context),
+  );
+}
+
+export function addDiff(program: Command, context: CommandContext): void {
+  const command = program
+    .command('diff')
+    .summary('the audits of two models, side by side')
+    .description(
+      'Compares two models: totals, and the layers that differ, matched by name, then by structure.',
+    )
+    .argument('<a>', 'the first model, an ONNX file or a JSON network description')
+    .argument('<b>', 'the second')
+    .option('-o, --output <file>', 'write to a file instead of stdout')
+    .option('--rows <n>', 'list at most so many layers (table; 60 unless said)')
+    .option(
+      '--budget <limits>',
+      'fail beyond limits on totals of the second, also relative to the first: macs<=+5% (repeatable)',
+      collect,
+    )
+    .option('--footprint', 'memory of the compiled programs too')
+    .option('--compile', 'the same, and the size of their code')
+    .option('--device <which>', 'predicted times too, as audit --device does')
+    .addOption(
+      new Option('--format <format>', 'how to print the result')
+        .choices(['table', 'json', 'md'])
+        .default('table'),
+    );
+  dimensionOptions(command);
+  quietOption(command);
+  examples(command, [
+    'diff before.onnx after.onnx',
+    'diff before.onnx after.onnx --budget "macs<=+0%,params<=+1%"',
+  ]);
+  command.action(async (a: string, b: string, options: DiffArguments) =>
+    (await import('../commands/diff.ts')).runDiff(a, b, options, context),
   );
 }

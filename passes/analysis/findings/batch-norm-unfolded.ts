@@ -15,7 +15,8 @@ export const batchNormUnfolded = defineRule({
     if (norms.length === 0) return [];
     const folded = foldedBy(graph, 'fuseBatchNormBeforeConv');
     const left = new Set(folded.graph.nodes.flatMap((n) => (isOp(n, 'BatchNormalization') ? [n.name] : [])));
-    return norms.map((node) => placeAt(node, !left.has(node.name), context));
+    const places = norms.map((node) => placeAt(node, !left.has(node.name), context));
+    return places.some((p) => evidence(p, 'folds') > 0) ? places : [];
   },
   describe(places) {
     const folds = total(places, (p) => evidence(p, 'folds'));

@@ -11,8 +11,9 @@ export interface FindingContext {
   name(node: Node): string;
 }
 
-/** What acting on a finding would save, of what the network costs as it is. */
+/** What acting on a finding would save. */
 export interface Saving {
+  /** Those that empty lanes compute count too. */
   readonly macs: number;
   readonly parameters: number;
   /** Bytes of activations and weights that are read and written. */

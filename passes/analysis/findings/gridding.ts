@@ -14,6 +14,9 @@ interface Sight {
 }
 const POINT: Sight = { offsets: new Set([0]), dilated: [], factor: 0 };
 
+/** What sees more than this share is no grid. */
+const DENSE = 0.75;
+
 /** Sights wider than this are dense or of no interest. */
 const MOST_OFFSETS = 4096;
 
@@ -33,7 +36,7 @@ export const gridding = defineRule({
 function placeAt(node: Node, sights: readonly Sight[]): readonly Place[] {
   const density = sights.reduce((d, { offsets }) => d * densityOf(offsets), 1);
   const run = sights.find((s) => s.dilated.length > 1 && s.factor > 1);
-  if (!run || density === 1) return [];
+  if (!run || density > DENSE) return [];
   const layers = run.dilated.includes(node) ? run.dilated : [...run.dilated, node];
   return [{ nodes: layers, evidence: { factor: run.factor, density }, saves: saving() }];
 }

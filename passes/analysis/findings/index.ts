@@ -59,6 +59,9 @@ export const RULES: { readonly [C in FindingCode]: FindingRule } = {
   'past-border': pastBorder,
 };
 
+/** What saves something, but less than this share of everything, is not worth a word. */
+const LEAST_SHARE = 0.001;
+
 export const FINDING_CODES = Object.keys(FINDINGS) as readonly FindingCode[];
 
 export interface FindingOptions {
@@ -78,7 +81,9 @@ export function findings(
     const [first, ...more] = [...rule.find(context)].sort(
       (a, b) => shareOf(b.saves, context) - shareOf(a.saves, context),
     );
-    return first ? [findingOf(code, rule, [first, ...more], context)] : [];
+    if (!first) return [];
+    const finding = findingOf(code, rule, [first, ...more], context);
+    return finding.share > 0 && finding.share < LEAST_SHARE ? [] : [finding];
   });
   const rank = (f: Finding) => (RULES[f.code].spoils ? 1 : 0);
   return found.sort((a, b) => rank(b) - rank(a) || b.share - a.share);

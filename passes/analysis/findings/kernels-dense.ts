@@ -7,6 +7,8 @@ import { defineRule, evidence, type FindingContext, type Place, saving, total } 
 /** A layer is worth naming if it saves this share of itself, and that of the network. */
 const OF_LAYER = 0.5;
 const OF_NETWORK = 0.01;
+/** Layers that read images, of few channels, are left dense by all. */
+const FEW_CHANNELS = 8;
 
 export const kernelsDense = defineRule({
   ofSizes: true,
@@ -16,13 +18,14 @@ export const kernelsDense = defineRule({
     const pairs = total(places, (p) => evidence(p, 'separableMacs'));
     const share = percent(macs / cost.totals.macs);
     const [most] = places;
-    return `${counted(places.length, 'dense conv')} with ${share} of the MACs: depthwise-separable pairs would take ${short(pairs)} in place of ${short(macs)}; the largest saving is ${short(most.saves.macs)} at ${most.nodes.map(name).join()}; train again`;
+    return `${counted(places.length, 'dense conv')} with ${share} of the MACs: depthwise-separable pairs would take ${short(pairs)} in place of ${short(macs)}; the largest saving is ${short(most.saves.macs)} at ${most.nodes.map(name).join()}; needs training`;
   },
 });
 
 function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
   if (!isOp(node, 'Conv') || node.attrs.group > 1) return [];
   const [cout = 1, cin = 1, ...kernel] = operand(node as Node, 1).type.shape;
+  if (cin < FEW_CHANNELS) return [];
   const taps = product(kernel);
   const macs = cost.nodes.get(node as Node)?.macs ?? 0;
   const positions = elementCount(result(node as Node).type.shape) / cout;

@@ -7,11 +7,14 @@ import type { InputTrace } from '../receptive-field.ts';
 import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
 
 /** The least share of the MACs or parameters that is worth a word. */
-const MATTERS = 0.01;
+const MATTERS = 0.05;
 
 export const pastBorder = defineRule({
   ofSizes: true,
   find(context) {
+    // where outputs have positions, layers behind may place what they see
+    if (!context.graph.outputs.every(({ value }) => value.type.shape.slice(2).every((size) => size === 1)))
+      return [];
     const places = context.graph.nodes.flatMap((node) => placeAt(node, context));
     const share = (key: string) => total(places, (p) => evidence(p, key));
     return Math.max(share('macsShare'), share('parametersShare')) < MATTERS ? [] : places;

@@ -6,17 +6,13 @@ import { fingerprint, sameBytes } from '../../canonicalize/merge-common-subexpre
 import { bytes } from '../figures.ts';
 import { defineRule, evidence, type Place, saving, total } from './finding.ts';
 
-/** The least number of bytes that is worth a word, and the size below which a constant is not compared. */
-const MATTERS = 4096;
+/** Constants of fewer bytes are not compared. */
 const SMALLEST = 64;
 
 export const weightsDuplicated = defineRule({
   ofSizes: false,
   passes: ['mergeCommonSubexpressions'],
-  find({ graph }) {
-    const places = equalConstants(graph).map(placeOf);
-    return total(places, (p) => evidence(p, 'bytesSaved')) < MATTERS ? [] : places;
-  },
+  find: ({ graph }) => equalConstants(graph).map(placeOf),
   describe(places, { name }) {
     const copies = total(places, (p) => evidence(p, 'copies') - 1);
     const saved = bytes(total(places, (p) => evidence(p, 'bytesSaved')));

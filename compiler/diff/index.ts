@@ -1,0 +1,47 @@
+/** Two audits compared: their totals, and layer by layer what has changed. */
+import { totalOf } from '../audit/budget.ts';
+import { BUDGET_NAMES } from '../audit/budget-quantities.ts';
+import type { AuditLayer, AuditReport } from '../audit/schema.ts';
+import { displayNames, field } from '../report/format.ts';
+import { type LayerPair, matchLayers } from './match.ts';
+import { DIFF_VERSION, type DiffLayer, type DiffReport } from './schema.ts';
+
+export { DIFF_VERSION, type DiffLayer, type DiffReport, diffSchema } from './schema.ts';
+
+/** Totals that neither report has are left out. */
+export function diffAudits(a: AuditReport, b: AuditReport): DiffReport {
+  const totals = BUDGET_NAMES.map(
+    (name) => [name, { a: totalOf(name, a), b: totalOf(name, b) }] as const,
+  ).filter(([, change]) => change.a !== null || change.b !== null);
+  const names = new Map([...displayNames(a), ...displayNames(b)]);
+  const changes = matchLayers(a.layers, b.layers).map((pair) => changeOf(pair, names));
+  return {
+    version: DIFF_VERSION,
+    a: a.model,
+    b: b.model,
+    totals: Object.fromEntries(totals),
+    unchanged: changes.filter((change) => change === undefined).length,
+    layers: changes.filter((change) => change !== undefined),
+  };
+}
+
+type Names = ReadonlyMap<AuditLayer, string>;
+
+/** Undefined where both are the same. */
+function changeOf({ a, b }: LayerPair, names: Names): DiffLayer | undefined {
+  const sides = { ...(a && { a: sideOf(a, names) }), ...(b && { b: sideOf(b, names) }) };
+  if (!a || !b) return { change: a ? 'removed' : 'added', ...sides };
+  const unnamed = (side: DiffLayer['a']) => JSON.stringify({ ...side, name: '', shown: '' });
+  if (unnamed(sides.a) !== unnamed(sides.b)) return { change: 'changed', ...sides };
+  return a.name === b.name ? undefined : { change: 'renamed', ...sides };
+}
+
+const sideOf = (layer: AuditLayer, names: Names): NonNullable<DiffLayer['a']> => ({
+  name: layer.name,
+  shown: names.get(layer) ?? layer.name,
+  label: layer.label,
+  outputShape: [...layer.outputShape],
+  macs: layer.macs,
+  parameters: layer.parameters,
+  receptiveField: field(layer),
+});

@@ -1,0 +1,54 @@
+/** Budgets as lines of a table, and as errors. */
+import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
+import type { BudgetResult } from '../audit/budget.ts';
+import { BUDGET_QUANTITIES } from '../audit/budget-quantities.ts';
+import { type Column, renderColumns } from './columns.ts';
+import { bytes, grouped, percent, plain, short } from './format.ts';
+
+export function renderBudget(results: readonly BudgetResult[], width: number): string {
+  const columns: Column[] = [
+    { title: 'budget', align: 'left' },
+    { title: 'limit', align: 'right' },
+    { title: 'actual', align: 'right' },
+    { title: '', align: 'left', shrink: 16 },
+  ];
+  const rows = results.map((result) => [
+    plain(result.text),
+    amount(result, result.limit),
+    amount(result, result.actual),
+    verdict(result),
+  ]);
+  return renderColumns(columns, rows, { width });
+}
+
+/** One for each limit that is not met. */
+export const budgetErrors = (results: readonly BudgetResult[]): readonly Diagnostic[] =>
+  results
+    .filter(({ met }) => !met)
+    .map((result) =>
+      diagnostic(
+        'budget-exceeded',
+        result.text,
+        result.actual === null
+          ? `there is no number: ${result.reason ?? ''}`
+          : `${amount(result, result.actual)}, ${verdict(result)}`,
+      ),
+    );
+
+function verdict({ actual, limit, met, reason }: BudgetResult): string {
+  if (met) return 'met';
+  if (actual === null || limit === null) return `not known: ${reason ?? ''}`;
+  if (limit === 0 || actual === limit) return 'not met';
+  const off = actual / limit - 1;
+  return `${percent(Math.abs(off))} ${off > 0 ? 'over' : 'under'}`;
+}
+
+/** Exact where a rounded figure would look like the limit. */
+function amount({ quantity, actual, limit }: BudgetResult, value: number | null): string {
+  if (value === null) return '?';
+  const { unit } = BUDGET_QUANTITIES[quantity];
+  const write =
+    unit === 'bytes' ? bytes : unit === 'µs' ? (us: number) => `${(us / 1e3).toPrecision(4)} ms` : short;
+  const alike = actual !== null && limit !== null && actual !== limit && write(actual) === write(limit);
+  return alike ? grouped(value) : write(value);
+}

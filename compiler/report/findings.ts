@@ -1,0 +1,61 @@
+/** Composites and findings as people read them. */
+import type { AuditReport } from '../audit/schema.ts';
+import { type Column, renderColumns } from './columns.ts';
+import { counted, grouped, percent, plain, short } from './format.ts';
+import { wrap } from './wrap.ts';
+
+interface Paints {
+  readonly dim: (text: string) => string;
+  readonly yellow: (text: string) => string;
+}
+
+/** For a terminal; empty where there are none. */
+export function compositesBlock({ byComposite }: AuditReport, { dim }: Paints, width: number): string {
+  if (byComposite.length === 0) return '';
+  const columns: Column[] = [
+    { title: 'composite', align: 'left' },
+    { title: 'times', align: 'right' },
+    { title: 'nodes', align: 'right' },
+    { title: 'MACs', align: 'right' },
+    { title: 'share', align: 'right' },
+    { title: 'parameters', align: 'right' },
+  ];
+  const rows = byComposite.map((c) => [
+    c.kind,
+    String(c.composites),
+    String(c.layers),
+    short(c.macs),
+    percent(c.macsShare),
+    grouped(c.parameters),
+  ]);
+  return renderColumns(columns, rows, { width, paintHeader: dim });
+}
+
+/** For a terminal; empty where there are none. */
+export function findingsBlock(report: AuditReport, { dim, yellow }: Paints, width: number): string {
+  const lines = findingLines(report);
+  if (lines.length === 0) return '';
+  const indent = Math.max(...lines.map(({ code }) => code.length)) + 2;
+  const rows = lines.map(({ code, message }) => {
+    const text = wrap(message, Math.max(30, width - indent)).replaceAll('\n', `\n${' '.repeat(indent)}`);
+    return `${yellow(code)}${' '.repeat(indent - code.length)}${text}`;
+  });
+  return [dim('findings'), ...rows, dim(wrap(findingsNote(report), width))].join('\n');
+}
+
+export interface FindingLine {
+  readonly code: string;
+  readonly message: string;
+}
+
+export const findingLines = ({ findings }: AuditReport): readonly FindingLine[] =>
+  findings.map(({ code, message }) => ({ code, message: plain(message) }));
+
+/** What stands below them. */
+export function findingsNote({ findings, moreFindings }: AuditReport): string {
+  const [first] = findings;
+  if (!first) return '';
+  const all = `--findings ${findings.length + moreFindings}`;
+  const more = moreFindings > 0 ? `${counted(moreFindings, 'more finding')} with ${all}; ` : '';
+  return `${more}convolith explain ${first.code} says more, --ignore ${first.code} leaves it out`;
+}

@@ -1,0 +1,98 @@
+/** Two audits compared. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { audit } from '#compiler/audit/index.ts';
+import type { AuditLayer } from '#compiler/audit/schema.ts';
+import { diffAudits, diffSchema } from '#compiler/diff/index.ts';
+import { matchLayers } from '#compiler/diff/match.ts';
+import { renderDiff, renderDiffMarkdown } from '#compiler/report/diff.ts';
+import { Builder } from '#ir/builder.ts';
+import { Random } from '../support/graphs.ts';
+
+interface Step {
+  readonly name: string;
+  readonly channels: number;
+}
+
+/** Convolutions 1×1 in a row on 4×4, of 4 channels at first. */
+function stack(...steps: readonly Step[]) {
+  const random = new Random(2);
+  const b = new Builder('net');
+  let value = b.input('x', [1, 4, 4, 4]);
+  for (const { name, channels } of steps) {
+    const inputs = value.type.shape[1] ?? 1;
+    const weights = b.constant(`${name}.w`, random.tensor([channels, inputs, 1, 1]));
+    value = b.conv(value, weights, { name });
+  }
+  b.output('y', value);
+  return audit(b.graph);
+}
+
+const changes = (a: ReturnType<typeof stack>, b: ReturnType<typeof stack>) => {
+  const report = diffAudits(a, b);
+  expect(diffSchema.parse(report)).toEqual(report);
+  return report.layers.map(({ change, a: x, b: y }) => `${change} ${x?.name ?? '-'} ${y?.name ?? '-'}`);
+};
+
+const A = { name: 'a', channels: 8 };
+const B = { name: 'b', channels: 8 };
+const C = { name: 'c', channels: 6 };
+
+describe('layers', () => {
+  test('of the same model are the same', () => {
+    const report = diffAudits(stack(A, B, C), stack(A, B, C));
+    expect(report).toMatchObject({ unchanged: 3, layers: [] });
+    expect(renderDiff(report, { width: 80 })).toContain('all 3 nodes are the same in both');
+  });
+
+  test('that have another width are changed, and so is what reads them', () => {
+    expect(changes(stack(A, B, C), stack(A, { ...B, channels: 10 }, C))).toEqual([
+      'changed b b',
+      'changed c c',
+    ]);
+  });
+
+  test('of another name are found by their structure', () => {
+    expect(changes(stack(A, B, C), stack({ ...A, name: 'p' }, { ...B, name: 'q' }, C))).toEqual([
+      'renamed a p',
+      'renamed b q',
+    ]);
+  });
+
+  test('are added and removed where they stand', () => {
+    expect(changes(stack(A, C), stack(A, B, C))).toEqual(['added - b']);
+    expect(changes(stack(A, B, C), stack(A, C))).toEqual(['removed b -']);
+  });
+});
+
+test('totals have both sides, and a difference in words', () => {
+  const report = diffAudits(stack(A), stack({ ...A, channels: 12 }));
+  expect(report.totals.macs).toEqual({ a: 512, b: 768 });
+  expect(renderDiff(report, { width: 100 })).toMatch(/^macs +512 +768 +\+256 +\+50\.0 %$/m);
+  expect(renderDiffMarkdown(report)).toContain('| macs | 512 | 768 | +256 | +50.0 % |');
+});
+
+/** A layer of which only what is compared matters. */
+const layer = (name: string, width: number): AuditLayer =>
+  ({ name, op: 'Conv', label: 'x', outputShape: [width], macs: width, parameters: width }) as AuditLayer;
+
+const layersArbitrary = fc.array(
+  fc.tuple(fc.constantFrom('', 'a', 'b', 'c', 'd', 'e'), fc.integer({ min: 1, max: 3 })),
+  { maxLength: 9 },
+);
+
+test('every layer of either side is in one pair, in order', () => {
+  fc.assert(
+    fc.property(layersArbitrary, layersArbitrary, (a, b) => {
+      const [first, second] = [a, b].map((list) => list.map(([name, width]) => layer(name, width)));
+      const pairs = matchLayers(first ?? [], second ?? []);
+      expect(pairs.flatMap((pair) => pair.a ?? [])).toEqual(first);
+      expect(pairs.flatMap((pair) => pair.b ?? [])).toEqual(second);
+      for (const { a: x, b: y, by } of pairs) {
+        if (by === 'name') expect(x?.name).toBe(y?.name);
+        if (by === 'structure') expect(x?.macs).toBe(y?.macs);
+      }
+    }),
+    { seed: 5, numRuns: 300 },
+  );
+});

@@ -63,6 +63,7 @@ withModels.describe('MACs and parameters of the zoo', () => {
   test.each(ZOO)('%s', (name, macs, parameters) => {
     const { totals } = auditZoo(name);
     expect(totals).toMatchObject({ macs, flops: 2 * macs, parameters, macsExpr: String(macs) });
+    expect(totals.presets).toMatchObject({ torchvision: macs, papers: macs, torch: 2 * macs });
     expect(totals.buffers).toBe(name === 'densenet121' ? 68_672 : 0);
   });
 
@@ -98,6 +99,8 @@ withModels.describe('MACs and parameters of the zoo', () => {
     ['vgg16', 13.56],
     ['mobilenetv1_100', 5.04],
     ['legacy_xception', 35.83],
+    ['ghostnet_100', 3.55],
+    ['repvgg_a0', 3.59],
     ['densenet121', 6.9],
     ['inception_v3', 8.97],
   ])('outputs of weighted layers: %s %f M', (name, millions) => {

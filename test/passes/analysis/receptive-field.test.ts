@@ -158,6 +158,34 @@ describe('published fields', () => {
     expect(receptiveFields(n.graph).misaligned).toEqual([]);
   });
 
+  test('inception_v2', () => {
+    const down = { stride: 2 } as const;
+    const n = new Network(224).conv(7, down).pool(3, 2, 'same').conv(1).conv(3).pool(3, 2, 'same');
+    const mixed = (name: string) =>
+      n
+        .branches(
+          'Concat',
+          (m) => m.conv(1),
+          (m) => m.conv(1).conv(3),
+          (m) => m.conv(1).conv(3).conv(3),
+          (m) => m.pool(3, 1, 'same').conv(1),
+        )
+        .mark(`Mixed_${name}`);
+    const reduced = () =>
+      n.branches(
+        'Concat',
+        (m) => m.conv(1).conv(3, down),
+        (m) => m.conv(1).conv(3).conv(3, down),
+        (m) => m.pool(3, 2, 'same'),
+      );
+    for (const name of ['3b', '3c']) mixed(name);
+    reduced();
+    for (const name of ['4b', '4c', '4d', '4e']) mixed(name);
+    reduced();
+    for (const name of ['5b', '5c']) mixed(name);
+    expect(triples(n)).toMatchObject({ Mixed_4e: '379/16/174', Mixed_5c: '699/32/318' });
+  });
+
   // a well-known primer on the kinds of convolution; Yu and Koltun, 2016
   test('stacked dilations 1, 2, 4 see 3, 7 and 15', () => {
     const n = new Network(64);

@@ -27,6 +27,7 @@ export { type PrintOptions, parseGraph, printGraph } from '#ir/text.ts';
 export { type DType, formatShape, formatType, type Shape, type TensorType } from '#ir/types.ts';
 export { verifyGraph } from '#ir/verify.ts';
 export { type GraphCost, graphCost, type NodeCost } from '#passes/analysis/cost.ts';
+export type { PresetName } from '#passes/analysis/presets/index.ts';
 export {
   type PassTrace,
   type Pipeline,
@@ -81,7 +82,15 @@ export {
 } from './import/onnx/index.ts';
 export type { PictureOptions, PictureSize, PreprocessOptions } from './preprocess/options.ts';
 export { renderDiff } from './report/diff.ts';
-export { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from './report/index.ts';
+export {
+  renderCsv,
+  renderDot,
+  renderGithub,
+  renderJson,
+  renderMarkdown,
+  renderSarif,
+  renderTable,
+} from './report/index.ts';
 export { DEVICES, type Device } from './roofline/devices.ts';
 export { type CalibrateOptions, calibrate } from './tune/calibrate.ts';
 export { type TuneOptions, type TuneResult, tuneModel } from './tune/index.ts';

@@ -3,4 +3,5 @@ export { renderCsv } from './csv.ts';
 export { type DotOptions, renderDot } from './dot.ts';
 export { renderJson } from './json.ts';
 export { renderMarkdown } from './markdown.ts';
+export { renderGithub, renderSarif } from './sarif.ts';
 export { renderTable, type TableOptions } from './table.ts';

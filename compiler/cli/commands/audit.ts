@@ -5,7 +5,15 @@ import { audit } from '../../audit/index.ts';
 import type { AuditReport } from '../../audit/schema.ts';
 import { budgetErrors } from '../../report/budget.ts';
 import { plain } from '../../report/format.ts';
-import { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from '../../report/index.ts';
+import {
+  renderCsv,
+  renderDot,
+  renderGithub,
+  renderJson,
+  renderMarkdown,
+  renderSarif,
+  renderTable,
+} from '../../report/index.ts';
 import { type CompiledSections, withCompiled } from '../compiled-sections.ts';
 import { findingChoice } from '../finding-options.ts';
 import { importSource, namingFile, openSource } from '../load.ts';
@@ -13,7 +21,7 @@ import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.t
 import { writeResult } from '../output.ts';
 import type { CommandContext } from '../program.ts';
 
-type Format = 'table' | 'json' | 'csv' | 'md' | 'dot' | 'svg';
+type Format = 'table' | 'json' | 'csv' | 'md' | 'dot' | 'svg' | 'sarif' | 'github';
 
 export interface AuditArguments extends DimensionTexts, CompiledSections {
   readonly findings?: string;
@@ -51,7 +59,7 @@ export async function runAudit(
   if (missing.length > 0)
     context.terminal.note(`${plain(missing.join(', '))} is not there; an audit does without weights`);
   context.signal.throwIfAborted();
-  await writeResult(await render(report, format, options, context), options.output, context);
+  await writeResult(await render(report, format, path, options, context), options.output, context);
   const exceeded = budgetErrors(limits);
   if (exceeded.length > 0) throw new CompileError([...exceeded]);
 }
@@ -67,6 +75,7 @@ const BY_EXTENSION: Readonly<Record<string, Format>> = {
   dot: 'dot',
   gv: 'dot',
   svg: 'svg',
+  sarif: 'sarif',
 };
 
 function formatOf(file: string | undefined): Format {
@@ -82,6 +91,7 @@ function formatOf(file: string | undefined): Format {
 async function render(
   report: AuditReport,
   format: Format,
+  path: string,
   options: AuditArguments,
   { terminal }: CommandContext,
 ): Promise<string> {
@@ -92,6 +102,10 @@ async function render(
       return renderCsv(report);
     case 'md':
       return renderMarkdown(report);
+    case 'sarif':
+      return renderSarif(report, path);
+    case 'github':
+      return renderGithub(report, path);
     case 'dot':
       return renderDot(report, { every: options.full ?? false });
     case 'svg': {

@@ -22,6 +22,8 @@ export function addAudit(program: Command, context: CommandContext): void {
         'md',
         'dot',
         'svg',
+        'sarif',
+        'github',
       ]),
     )
     .option('-o, --output <file>', 'write to a file instead of stdout')
@@ -32,7 +34,6 @@ export function addAudit(program: Command, context: CommandContext): void {
         PRESET_NAMES,
       ),
     )
-    .option('--at <layer,position>', 'what one position of a layer sees of the inputs (table, json)')
     .option('--at <layer,position>', 'what one position of a layer sees of the inputs (table, json)')
     .option('--full', 'draw every node on its own (dot, svg)')
     .option(
@@ -55,7 +56,6 @@ export function addAudit(program: Command, context: CommandContext): void {
     'audit model.onnx --shape image=1x3x640x640 --depth 2',
     'audit model.onnx -o model.svg            # the network as a picture',
     'audit model.onnx --format json | jq .totals.macs',
-    'audit model.onnx --at /layer1/conv1/Conv,3x5',
     'audit model.onnx --at /layer1/conv1/Conv,3x5',
   ]);
   command.action(async (model: string, { at, ...options }: AuditArguments & { readonly at?: string }) =>

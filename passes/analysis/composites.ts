@@ -185,7 +185,8 @@ function shuffles(graph: Graph, units: ReadonlyMap<Node, Unit>): readonly Candid
     const shuffle = shuffleNodes(graph, node);
     const [first] = shuffle;
     if (!first) return [];
-    const unit = before.get(operand(first, 0));
+    const x = operand(first, 0);
+    const unit = soleReader(graph, x) ? before.get(x) : undefined;
     return unit && unit.is.groups > 1 && !unit.is.depthwise
       ? [{ kind: 'grouped-shuffle', nodes: [...unit.nodes, ...shuffle] }]
       : [{ kind: 'channel-shuffle', nodes: shuffle }];

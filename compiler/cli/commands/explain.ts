@@ -1,16 +1,20 @@
 import { CATALOGUE } from '#ir/diagnostic-catalogue.ts';
-import type { DiagnosticCode, DiagnosticKind } from '#ir/diagnostics.ts';
+import type { DiagnosticKind } from '#ir/diagnostics.ts';
 import { fail } from '#ir/diagnostics.ts';
+import { FINDINGS } from '#ir/finding-catalogue.ts';
 import { renderColumns } from '../../report/columns.ts';
 import { wrap } from '../../report/wrap.ts';
 import { EXIT } from '../errors.ts';
 import type { CommandContext } from '../program.ts';
 import { didYouMean } from '../suggest.ts';
 
-const CODES = Object.keys(CATALOGUE) as DiagnosticCode[];
+const PAGES = { ...CATALOGUE, ...FINDINGS };
+type Code = keyof typeof PAGES;
+type Kind = DiagnosticKind | 'finding';
+const CODES = Object.keys(PAGES) as Code[];
 
 /** What each kind means, in the order of the list. */
-const KINDS: readonly (readonly [DiagnosticKind, string])[] = [
+const KINDS: readonly (readonly [Kind, string])[] = [
   ['invalid', `the model is wrong (exit code ${EXIT.invalid})`],
   ['unsupported', `something is unsupported, or was not given (exit code ${EXIT.unsupported})`],
   ['usage', `the command is wrong, or a file unreadable (exit code ${EXIT.usage})`],
@@ -18,6 +22,7 @@ const KINDS: readonly (readonly [DiagnosticKind, string])[] = [
   ['bug', `convolith is wrong (exit code ${EXIT.bug})`],
   ['warning', 'a warning'],
   ['note', 'a note'],
+  ['finding', 'what audit finds worth saying about a network'],
 ];
 
 export function runExplain(code: string | undefined, context: CommandContext): void {
@@ -28,9 +33,9 @@ function list({ terminal }: CommandContext): string {
   const c = terminal.colours;
   const width = Math.max(...CODES.map((code) => code.length));
   const blocks = KINDS.flatMap(([kind, meaning]) => {
-    const codes = CODES.filter((code) => CATALOGUE[code].kind === kind);
+    const codes = CODES.filter((code) => PAGES[code].kind === kind);
     if (codes.length === 0) return [];
-    const rows = codes.map((code) => [`  ${code.padEnd(width)}`, CATALOGUE[code].title]);
+    const rows = codes.map((code) => [`  ${code.padEnd(width)}`, PAGES[code].title]);
     const columns = [
       { title: '', align: 'left', paint: c.cyan },
       { title: '', align: 'left' },
@@ -48,10 +53,10 @@ function explain(given: string, { terminal }: CommandContext): string {
   const code = CODES.find((known) => known === name);
   if (code === undefined) {
     const hint = didYouMean(name, CODES) ?? 'convolith explain lists them all';
-    fail('usage-invalid', name, 'there is no diagnostic of this code', hint);
+    fail('usage-invalid', name, 'there is no diagnostic or finding of this code', hint);
   }
   const c = terminal.colours;
-  const entry: { kind: DiagnosticKind; title: string; explanation: string; hint?: string } = CATALOGUE[code];
+  const entry: { kind: Kind; title: string; explanation: string; hint?: string } = PAGES[code];
   const meaning = KINDS.find(([kind]) => kind === entry.kind)?.[1] ?? '';
   const width = Math.min(terminal.width, 100);
   return [

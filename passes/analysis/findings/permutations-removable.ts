@@ -12,26 +12,13 @@ export const permutationsRemovable = defineRule({
   find: (context) => [...transposes(context), ...shuffles(context)],
   describe(places, { name }) {
     const saved = bytes(total(places, (p) => p.saves.bytes));
-    const turned = places.filter((p) => evidence(p, 'transposes') > 0);
+    const turned = total(places, (p) => evidence(p, 'transposes'));
     const shuffled = places.filter((p) => evidence(p, 'shuffles') > 0);
-    const parts = [
-      ...(turned.length > 0
-        ? [
-            `compile merges ${counted(
-              total(turned, (p) => evidence(p, 'transposes')),
-              'transpose',
-            )} with others`,
-          ]
-        : []),
-      ...shuffled.map((p) => {
-        const conv = p.nodes.find((n) => classifyConv(n));
-        return `the order that the shuffle at ${p.nodes
-          .filter((n) => n !== conv)
-          .slice(0, 1)
-          .map(name)
-          .join()} makes can be that of the filters of ${conv ? name(conv) : ''}`;
-      }),
-    ];
+    const parts = shuffled.map(({ nodes }) => {
+      const [shuffle, conv] = [nodes[0], nodes.at(-1)];
+      return `the shuffle at ${shuffle ? name(shuffle) : ''} can go into the weights of ${conv ? name(conv) : ''}`;
+    });
+    if (turned > 0) parts.unshift(`compile removes ${counted(turned, 'transpose')}`);
     return `${parts.join('; ')}: ${saved} less to move`;
   },
 });
@@ -82,7 +69,8 @@ function shuffles({ graph, cost }: FindingContext): readonly Place[] {
 /** Convs whose output channels can be in any order, by the value that leaves their activations. */
 function filtersByEnd(graph: Graph): ReadonlyMap<Value, Node> {
   const convs = graph.nodes.filter((n) => classifyConv(n)?.groups === 1);
-  return new Map(convs.map((conv) => [followChannelwise(graph, result(conv)).end, conv]));
+  const ends = convs.map((conv) => [followChannelwise(graph, result(conv)).end, conv] as const);
+  return new Map(ends.filter(([end]) => soleReader(graph, end)));
 }
 
 /** The conv that alone reads a value, through activations, and whose input channels can be in any order. */

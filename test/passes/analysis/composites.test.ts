@@ -91,6 +91,12 @@ test('shuffles, as one op or spelled out, with a grouped conv before them', () =
   ]);
   expect(found(shuffled(1, [0, 2, 1, 3, 4]))).toEqual([['channel-shuffle-1', 'split', 'turn', 'join']]);
   expect(found(shuffled(2, [0, 1, 2, 4, 3]))).toEqual([]);
+  const read = net((b, x, conv) => {
+    const y = conv(x, [8, 4, 1, 1], { group: 2 });
+    b.output('also', y);
+    return b.op('ChannelShuffle', [y], { groups: 2 }, { name: 'shuffle' });
+  });
+  expect(found(read)).toEqual([['channel-shuffle-1', 'shuffle']]);
   const op = net((b, x) => b.op('ChannelShuffle', [x], { groups: 2 }, { name: 'shuffle' }));
   expect(found(op)).toEqual([['channel-shuffle-1', 'shuffle']]);
 });

@@ -91,7 +91,8 @@ function presetsBlock(report: AuditReport, c: Colours, width: number): string {
   ];
   const lines = PRESETS.map(({ name, unit }) => {
     const total = report.totals.presets[name];
-    return [name === report.preset.name ? '→' : '', name, grouped(total), short(total), `${unit}s`];
+    const rounded = total === null || total < 1000 ? '' : short(total);
+    return [name === report.preset.name ? '→' : '', name, grouped(total), rounded, `${unit}s`];
   });
   return `${renderColumns(columns, lines, { width, paintHeader: c.dim })}\n${c.dim(
     wrap(`${report.preset.name}: ${report.preset.says}`, width),

@@ -4,7 +4,8 @@ import { auditSchema } from '#compiler/audit/schema.ts';
 import { renderSvg } from '#compiler/files/svg.ts';
 import { bytes, grouped, percent, short } from '#compiler/report/format.ts';
 import { renderCsv, renderDot, renderJson, renderMarkdown, renderTable } from '#compiler/report/index.ts';
-import { Builder } from '#ir/builder.ts';
+import { Builder, type ConvOptions } from '#ir/builder.ts';
+import type { Value } from '#ir/graph.ts';
 import { absent } from '../passes/analysis/networks.ts';
 
 const HOSTILE = '=cmd|"/C calc"!A0,<script>]]>&\u001b[31m|`\\N\n"];evil[label="';
@@ -136,5 +137,65 @@ describe('picture', () => {
     expect(svg).toContain('<svg');
     expect(svg).not.toContain('<script');
     expect(svg).toContain('standard 3×3');
+  });
+});
+
+describe('composites and findings', () => {
+  /** Two stacked dilations, of which the second has a channel too many for its vectors; then a separable pair. */
+  function network() {
+    const b = new Builder('found');
+    const conv = (x: Value, weight: readonly number[], options: ConvOptions = {}) =>
+      b.conv(x, b.constant('w', absent(weight)), options);
+    const dilations = [2, 2];
+    const x = conv(b.input('image', [1, 8, 32, 32]), [8, 8, 3, 3], { dilations, name: 'first' });
+    const y = conv(x, [9, 8, 3, 3], { dilations, name: 'second' });
+    b.output('y', conv(conv(y, [9, 1, 3, 3], { group: 9, name: 'dw' }), [9, 9, 1, 1], { name: 'pw' }));
+    return b.graph;
+  }
+
+  test('each layer says which composite it is in, and these are added up', () => {
+    const report = audit(network());
+    expect(report.layers.map((l) => [l.name, l.composite])).toEqual([
+      ['first', null],
+      ['second', null],
+      ['dw', 'depthwise-separable-1'],
+      ['pw', 'depthwise-separable-1'],
+    ]);
+    const macs = 22 * 22 * (9 * 9 + 9 * 9);
+    expect(report.byComposite).toEqual([
+      {
+        kind: 'depthwise-separable',
+        composites: 1,
+        layers: 2,
+        macs,
+        macsShare: macs / (report.totals.macs ?? 0),
+        parameters: 9 * 9 + 9 * 9,
+      },
+    ]);
+    expect(renderTable(report)).toMatch(/depthwise-separable +1 +2 /);
+    expect(renderMarkdown(report)).toContain('| depthwise-separable | 1 | 2 |');
+  });
+
+  test('findings, in a table and in Markdown, and how many more there are', () => {
+    const report = audit(network());
+    expect(report.findings.map((f) => f.code)).toEqual(['gridding', 'kernels-dense', 'lanes-unfilled']);
+    expect(report.moreFindings).toBe(0);
+    const [first] = audit(network(), { findings: 1 }).findings;
+    expect(first).toEqual(report.findings[0]);
+    const short = audit(network(), { findings: 1, ignore: ['lanes-unfilled'] });
+    expect(short.moreFindings).toBe(1);
+    expect(renderTable(short)).toContain('\ngridding  dilations of first to second have the common factor 2');
+    expect(renderTable(short)).toContain('1 more finding with --findings 2; convolith explain gridding');
+    expect(renderMarkdown(short)).toContain('- **gridding**: dilations of first to second');
+    const none = audit(network(), { findings: 0 });
+    expect([none.findings, renderTable(none).includes('gridding')]).toEqual([[], false]);
+  });
+
+  test('their lines fit the width', () => {
+    const text = renderTable(audit(network()), { width: 70 });
+    const block = text.split('\n\n').find((part) => part.startsWith('findings\n'));
+    const lines = block?.split('\n') ?? [];
+    expect(lines.length).toBeGreaterThan(5);
+    expect(lines.filter((line) => [...line].length > 70)).toEqual([]);
   });
 });

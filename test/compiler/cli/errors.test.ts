@@ -144,7 +144,19 @@ const CASES: readonly Case[] = [
   ['bench weightless.onnx', 4, 'error[external-missing] weightless.data'],
   ['ir sound.onnx --after fuseActivaton', 2, 'there is no such pass', 'did you mean fuseActivation'],
   ['ir', 2, 'a model is missing'],
-  ['explain onnx-truncate', 2, 'there is no diagnostic or finding of this code', 'did you mean onnx-truncated'],
+  [
+    'explain onnx-truncate',
+    2,
+    'there is no diagnostic or finding of this code',
+    'did you mean onnx-truncated',
+  ],
+  [
+    'audit sound.onnx --ignore past-border,checkerbord',
+    2,
+    'error[usage-invalid] --ignore checkerbord: there is no finding of this code',
+    'did you mean checkerboard?',
+  ],
+  ['audit sound.onnx --findings few', 2, 'error[usage-invalid] --findings few: a whole number is expected'],
   // files
   ['audit nothing.onnx', 2, 'error[file-unreadable] nothing.onnx: no such file or directory'],
   ['audit folder', 2, 'error[file-unreadable] folder: this is a folder'],

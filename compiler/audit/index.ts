@@ -21,7 +21,7 @@ import {
 import { AUDIT_VERSION, type AuditLayer, type AuditReport } from './schema.ts';
 
 export type { AuditModel, Dimensions, OpenDimension, SpecialisedModel } from './model.ts';
-export type { AuditField, AuditFootprint, AuditLayer, AuditReport } from './schema.ts';
+export type { AuditField, AuditFootprint, AuditLayer, AuditReport, AuditRoofline } from './schema.ts';
 
 export interface AuditOptions extends FindingChoice {
   /** The report's name of the model; the graph's unless given. */
@@ -88,7 +88,7 @@ const CONVENTIONS = {
 function totalsOf(
   { graph, cost, liveness, sizeKnown }: Facts,
   preset: PresetName,
-  { expr, reason }: SymbolicMacs,
+  { expr, reason, only }: SymbolicMacs,
   examples: readonly string[],
 ): AuditReport['totals'] {
   const { totals } = cost;
@@ -99,6 +99,7 @@ function totalsOf(
     macs: known ? totals.macs : null,
     ...(known ? {} : { macsReason: `${examples.join(', ')} not given` }),
     macsExpr: expr,
+    ...(only === undefined ? {} : { macsExprOnly: only }),
     ...(reason === undefined ? {} : { macsExprReason: reason }),
     counted: presets[preset],
     presets,

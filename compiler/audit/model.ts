@@ -34,6 +34,9 @@ export interface Specialised {
 /** Example size of an open spatial dimension; sampled sizes are it and multiples of `LATTICE` above. */
 const EXAMPLE_SIZE = 224;
 const LATTICE = 32;
+/** Distances from the example size at which a polynomial is tried: of any size, and of multiples. */
+const EVERYWHERE = [1, LATTICE / 2, 3 * LATTICE + 5];
+const ON_LATTICE = [-LATTICE, 4 * LATTICE, 7 * LATTICE, 13 * LATTICE];
 
 /** The model at the sizes given; open spatial dimensions that are not given at an example size. */
 export function specialise(model: AuditModel, dims: Dimensions): Specialised {
@@ -70,6 +73,8 @@ function missingSymbols(error: unknown): readonly string[] {
 export interface SymbolicMacs {
   readonly expr: string | null;
   readonly reason?: string;
+  /** The sizes for which it holds, where it does not for all. */
+  readonly only?: string;
 }
 
 /** The MACs as a polynomial in the batch and in the sizes that are not given. */
@@ -82,28 +87,33 @@ export function symbolicMacs(
   const macs = graphCost(graph).totals.macs;
   const batches = [...new Set(open.filter((d) => d.assumed).map((d) => d.symbol))];
   if (model instanceof Graph || batches.length + examples.length === 0) return { expr: String(macs) };
-  const symbols: SampledSymbol[] = [
-    ...batches.map((name) => ({ name, points: [1, 2, 3], checks: [5] })),
-    ...examples.map((name) => ({
-      name,
-      points: [0, 1, 2, 3].map((i) => EXAMPLE_SIZE + i * LATTICE),
-      checks: [EXAMPLE_SIZE + 1, EXAMPLE_SIZE + LATTICE / 2, EXAMPLE_SIZE + 3 * LATTICE + 5],
-    })),
-  ];
-  let failedAt = '';
-  try {
-    const fit = fitPolynomial(symbols, (sizes) => {
-      failedAt = Object.entries(sizes)
-        .map(([name, size]) => `${name} = ${size}`)
-        .join(', ');
-      return graphCost(model({ ...dims, ...sizes }).graph).totals.macs;
-    });
-    return fit.polynomial ? { expr: formatPolynomial(fit.polynomial) } : { expr: null, reason: fit.reason };
-  } catch (error) {
-    if (!(error instanceof CompileError)) throw error;
-    return {
-      expr: null,
-      reason: `the model does not accept ${failedAt}: ${error.diagnostics[0]?.message ?? ''}`,
-    };
-  }
+  const fitted = (apart: readonly number[]): SymbolicMacs => {
+    const symbols: SampledSymbol[] = [
+      ...batches.map((name) => ({ name, points: [1, 2, 3], checks: [5] })),
+      ...examples.map((name) => ({
+        name,
+        points: [0, 1, 2, 3].map((i) => EXAMPLE_SIZE + i * LATTICE),
+        checks: apart.map((distance) => EXAMPLE_SIZE + distance),
+      })),
+    ];
+    let failedAt = '';
+    try {
+      const fit = fitPolynomial(symbols, (sizes) => {
+        failedAt = Object.entries(sizes)
+          .map(([name, size]) => `${name} = ${size}`)
+          .join(', ');
+        return graphCost(model({ ...dims, ...sizes }).graph).totals.macs;
+      });
+      return fit.polynomial ? { expr: formatPolynomial(fit.polynomial) } : { expr: null, reason: fit.reason };
+    } catch (error) {
+      if (!(error instanceof CompileError)) throw error;
+      const message = error.diagnostics[0]?.message ?? '';
+      return { expr: null, reason: `the model does not accept ${failedAt}: ${message}` };
+    }
+  };
+  const every = fitted(EVERYWHERE);
+  if (every.expr !== null || examples.length === 0) return every;
+  // many networks halve their sizes again and again, and take no others, or round them
+  const some = fitted(ON_LATTICE);
+  return some.expr === null ? every : { ...some, only: `multiples of ${LATTICE}` };
 }

@@ -64,6 +64,7 @@ const layerSchema = z.strictObject({
 const totalsSchema = z.strictObject({
   macs: sized.describe('at batch 1, unless the batch was given'),
   macsExpr: z.string().nullable().describe('the MACs as a polynomial in the open dimensions'),
+  macsExprOnly: z.string().optional().describe('the sizes for which the polynomial holds, where not for all'),
   macsReason: z.string().optional().describe('why there is no number'),
   macsExprReason: z.string().optional().describe('why there is no polynomial'),
   counted: sized.describe('what the preset counts'),

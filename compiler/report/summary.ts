@@ -33,7 +33,8 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
   const { totals } = report;
   const batch = report.dims.find((d) => d.source === 'batch');
   const varies = totals.macs === null || totals.macsExpr !== String(totals.macs);
-  const expression = totals.macsExpr !== null && batch && varies ? `= ${totals.macsExpr}` : '';
+  const only = totals.macsExprOnly ? ` for ${totals.macsExprOnly}` : '';
+  const expression = totals.macsExpr !== null && varies ? `= ${totals.macsExpr}${only}` : '';
   const moved =
     totals.bytesRead === null || totals.bytesWritten === null ? null : totals.bytesRead + totals.bytesWritten;
   const peak =

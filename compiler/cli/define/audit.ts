@@ -55,14 +55,19 @@ export function addAudit(program: Command, context: CommandContext): void {
     'audit model.onnx',
     'audit model.onnx --shape image=1x3x640x640 --depth 2',
     'audit model.onnx -o model.svg            # the network as a picture',
+    'audit model.onnx --dim H=224:512:32 --dim W=224   # totals for each of these sizes',
     'audit model.onnx --format json | jq .totals.macs',
     'audit model.onnx --at /layer1/conv1/Conv,3x5',
   ]);
-  command.action(async (model: string, { at, ...options }: AuditArguments & { readonly at?: string }) =>
-    at === undefined
-      ? (await import('../commands/audit.ts')).runAudit(model, options, context)
-      : (await import('../commands/audit-at.ts')).runAuditAt(model, { at, ...options }, context),
-  );
+  command.action(async (model: string, { at, ...options }: AuditArguments & { readonly at?: string }) => {
+    if (at !== undefined) {
+      return (await import('../commands/audit-at.ts')).runAuditAt(model, { at, ...options }, context);
+    }
+    if (options.dim?.some((text) => text.includes(':'))) {
+      return (await import('../commands/audit-range.ts')).runAuditRange(model, options, context);
+    }
+    return (await import('../commands/audit.ts')).runAudit(model, options, context);
+  });
 }
 
 export function addDiff(program: Command, context: CommandContext): void {

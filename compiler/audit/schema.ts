@@ -1,7 +1,7 @@
 /** The audit report as data: what `audit` returns and `--format json` prints. One schema gives type and validation. */
 
 import { z } from 'zod';
-import { PRESET_NAMES } from '#passes/analysis/presets/index.ts';
+import { PRESET_NAMES } from '#passes/analysis/presets/names.ts';
 import { BUDGET_NAMES } from './budget-quantities.ts';
 import { byCompositeSchema, findingsSchema } from './finding-schema.ts';
 

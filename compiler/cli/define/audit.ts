@@ -1,6 +1,6 @@
 /** `audit` on the command line. */
 import { type Command, Option } from 'commander';
-import { PRESET_NAMES } from '#passes/analysis/presets/index.ts';
+import { PRESET_NAMES } from '#passes/analysis/presets/names.ts';
 import { DEVICES } from '../../roofline/devices.ts';
 import type { AuditArguments } from '../commands/audit.ts';
 import type { DiffArguments } from '../commands/diff.ts';

@@ -2,28 +2,31 @@
 import type { Graph, Node } from '#ir/graph.ts';
 import { fvcore } from './fvcore.ts';
 import { convolith, multiplications, papers, torch, torchvision } from './macs.ts';
+import { PRESET_NAMES, type PresetName } from './names.ts';
 import { onnxTool } from './onnx-tool.ts';
 import type { Preset } from './preset.ts';
 import { tfProfiler } from './tf-profiler.ts';
 import { thop } from './thop.ts';
 
+export { PRESET_NAMES, type PresetName } from './names.ts';
 export type { Preset } from './preset.ts';
 
-/** The one list, the default first. */
-export const PRESETS = [
+const BY_NAME: { readonly [N in PresetName]: Preset<N> } = {
   convolith,
   torchvision,
   fvcore,
   torch,
   thop,
-  onnxTool,
-  tfProfiler,
+  'onnx-tool': onnxTool,
+  'tf-profiler': tfProfiler,
   papers,
   multiplications,
-] as const satisfies readonly Preset[];
+};
 
-export type PresetName = (typeof PRESETS)[number]['name'];
-export const PRESET_NAMES: readonly PresetName[] = PRESETS.map((preset) => preset.name);
+/** In the order of their names. */
+export const PRESETS: readonly Preset<PresetName>[] = PRESET_NAMES.map((name) => BY_NAME[name]);
+
+export const presetOf = (name: PresetName): Preset<PresetName> => BY_NAME[name];
 
 /** The preset of a name; undefined where there is none. */
 export const presetNamed = (name: string): Preset<PresetName> | undefined =>

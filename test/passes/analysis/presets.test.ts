@@ -2,7 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { Builder } from '#ir/builder.ts';
 import type { OpAttrsInput, OpName } from '#ir/graph.ts';
-import { PRESETS, type PresetName, presetCount, presetNamed } from '#passes/analysis/presets/index.ts';
+import {
+  PRESETS,
+  type PresetName,
+  presetCount,
+  presetNamed,
+  presetOf,
+} from '#passes/analysis/presets/index.ts';
 import { absent } from './networks.ts';
 
 /** The counts of a network that is one node: constants of the shapes given after its input. */
@@ -38,7 +44,7 @@ const plane = { strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0] };
 
 test('a preset has a name of its own, and is found by it', () => {
   expect(new Set(PRESETS.map((p) => p.name)).size).toBe(PRESETS.length);
-  for (const preset of PRESETS) expect(presetNamed(preset.name)).toBe(preset);
+  for (const preset of PRESETS) expect(presetOf(preset.name)).toBe(preset);
   expect(presetNamed('ptflops')).toBeUndefined();
 });
 

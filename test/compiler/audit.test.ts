@@ -118,9 +118,19 @@ describe('open dimensions', () => {
     expect(r.dims.map((d) => d.source)).toEqual(['batch', 'example', 'example']);
   });
 
-  test('strided layers round: there is no polynomial, and the reason names a size', () => {
+  test('layers of stride 2 round: the polynomial holds for multiples of 32', () => {
     const r = report(open(['N', 3, 'H', 10], 2));
+    expect(r.totals).toMatchObject({ macsExpr: '2304·N·H − 288·N', macsExprOnly: 'multiples of 32' });
+    for (const H of [32, 416]) {
+      expect(report(open(['N', 3, 'H', 10], 2), { H }).totals.macs).toBe(2304 * H - 288);
+    }
+    expect(report(open(['N', 3, 'H', 10], 2), { H: 33 }).totals.macs).not.toBe(2304 * 33 - 288);
+  });
+
+  test('layers of stride 3 round everywhere: there is no polynomial, and the reason names a size', () => {
+    const r = report(open(['N', 3, 'H', 10], 3));
     expect(r.totals.macsExpr).toBeNull();
+    expect(r.totals).not.toHaveProperty('macsExprOnly');
     expect(r.totals.macsExprReason).toContain('N = 1, H = 225');
   });
 

@@ -68,5 +68,5 @@ export function rooflineLines({ device, source, totalUs, layers }: AuditRoofline
   };
 }
 
-const microseconds = (us: number): string =>
+export const microseconds = (us: number): string =>
   us >= 1e3 ? `${(us / 1e3).toPrecision(3)} ms` : `${us.toPrecision(3)} µs`;

@@ -48,6 +48,8 @@ export {
   type AuditReport,
   type AuditRoofline,
   audit,
+  type FindingChoice,
+  type FindingCode,
 } from './audit/index.ts';
 export { type RooflineDevice, rooflineOf } from './audit/roofline.ts';
 export { AUDIT_VERSION, auditSchema } from './audit/schema.ts';

@@ -18,7 +18,7 @@ const MOST = 12;
 
 /** @param layers those of the graph, in its order */
 export function findingsOf(
-  { graph, cost, fields, sizeKnown }: Facts,
+  { graph, cost, fields, composites, sizeKnown }: Facts,
   layers: AuditLayer[],
   { findings: most = MOST, ignore = [] }: FindingChoice,
 ): Pick<AuditReport, 'findings' | 'moreFindings'> {
@@ -30,7 +30,7 @@ export function findingsOf(
     names.set(node, (layer && shown.get(layer)) ?? node.name);
   });
   const name = (node: Node): string => names.get(node) ?? node.name;
-  const all = findings({ graph, cost, fields, name }, { ignore, sizesKnown: sizeKnown });
+  const all = findings({ graph, cost, fields, composites, name }, { ignore, sizesKnown: sizeKnown });
   return {
     findings: all
       .slice(0, most)

@@ -20,6 +20,8 @@ import {
 } from './model.ts';
 import { AUDIT_VERSION, type AuditLayer, type AuditReport } from './schema.ts';
 
+export type { FindingCode } from '#passes/analysis/findings/index.ts';
+export type { FindingChoice } from './findings.ts';
 export type { AuditModel, Dimensions, OpenDimension, SpecialisedModel } from './model.ts';
 export type { AuditField, AuditFootprint, AuditLayer, AuditReport, AuditRoofline } from './schema.ts';
 

@@ -37,11 +37,15 @@ export function findingsBlock(report: AuditReport, { dim, yellow }: Paints, widt
   if (lines.length === 0) return '';
   const indent = Math.max(...lines.map(({ code }) => code.length)) + 2;
   const rows = lines.map(({ code, message }) => {
-    const text = wrap(message, Math.max(30, width - indent)).replaceAll('\n', `\n${' '.repeat(indent)}`);
-    return `${yellow(code)}${' '.repeat(indent - code.length)}${text}`;
+    const text = wrapFigures(message, Math.max(30, width - indent));
+    return `${yellow(code)}${' '.repeat(indent - code.length)}${text.replaceAll('\n', `\n${' '.repeat(indent)}`)}`;
   });
   return [dim('findings'), ...rows, dim(wrap(findingsNote(report), width))].join('\n');
 }
+
+/** Wrapped, but never between a number and its unit. */
+const wrapFigures = (text: string, width: number): string =>
+  wrap(text.replace(/(\d) (?=(?:[kMGTP%B]|[KMGT]iB)\b|%)/g, '$1\u00a0'), width).replaceAll('\u00a0', ' ');
 
 export interface FindingLine {
   readonly code: string;

@@ -1,5 +1,6 @@
 /** What a rule of the findings is given, and what it gives. */
 import type { Graph, Node } from '#ir/graph.ts';
+import type { Composite } from '../composites.ts';
 import type { GraphCost } from '../cost.ts';
 import type { ReceptiveFields } from '../receptive-field.ts';
 
@@ -7,6 +8,7 @@ export interface FindingContext {
   readonly graph: Graph;
   readonly cost: GraphCost;
   readonly fields: ReceptiveFields;
+  readonly composites: readonly Composite[];
   /** What people call a layer. */
   name(node: Node): string;
 }

@@ -1,7 +1,7 @@
 /** Channel shuffles beside a conv that can take their order, and transposes that are undone by others. */
 import { classifyConv } from '#ir/conv-kind.ts';
 import { type Graph, isOp, type Node, operand, result, type Value } from '#ir/graph.ts';
-import { type Composite, composites } from '../composites.ts';
+import type { Composite } from '../composites.ts';
 import { bytes, counted } from '../figures.ts';
 import { followChannelwise, soleReader } from '../paths.ts';
 import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
@@ -24,10 +24,10 @@ export const permutationsRemovable = defineRule({
 });
 
 /** Those of data that are not there after the passes of `compile`, but others are no more than before. */
-function transposes({ graph, cost }: FindingContext): readonly Place[] {
+function transposes({ graph, cost, composites }: FindingContext): readonly Place[] {
   const before = graph.nodes.filter(turnsData);
   if (before.length === 0) return [];
-  const shuffling = new Set(composites(graph).flatMap((c) => (isShuffle(c) ? c.nodes : [])));
+  const shuffling = new Set(composites.flatMap((c) => (isShuffle(c) ? c.nodes : [])));
   const after = new Set(
     foldedBy(graph, 'mergeViews')
       .graph.nodes.filter(turnsData)
@@ -51,9 +51,9 @@ function movedBy(node: Node, cost: FindingContext['cost']): number {
   return (own?.bytesRead ?? 0) + (own?.bytesWritten ?? 0);
 }
 
-function shuffles({ graph, cost }: FindingContext): readonly Place[] {
+function shuffles({ graph, cost, composites }: FindingContext): readonly Place[] {
   const before = filtersByEnd(graph);
-  return composites(graph).flatMap((composite): readonly Place[] => {
+  return composites.flatMap((composite): readonly Place[] => {
     const { kind, nodes } = composite;
     const [first, last] = [nodes[0], nodes.at(-1)];
     if (kind !== 'channel-shuffle' || !first || !last) return [];

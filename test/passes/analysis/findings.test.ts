@@ -5,6 +5,7 @@ import { FINDINGS, type FindingCode } from '#ir/finding-catalogue.ts';
 import type { Graph, Value } from '#ir/graph.ts';
 import { f32 } from '#ir/tensor.ts';
 import { product } from '#ir/types.ts';
+import { composites } from '#passes/analysis/composites.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { type Finding, findings, RULES } from '#passes/analysis/findings/index.ts';
 import { receptiveFields } from '#passes/analysis/receptive-field.ts';
@@ -14,7 +15,13 @@ import { absent } from './networks.ts';
 
 const all = (graph: Graph, options = {}): readonly Finding[] =>
   findings(
-    { graph, cost: graphCost(graph), fields: receptiveFields(graph), name: (node) => node.name },
+    {
+      graph,
+      cost: graphCost(graph),
+      fields: receptiveFields(graph),
+      composites: composites(graph),
+      name: (node) => node.name,
+    },
     options,
   );
 

@@ -2,10 +2,11 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { audit } from '#compiler/audit/index.ts';
 import { readModel } from '#compiler/files/index.ts';
 import { CompileError } from '#ir/diagnostics.ts';
 import { tensorOf } from '#ir/graph.ts';
-import { external, info, onnxModel } from '../../support/onnx.ts';
+import { external, info, node, onnxModel, stored } from '../../support/onnx.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'convolith-read-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -73,4 +74,54 @@ test('a model that is not there, or is a folder, cannot be read', async () => {
 
 test('the graph goes by the name of the file', async () => {
   expect((await readModel(modelWith('sub/w.bin'))).graph.name).toBe('sub_w_bin');
+});
+
+describe('weights inside the file', () => {
+  const kernel = Float32Array.from({ length: 64 * 64 * 9 }, (_, i) => Math.sin(i));
+  const conv = {
+    inputs: [info('x', ['N', 64, 8, 8])],
+    nodes: [node('Conv', ['x', 'w'], ['y'], { pads: [1n, 1n, 1n, 1n] })],
+  };
+  const inside = join(root, 'model/inside.onnx');
+  const beside = join(root, 'model/beside.onnx');
+  writeFileSync(join(root, 'model/kernel.bin'), kernel);
+  writeFileSync(inside, onnxModel({ ...conv, initializers: [stored('w', [64, 64, 3, 3], kernel)] }));
+  writeFileSync(beside, onnxModel({ ...conv, initializers: [external('w', [64, 64, 3, 3], 'kernel.bin')] }));
+
+  test('give the report that weights beside it give', async () => {
+    const reports = [inside, beside].map(async (path) =>
+      audit((await readModel(path)).graph, { name: 'conv' }),
+    );
+    const [first, second] = await Promise.all(reports);
+    expect(first?.totals.parameters).toBe(kernel.length);
+    expect(first).toEqual(second);
+  });
+
+  test.each([false, true])('are those of the file, required or not: %s', async (requireWeights) => {
+    for (const path of [inside, beside]) {
+      const { graph } = await readModel(path, { requireWeights });
+      expect(tensorOf(graph.nodes[0]?.operands[1])?.data).toEqual(kernel);
+    }
+  });
+
+  test('are refused where the file is another by the time they are read, unless they were required', async () => {
+    const path = join(root, 'model/changing.onnx');
+    const write = (more: string) =>
+      writeFileSync(
+        path,
+        onnxModel({
+          ...conv,
+          initializers: [stored('w', [64, 64, 3, 3], kernel), stored(more, [1], kernel.slice(0, 1))],
+        }),
+      );
+    write('a');
+    const [late, early] = [await readModel(path), await readModel(path, { requireWeights: true })];
+    write('another');
+    expect(() => tensorOf(late.graph.nodes[0]?.operands[1])?.data).toThrow(
+      'it has changed since it was opened',
+    );
+    expect(tensorOf(early.graph.nodes[0]?.operands[1])?.data).toEqual(kernel);
+    rmSync(path);
+    expect(() => tensorOf(late.graph.nodes[0]?.operands[1])?.data).toThrow('no such file');
+  });
 });

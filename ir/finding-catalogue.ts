@@ -90,7 +90,7 @@ export const FINDINGS = {
     kind: 'finding',
     title: 'Filters are zero',
     explanation:
-      'All weights of these filters are zero, so that their output channel is its bias everywhere, whatever the input is. Pruning and training with strong weight decay leave such filters. Found by values, so layers without weights are not looked at.',
+      'All weights of these filters are zero, so that their output channel is its bias everywhere, whatever the input is. Pruning and training with strong weight decay leave such filters. Found by values, so layers without weights are not looked at, nor are weights of more than 1 MiB that still lie in a file, as an audit is to be quick; whoever gives audit() a graph with its weights in memory has all of them looked at.',
     hint: 'remove the channels here and from the layers that read them, adding what their bias contributes to the bias there',
   },
 } as const satisfies Record<string, FindingEntry>;

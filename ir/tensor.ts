@@ -15,7 +15,13 @@ export type TensorData =
 export interface Tensor {
   readonly type: TensorType;
   readonly data: TensorData;
+  /** Where the data still lies in a file: elements `start` to `end`, without the others being read. */
+  readonly part?: ((start: number, end: number) => TensorData) | undefined;
 }
+
+/** Elements `start` to `end`, of which no more is read than has to be. */
+export const elementsOf = (tensor: Tensor, start: number, end: number): TensorData =>
+  tensor.part?.(start, end) ?? tensor.data.slice(start, end);
 
 /** A tensor whose values may be absent (a model without its weights): then `missing` says why. */
 export type Constant = Tensor | { readonly type: TensorType; readonly data: null; readonly missing: string };

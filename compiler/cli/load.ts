@@ -2,23 +2,33 @@
 import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
 import { type ModelFiles, openModelFiles } from '../files/read-model.ts';
 import type { FileBytes } from '../import/byte-source.ts';
-import { importModel } from '../import/index.ts';
-import type { ImportedModel, ImportOptions } from '../import/onnx/index.ts';
+import { formatOf } from '../import/format.ts';
+import { type ImportedModel, type ImportOptions, importOnnx } from '../import/onnx/index.ts';
 
 /** The files of a model, with what messages call it. */
 export interface NamedSource<Bytes extends FileBytes = FileBytes> extends ModelFiles<Bytes> {
   readonly path: string;
+  /** What reads its format. */
+  readonly importer: (bytes: FileBytes, options: ImportOptions) => ImportedModel;
 }
 
 /** Opens a model file; `-` is stdin, which has no files beside it. */
 export async function openSource(path: string): Promise<NamedSource> {
-  if (path !== '-') return { ...openModelFiles(path), path };
+  if (path !== '-') {
+    const files = openModelFiles(path);
+    return { ...files, path, importer: await importerFor(files.bytes) };
+  }
   if (process.stdin.isTTY) fail('usage-invalid', '-', 'stdin is a terminal', 'pipe a model into it');
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));
   const bytes = new Uint8Array(Buffer.concat(chunks));
-  return { name: 'model', path: 'stdin', bytes, externalData: () => undefined };
+  const importer = await importerFor(bytes);
+  return { name: 'model', path: 'stdin', bytes, importer, externalData: () => undefined };
 }
+
+/** The vocabulary of JSON descriptions takes long to load, and most models are ONNX. */
+const importerFor = async (bytes: FileBytes): Promise<NamedSource['importer']> =>
+  formatOf(bytes) === 'onnx' ? importOnnx : (await import('../import/index.ts')).importModel;
 
 export type ImportSourceOptions = Pick<ImportOptions, 'dims' | 'shapes' | 'replaceSizes'> & {
   readonly requireWeights?: boolean;
@@ -27,8 +37,8 @@ export type ImportSourceOptions = Pick<ImportOptions, 'dims' | 'shapes' | 'repla
 /** @throws CompileError as `importModel`, and `external-missing` where weights are required */
 export function importSource(source: NamedSource, options: ImportSourceOptions): ImportedModel {
   const { requireWeights = false, ...dimensions } = options;
-  const { bytes, name, externalData } = source;
-  const model = namingFile(source, () => importModel(bytes, { ...dimensions, name, externalData }));
+  const { bytes, name, externalData, importer } = source;
+  const model = namingFile(source, () => importer(bytes, { ...dimensions, name, externalData }));
   if (requireWeights && model.missingFiles.length > 0) {
     throw new CompileError(
       model.missingFiles.map((file) =>

@@ -1,14 +1,11 @@
 /** A model in whichever of the formats that are read. */
 import { fail } from '#ir/diagnostics.ts';
-import { bytesAt, type FileBytes, wholeFile } from './byte-source.ts';
-import { importJson, type JsonImportOptions, looksLikeJson } from './json/index.ts';
+import { type FileBytes, wholeFile } from './byte-source.ts';
+import { formatOf } from './format.ts';
+import { importJson, type JsonImportOptions } from './json/index.ts';
 import { type ImportedModel, importOnnx } from './onnx/index.ts';
 
-export type ModelFormat = 'onnx' | 'json';
-
-/** Which format the bytes of a model file are in; anything that is no JSON description counts as ONNX. */
-export const formatOf = (bytes: FileBytes): ModelFormat =>
-  looksLikeJson(bytesAt(bytes, 0, 257)) ? 'json' : 'onnx';
+export { formatOf, type ModelFormat } from './format.ts';
 
 /** Reads an ONNX model or a JSON network description. @throws CompileError with every problem found */
 export function importModel(bytes: FileBytes, options: JsonImportOptions = {}): ImportedModel {

@@ -23,19 +23,6 @@ export interface JsonImportOptions extends ImportOptions {
   readonly weights?: Uint8Array;
 }
 
-/** Is this JSON, right or wrong? An ONNX file begins neither with a bracket nor is it a JSON value. */
-export function looksLikeJson(bytes: Uint8Array): boolean {
-  const head = new TextDecoder().decode(bytes.subarray(0, 256), { stream: true }).replace(/\s/g, ' ');
-  if (/^\uFEFF? *[{[][^\p{Cc}\uFFFD]*$/u.test(head)) return true;
-  if (bytes.length > 256) return false;
-  try {
-    JSON.parse(head);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 const shallow = z.strictObject(networkFields(z.array(z.unknown())));
 type Description = z.infer<typeof shallow> & { readonly layers: readonly unknown[] };
 

@@ -105,6 +105,11 @@ function constant(type: TensorType, element: ElementType, file: FileBytes, start
       data ??= make();
       return data;
     },
+    get part() {
+      if (data || isInMemory(file)) return undefined;
+      return (from: number, to: number) =>
+        fromBytes(element, bytesAt(file, start + from * element.stored, start + to * element.stored));
+    },
   };
 }
 

@@ -1,8 +1,8 @@
 /** Constants of equal type and value, each stored by itself. */
 import { type Graph, type Node, tensorOf, type Value } from '#ir/graph.ts';
-import type { Tensor } from '#ir/tensor.ts';
-import { byteSize, formatType } from '#ir/types.ts';
-import { fingerprint, sameBytes } from '../../canonicalize/merge-common-subexpressions.ts';
+import { elementsOf, type Tensor } from '#ir/tensor.ts';
+import { byteSize, elementCount, formatType } from '#ir/types.ts';
+import { sameBytes } from '../../canonicalize/merge-common-subexpressions.ts';
 import { bytes } from '../figures.ts';
 import { defineRule, evidence, type Place, saving, total } from './finding.ts';
 
@@ -34,15 +34,35 @@ function equalConstants(graph: Graph): readonly (readonly Value[])[] {
   return [...byType.values()].flatMap((values) => (values.length < 2 ? [] : alike(values)));
 }
 
+/** Only constants whose samples are equal are read whole. */
 function alike(values: readonly Value[]): readonly (readonly Value[])[] {
-  const sets: { readonly first: Tensor; readonly key: string; readonly values: Value[] }[] = [];
+  const bySample = new Map<string, Value[]>();
+  for (const value of values) {
+    const tensor = tensorOf(value);
+    const sample = tensor ? sampleOf(tensor) : '';
+    if (sample !== '') bySample.set(sample, [...(bySample.get(sample) ?? []), value]);
+  }
+  return [...bySample.values()].flatMap((same) => (same.length < 2 ? [] : equalOnes(same)));
+}
+
+const SAMPLED = 16;
+
+/** Elements from the beginning and the middle. */
+function sampleOf(tensor: Tensor): string {
+  const count = elementCount(tensor.type.shape);
+  return [0, count >> 1]
+    .map((start) => elementsOf(tensor, start, Math.min(count, start + SAMPLED)).join())
+    .join(';');
+}
+
+function equalOnes(values: readonly Value[]): readonly (readonly Value[])[] {
+  const sets: { readonly first: Tensor; readonly values: Value[] }[] = [];
   for (const value of values) {
     const tensor = tensorOf(value);
     if (!tensor) continue;
-    const key = fingerprint(tensor);
-    const set = sets.find((s) => s.key === key && sameBytes(s.first, tensor));
+    const set = sets.find((s) => sameBytes(s.first, tensor));
     if (set) set.values.push(value);
-    else sets.push({ first: tensor, key, values: [value] });
+    else sets.push({ first: tensor, values: [value] });
   }
   return sets.map((s) => s.values).filter((v) => v.length > 1);
 }

@@ -80,7 +80,7 @@ function mergeConstants(graph: Graph): number {
 }
 
 /** The type and a few bytes spread over the data: enough to tell most constants apart without reading all of them. */
-export function fingerprint({ type, data }: Tensor): string {
+function fingerprint({ type, data }: Tensor): string {
   const bytes = bytesOfData(data);
   const step = Math.max(1, Math.floor(bytes.length / 16));
   let key = formatType(type);

@@ -1,7 +1,7 @@
 /** What an audit is made of: a model at one choice of its open sizes, and what it says in terms of those. */
 import { CompileError, type Diagnostic } from '#ir/diagnostics.ts';
 import { Graph } from '#ir/graph.ts';
-import { graphCost } from '#passes/analysis/cost.ts';
+import { graphMacs } from '#passes/analysis/cost.ts';
 import { fitPolynomial, formatPolynomial, type SampledSymbol } from '#passes/analysis/polynomial.ts';
 
 /** A dimension that the model leaves open, and the size it was specialised at. */
@@ -84,12 +84,12 @@ export function symbolicMacs(
   { graph, dims: open }: SpecialisedModel,
   examples: readonly string[],
 ): SymbolicMacs {
-  const macs = graphCost(graph).totals.macs;
+  const macs = graphMacs(graph);
   const batches = [...new Set(open.filter((d) => d.assumed).map((d) => d.symbol))];
   if (model instanceof Graph || batches.length + examples.length === 0) return { expr: String(macs) };
   const fitted = (apart: readonly number[]): SymbolicMacs => {
     const symbols: SampledSymbol[] = [
-      ...batches.map((name) => ({ name, points: [1, 2, 3], checks: [5] })),
+      ...batches.map((name) => ({ name, points: [1, 2], checks: [5] })),
       ...examples.map((name) => ({
         name,
         points: [0, 1, 2, 3].map((i) => EXAMPLE_SIZE + i * LATTICE),
@@ -102,7 +102,9 @@ export function symbolicMacs(
         failedAt = Object.entries(sizes)
           .map(([name, size]) => `${name} = ${size}`)
           .join(', ');
-        return graphCost(model({ ...dims, ...sizes }).graph).totals.macs;
+        // a batch that is not given has been taken as 1
+        const known = examples.length === 0 && Object.values(sizes).every((size) => size === 1);
+        return known ? macs : graphMacs(model({ ...dims, ...sizes }).graph);
       });
       return fit.polynomial ? { expr: formatPolynomial(fit.polynomial) } : { expr: null, reason: fit.reason };
     } catch (error) {

@@ -55,6 +55,14 @@ export function graphCost(graph: Graph): GraphCost {
   return { nodes, totals: sumCosts(nodes.values()) };
 }
 
+/** The MACs alone. */
+export const graphMacs = (graph: Graph): number =>
+  sum(graph.nodes, (node) => {
+    const outputs = node.outputs.map((v) => v.type);
+    return opDef(node.op).cost({ attrs: node.attrs, inputs: ownInputs(node).map((v) => v?.type), outputs })
+      .macs;
+  });
+
 /** Parameters already in `counted` are shared; the node's own are added to it. */
 export function nodeCost(node: Node, counted: Set<Value> = new Set()): NodeCost {
   const def = opDef(node.op);

@@ -145,7 +145,7 @@ describe('open dimensions', () => {
     };
     const { totals } = report(fussy);
     expect(totals).toMatchObject({ macs: MACS, macsExpr: null });
-    expect(totals.macsExprReason).toBe('the model does not accept batch = 3: 3 does not divide');
+    expect(totals.macsExprReason).toBe('the model does not accept batch = 5: 3 does not divide');
   });
 });
 

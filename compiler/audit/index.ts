@@ -6,8 +6,9 @@ import { PRESET_NAMES, type Preset, type PresetName, presetNamed } from '#passes
 import type { ReceptiveFields } from '#passes/analysis/receptive-field.ts';
 import { didYouMean } from '../suggest.ts';
 import { countedTotals, trainingParameters } from './counted.ts';
-import { type Facts, factsOf, share, sizedCosts, tensorOf } from './facts.ts';
+import { type Facts, factsOf, sizedCosts, tensorOf } from './facts.ts';
 import { compositeSums, type FindingChoice, findingsOf } from './findings.ts';
+import { kindsOf, modulesOf, opsOf } from './groups.ts';
 import { layerOf } from './layers.ts';
 import { memoryOf } from './memory.ts';
 import {
@@ -18,7 +19,7 @@ import {
   specialise,
   symbolicMacs,
 } from './model.ts';
-import { AUDIT_VERSION, type AuditLayer, type AuditReport } from './schema.ts';
+import { AUDIT_VERSION, type AuditReport } from './schema.ts';
 
 export type { FindingCode } from '#passes/analysis/findings/index.ts';
 export type { FindingChoice } from './findings.ts';
@@ -59,7 +60,9 @@ export function audit(model: AuditModel, options: AuditOptions = {}): AuditRepor
       symbolicMacs(model, options.dims ?? {}, specialised, examples),
       examples,
     ),
-    byKind: kindsOf(layers, facts),
+    byKind: kindsOf(layers, facts.cost.totals.macs),
+    byOp: opsOf(layers, facts.cost.totals.macs),
+    byModule: modulesOf(layers, facts.cost.totals.macs),
     byComposite: compositeSums(facts),
     layers,
     ...findingsOf(facts, layers, options),
@@ -114,27 +117,6 @@ function totalsOf(
     peakActivationBytes: sizeKnown ? liveness.peakBytes : null,
     peakLayer: liveness.peakNode?.name ?? null,
   };
-}
-
-function kindsOf(layers: readonly AuditLayer[], { cost }: Facts): AuditReport['byKind'] {
-  const kinds = new Map<string, { layers: number; macs: number | null; parameters: number }>();
-  for (const layer of layers) {
-    const before = kinds.get(layer.kind) ?? { layers: 0, macs: 0, parameters: 0 };
-    kinds.set(layer.kind, {
-      layers: before.layers + 1,
-      macs: before.macs === null || layer.macs === null ? null : before.macs + layer.macs,
-      parameters: before.parameters + layer.parameters,
-    });
-  }
-  return [...kinds]
-    .map(([kind, sums]) => ({
-      kind,
-      layers: sums.layers,
-      macs: sums.macs,
-      macsShare: sums.macs === null ? null : share(sums.macs, cost.totals.macs),
-      parameters: sums.parameters,
-    }))
-    .sort((a, b) => (b.macs ?? 1) - (a.macs ?? 1) || b.parameters - a.parameters || b.layers - a.layers);
 }
 
 const misalignedOf = ({ misaligned }: ReceptiveFields): AuditReport['misaligned'] =>

@@ -139,6 +139,13 @@ const rooflineSchema = z
   })
   .describe('predicted times of one run');
 
+const sumsSchema = z.strictObject({
+  layers: count,
+  macs: sized,
+  macsShare: z.number().nullable(),
+  parameters: count,
+});
+
 export const auditSchema = z.strictObject({
   version: z.literal(AUDIT_VERSION),
   model: z.string(),
@@ -164,15 +171,11 @@ export const auditSchema = z.strictObject({
     }),
   ),
   totals: totalsSchema,
-  byKind: z.array(
-    z.strictObject({
-      kind: z.string(),
-      layers: count,
-      macs: sized,
-      macsShare: z.number().nullable(),
-      parameters: count,
-    }),
-  ),
+  byKind: z.array(sumsSchema.extend({ kind: z.string() })).describe('of convolutions; else the op'),
+  byOp: z.array(sumsSchema.extend({ op: z.string() })),
+  byModule: z
+    .array(sumsSchema.extend({ module: z.string() }))
+    .describe('as the exporter named them, each with those inside it, in the order of the network'),
   byComposite: byCompositeSchema,
   layers: z.array(layerSchema),
   findings: findingsSchema,

@@ -170,3 +170,25 @@ test('the importer’s message for an open dimension is understood', () => {
   const sized = report((given) => importOnnx(bytes, { dims: { batch: 2, height: 10, 'x.3': 12, ...given } }));
   expect(sized.totals.macs).toBe(2 * 108 * 8 * 10);
 });
+
+test('layers are added up by op, and by module with the modules inside', () => {
+  const b = new Builder();
+  const weight = (name: string) => b.constant(name, absent([4, 4, 1, 1]));
+  let value = b.input('x', [1, 4, 8, 8]);
+  for (const name of ['/stem/Conv', '/body/body.0/Conv', '/body/body.0/Conv_1', '/body/body.1/Conv']) {
+    value = b.conv(value, weight(name), { name });
+  }
+  b.output('y', b.relu(value));
+  const { byOp, byModule } = audit(b.graph);
+  const macs = 8 * 8 * 4 * 4;
+  expect(byOp.map(({ op, layers, macs: n }) => [op, layers, n])).toEqual([
+    ['Conv', 4, 4 * macs],
+    ['Relu', 1, 0],
+  ]);
+  expect(byModule.map(({ module, layers, macsShare }) => [module, layers, macsShare])).toEqual([
+    ['stem', 1, 0.25],
+    ['body', 3, 0.75],
+    ['body.0', 2, 0.5],
+    ['body.1', 1, 0.25],
+  ]);
+});

@@ -199,6 +199,7 @@ test('upsampling by 2 repeats every 2 positions; a scale of 3/2 every 3', () => 
   expect(field('asymmetric', 8, 16, 'nearest')).toEqual({
     kind: 'axis',
     axis: 0,
+    border: 'edge',
     map: {
       advance: 1,
       phases: [
@@ -210,6 +211,7 @@ test('upsampling by 2 repeats every 2 positions; a scale of 3/2 every 3', () => 
   expect(field('half_pixel', 8, 16)).toEqual({
     kind: 'axis',
     axis: 0,
+    border: 'edge',
     map: {
       advance: 1,
       phases: [

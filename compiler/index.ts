@@ -84,6 +84,7 @@ export {
 } from './import/onnx/index.ts';
 export type { PictureOptions, PictureSize, PreprocessOptions } from './preprocess/options.ts';
 export { renderDiff } from './report/diff.ts';
+export { renderHtml } from './report/html/index.ts';
 export {
   renderCsv,
   renderDot,

@@ -5,6 +5,23 @@ import { BUDGET_QUANTITIES } from '../audit/budget-quantities.ts';
 import { type Column, renderColumns } from './columns.ts';
 import { bytes, grouped, percent, plain, short } from './format.ts';
 
+export interface BudgetRow {
+  readonly text: string;
+  readonly limit: string;
+  readonly actual: string;
+  readonly verdict: string;
+  readonly met: boolean;
+}
+
+export const budgetRows = (results: readonly BudgetResult[]): readonly BudgetRow[] =>
+  results.map((result) => ({
+    text: plain(result.text),
+    limit: amount(result, result.limit),
+    actual: amount(result, result.actual),
+    verdict: verdict(result),
+    met: result.met,
+  }));
+
 export function renderBudget(results: readonly BudgetResult[], width: number): string {
   const columns: Column[] = [
     { title: 'budget', align: 'left' },
@@ -12,11 +29,11 @@ export function renderBudget(results: readonly BudgetResult[], width: number): s
     { title: 'actual', align: 'right' },
     { title: '', align: 'left', shrink: 16 },
   ];
-  const rows = results.map((result) => [
-    plain(result.text),
-    amount(result, result.limit),
-    amount(result, result.actual),
-    verdict(result),
+  const rows = budgetRows(results).map(({ text, limit, actual, verdict: found }) => [
+    text,
+    limit,
+    actual,
+    found,
   ]);
   return renderColumns(columns, rows, { width });
 }

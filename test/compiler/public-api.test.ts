@@ -57,6 +57,7 @@ test('the public names are these', () => {
       "renderDiff",
       "renderDot",
       "renderGithub",
+      "renderHtml",
       "renderJson",
       "renderMarkdown",
       "renderSarif",

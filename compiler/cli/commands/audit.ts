@@ -21,7 +21,7 @@ import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.t
 import { writeResult } from '../output.ts';
 import type { CommandContext } from '../program.ts';
 
-type Format = 'table' | 'json' | 'csv' | 'md' | 'dot' | 'svg' | 'sarif' | 'github';
+type Format = 'table' | 'json' | 'csv' | 'md' | 'dot' | 'svg' | 'html' | 'sarif' | 'github';
 
 export interface AuditArguments extends DimensionTexts, CompiledSections {
   readonly findings?: string;
@@ -75,6 +75,8 @@ const BY_EXTENSION: Readonly<Record<string, Format>> = {
   dot: 'dot',
   gv: 'dot',
   svg: 'svg',
+  html: 'html',
+  htm: 'html',
   sarif: 'sarif',
 };
 
@@ -102,6 +104,8 @@ async function render(
       return renderCsv(report);
     case 'md':
       return renderMarkdown(report);
+    case 'html':
+      return (await import('../../report/html/index.ts')).renderHtml(report);
     case 'sarif':
       return renderSarif(report, path);
     case 'github':

@@ -22,6 +22,7 @@ export function addAudit(program: Command, context: CommandContext): void {
         'md',
         'dot',
         'svg',
+        'html',
         'sarif',
         'github',
       ]),
@@ -54,6 +55,7 @@ export function addAudit(program: Command, context: CommandContext): void {
   examples(command, [
     'audit model.onnx',
     'audit model.onnx --shape image=1x3x640x640 --depth 2',
+    'audit model.onnx -o report.html          # all of it on one page, with charts',
     'audit model.onnx -o model.svg            # the network as a picture',
     'audit model.onnx --dim H=224:512:32 --dim W=224   # totals for each of these sizes',
     'audit model.onnx --format json | jq .totals.macs',

@@ -1,0 +1,271 @@
+/** The charts of the page. Layers are in the order of the graph; each has a number, by which the table finds it. */
+import type { AuditField, AuditLayer, AuditReport } from '../../audit/schema.ts';
+import { microseconds } from '../footprint.ts';
+import { bytes, displayNames, field, percent, ratio, shape, short, units } from '../format.ts';
+import { type Axis, at, renderChart, type Scales } from './frame.ts';
+import { html, type Markup } from './markup.ts';
+
+export interface Figure {
+  readonly title: string;
+  readonly chart: Markup;
+  readonly caption: Markup;
+}
+
+/** Class of the colour of each kind; kinds after the first few share the last one. */
+export function kindColours({ byKind }: AuditReport): (kind: string) => string {
+  const order = byKind.filter((k) => k.macs !== 0 || k.parameters > 0).map(({ kind }) => kind);
+  return (kind) => {
+    const i = order.indexOf(kind);
+    return `k${i < 0 ? COLOURS - 1 : Math.min(i, COLOURS - 1)}`;
+  };
+}
+
+const COLOURS = 6;
+
+/** Those for which the report has figures. */
+export function figures(report: AuditReport): readonly Figure[] {
+  return [
+    costFigure(report),
+    fieldFigure(report),
+    costAgainstIntensity(report),
+    memoryFigure(report),
+  ].flatMap((figure) => (figure ? [figure] : []));
+}
+
+const count = (n: number): string => (n === 0 ? '0' : trim(short(n)));
+const trim = (text: string): string => text.replace(/(\.\d*?)0+(?= |$)/, '$1').replace(/\.(?= |$)/, '');
+/** Of a count that starts at nothing. */
+const linear = (title: string, largest: number, write = count): Axis => ({
+  title,
+  domain: [0, largest * 1.04 || 1],
+  scale: 'linear',
+  write,
+});
+const layerAxis = (layers: number): Axis => ({
+  title: 'number of the layer',
+  domain: [0.5, layers + 0.5],
+  scale: 'linear',
+  write: (n) => (Number.isInteger(n) && n > 0 ? String(n) : ''),
+});
+
+function costFigure(report: AuditReport): Figure | undefined {
+  const { layers } = report;
+  const most = Math.max(0, ...layers.map((l) => l.counted ?? 0));
+  const largest = Math.max(0, ...layers.map((l) => l.parameters));
+  if (most + largest === 0) return undefined;
+  const names = displayNames(report);
+  const colour = kindColours(report);
+  const x = layerAxis(layers.length);
+  const bars =
+    (of: (layer: AuditLayer) => number | null) =>
+    (scales: Scales): readonly Markup[] => {
+      const cell = scales.x(2) - scales.x(1);
+      const width = Math.max(1.2, Math.min(18, cell * 0.8));
+      return layers.flatMap((layer, i) => {
+        const value = of(layer);
+        if (!value) return [];
+        const top = Math.min(scales.y(value), scales.bottom - 1);
+        return [
+          html`<rect class="${colour(layer.kind)}" data-layer="${i}" x="${at(scales.x(i + 1) - width / 2)}" y="${at(top)}" width="${at(width)}" height="${at(scales.bottom - top)}"><title>${i + 1} ${names.get(layer) ?? layer.name}
+${layer.label}
+${units(report)} ${short(layer.counted)}, parameters ${short(layer.parameters)}</title></rect>`,
+        ];
+      });
+    };
+  const counted = { y: linear(units(report), most), draw: bars((l) => l.counted) };
+  const parameters = { y: linear('parameters', largest), draw: bars((l) => l.parameters) };
+  const heaviest = layers.reduce<AuditLayer | undefined>(
+    (best, l) => ((l.counted ?? 0) > (best?.counted ?? 0) ? l : best),
+    undefined,
+  );
+  return {
+    title: 'Cost by layer',
+    chart: renderChart({
+      description: `${units(report)} and parameters of ${layers.length} layers, in their order`,
+      x,
+      panels: [...(most > 0 ? [counted] : []), ...(largest > 0 ? [parameters] : [])],
+    }),
+    caption: heaviest
+      ? html`Most at ${layerLink(report, heaviest)}: ${short(heaviest.counted)} ${units(report)}, ${percent(heaviest.macsShare)} of the MACs. Colours are those of the kinds.`
+      : html`Colours are those of the kinds.`,
+  };
+}
+
+function fieldFigure(report: AuditReport): Figure | undefined {
+  const names = displayNames(report);
+  const points = report.layers.flatMap((layer, i) => {
+    const axes = axesOf(layer);
+    const sizes = axes.flatMap((f) => (f === 'global' || f.size === 0 ? [] : [f.size]));
+    return sizes.length === 0 ? [] : [{ layer, i, rank: axes.length, size: Math.max(...sizes) }];
+  });
+  const [first] = points;
+  if (!first) return undefined;
+  const input = report.inputs.find((v) => v.shape.length === first.rank + 2);
+  const extents = input ? input.shape.slice(2) : [];
+  const image = Math.max(0, ...extents);
+  const gated = points.some(({ layer }) => layer.receptiveField === 'global');
+  const outgrown = image === 0 ? undefined : points.find(({ size }) => size > image);
+  const largest = Math.max(image, ...points.map(({ size }) => size));
+  const draw = (s: Scales): readonly Markup[] => [
+    ...(image > 0
+      ? [
+          html`<path class="limit" d="M${s.left} ${at(s.y(image))}H${s.right}"/><text class="mark" x="${s.left + 6}" y="${at(s.y(image) - 6)}">image ${shape(extents)}</text>`,
+        ]
+      : []),
+    ...points.map(
+      ({ layer, i, size }) =>
+        html`<circle class="${image > 0 && size > image ? 'k1' : 'k0'}" data-layer="${i}" cx="${at(s.x(i + 1))}" cy="${at(s.y(size))}" r="2.6"><title>${i + 1} ${names.get(layer) ?? layer.name}
+${layer.label}
+field ${field(layer)}</title></circle>`,
+    ),
+  ];
+  return {
+    title: 'Receptive field',
+    chart: renderChart({
+      description: `receptive field of each layer, up to ${largest} positions${image > 0 ? `; the image has ${image}` : ''}`,
+      x: layerAxis(report.layers.length),
+      panels: [
+        {
+          y: {
+            title: 'positions of the input, along the longest axis',
+            domain: [0.8, largest * 1.5],
+            scale: 'log2',
+            write: String,
+          },
+          draw,
+        },
+      ],
+    }),
+    caption: html`${
+      outgrown
+        ? html`The field outgrows the image at ${layerLink(report, outgrown.layer)}, layer ${outgrown.i + 1} of ${report.layers.length}. `
+        : image > 0
+          ? html`No field that is not the whole input outgrows the image. `
+          : ''
+    }${gated ? 'Paths that see all of the input, such as those of squeeze-excite, are left out.' : ''}`,
+  };
+}
+
+const axesOf = ({ receptiveField, localReceptiveField }: AuditLayer): readonly AuditField[] =>
+  receptiveField === 'global' ? (localReceptiveField ?? []) : (receptiveField ?? []);
+
+/** Predicted time where a device was given, else MACs. */
+function costAgainstIntensity(report: AuditReport): Figure | undefined {
+  const { roofline } = report;
+  const names = displayNames(report);
+  const times = new Map(roofline?.layers.map((l) => [l.layer, l]));
+  const points = report.layers.flatMap((layer, i) => {
+    const time = times.get(layer.name);
+    const y = roofline ? time?.us : (layer.macs ?? 0);
+    return y && layer.intensity ? [{ layer, i, x: layer.intensity, y, bound: time?.bound }] : [];
+  });
+  if (points.length < 2) return undefined;
+  const mark = { compute: 'k0', memory: 'k1', calls: 'k2' } as const;
+  const draw = (s: Scales): readonly Markup[] =>
+    points.map(({ layer, i, x, y, bound }) => {
+      const [cx, cy] = [s.x(x), s.y(y)];
+      const text = html`<title>${i + 1} ${names.get(layer) ?? layer.name}
+${layer.label}
+${ratio(layer.intensity)} FLOP per byte, ${bound ? `${microseconds(y)}, bound by ${bound}` : `${short(y)} MACs`}</title>`;
+      const kind = mark[bound ?? 'compute'];
+      switch (bound) {
+        case 'memory':
+          return html`<rect class="${kind}" data-layer="${i}" x="${at(cx - 3)}" y="${at(cy - 3)}" width="6" height="6">${text}</rect>`;
+        case 'calls':
+          return html`<path class="${kind}" data-layer="${i}" d="M${at(cx)} ${at(cy - 4)}l4 7h-8z">${text}</path>`;
+        default:
+          return html`<circle class="${kind}" data-layer="${i}" cx="${at(cx)}" cy="${at(cy)}" r="3.2">${text}</circle>`;
+      }
+    });
+  const y = roofline ? 'predicted time' : 'MACs';
+  return {
+    title: roofline ? 'Predicted time against intensity' : 'MACs against intensity',
+    chart: renderChart({
+      description: `${y} of each layer against its FLOP per byte`,
+      x: around(
+        'FLOP per byte of activations and weights',
+        points,
+        (p) => p.x,
+        (n) => (n < 1 ? String(Number(n.toPrecision(1))) : count(n)),
+      ),
+      panels: [
+        {
+          y: around(y, points, (p) => p.y, roofline ? (us) => trim(microseconds(us)) : count),
+          draw,
+        },
+      ],
+    }),
+    caption: roofline
+      ? html`On ${roofline.device}, ${roofline.source}. <span class="key"><i class="k0 round"></i> bound by compute</span> <span class="key"><i class="k1"></i> memory</span> <span class="key"><i class="k2 tri"></i> calls</span>. Layers that become part of another are not shown.`
+      : html`Layers to the left move much data for little arithmetic; those high up are where time goes. With a device (<code>--device</code>) this shows predicted times.`,
+  };
+}
+
+function around<T>(
+  title: string,
+  points: readonly T[],
+  of: (point: T) => number,
+  write: (n: number) => string,
+): Axis {
+  const values = points.map(of);
+  const log = (n: number, round: (n: number) => number) => 10 ** round(Math.log10(n));
+  return {
+    title,
+    domain: [log(Math.min(...values) * 0.9, Math.floor), log(Math.max(...values) * 1.1, Math.ceil)],
+    scale: 'log10',
+    write,
+  };
+}
+
+/** Of the compiled program where it was asked for, else of the graph as it is. */
+function memoryFigure(report: AuditReport): Figure | undefined {
+  const { footprint, memory } = report;
+  const graph = report.layers.flatMap(({ name, liveBytes }) =>
+    liveBytes === null ? [] : [{ layer: name, bytes: liveBytes }],
+  );
+  const steps = footprint ? footprint.timeline : graph;
+  const plan = footprint ? footprint.activationBytes : (memory?.planBytes ?? 0);
+  if (steps.length < 2 || (footprint === undefined && memory === null)) return undefined;
+  const numbers = new Map(report.layers.map((l, i) => [l.name, i]));
+  const names = displayNames(report);
+  const peak = report.layers.find((l) => l.name === (footprint ?? memory)?.peakLayer);
+  const largest = Math.max(plan, ...steps.map((t) => t.bytes)) * 1.1;
+  // round figures in the unit that is written
+  const [unit, name] = largest >= 2 ** 20 ? [2 ** 20, 'MiB'] : [2 ** 10, 'KiB'];
+  const draw = ({ y: across, ...s }: Scales): readonly Markup[] => {
+    const y = (n: number) => across(n / unit);
+    const edge = (i: number) => at(s.x(i + 0.5));
+    const line = steps.map(({ bytes: n }, i) => `V${at(y(n))}H${edge(i + 1)}`).join('');
+    return [
+      html`<path class="area" d="M${edge(0)} ${at(s.bottom)}${line}V${at(s.bottom)}Z"/>`,
+      html`<path class="limit" d="M${s.left} ${at(y(plan))}H${s.right}"/><text class="mark" x="${s.right - 6}" text-anchor="end" y="${at(y(plan) - 6)}">plan ${bytes(plan)}</text>`,
+      ...steps.map(({ layer, bytes: n }, i) => {
+        const at0 = numbers.get(layer);
+        const own = at0 === undefined ? undefined : report.layers[at0];
+        return html`<rect class="catch"${at0 === undefined ? '' : html` data-layer="${at0}"`} x="${edge(i)}" y="${at(y(n))}" width="${at(s.x(2) - s.x(1))}" height="${at(s.bottom - y(n))}"><title>${own ? (names.get(own) ?? layer) : layer}
+${bytes(n)} alive</title></rect>`;
+      }),
+    ];
+  };
+  const mebibytes: Axis = {
+    ...linear('activations alive', largest / unit),
+    write: (n) => (n === 0 ? '0' : `${n} ${name}`),
+  };
+  return {
+    title: 'Memory over a run',
+    chart: renderChart({
+      description: `bytes of activations alive at each of ${steps.length} steps; the plan has ${bytes(plan)}`,
+      x: footprint
+        ? { ...layerAxis(steps.length), title: 'call of a kernel' }
+        : layerAxis(report.layers.length),
+      panels: [{ y: mebibytes, draw }],
+    }),
+    caption: html`${footprint ? 'Of the compiled program, scratch memory included.' : 'Of the graph as it is, before any pass.'}${peak ? html` Most is alive at ${layerLink(report, peak)}.` : ''}`,
+  };
+}
+
+/** Leads to the layer's row. */
+export function layerLink(report: AuditReport, layer: AuditLayer): Markup {
+  const name = displayNames(report).get(layer) ?? layer.name;
+  return html`<a href="#layer-${report.layers.indexOf(layer) + 1}">${name}</a>`;
+}

@@ -5,6 +5,7 @@ import { mapAt } from '#ir/window.ts';
 import { type InputTrace, type ReceptiveFields, receptiveFields } from '#passes/analysis/receptive-field.ts';
 import { type Range, seenAt } from '#passes/analysis/seen-at.ts';
 import { didYouMean } from '../suggest.ts';
+import { modulePath } from './layers.ts';
 
 /** Positions along one axis of an input: from `start` to before `end`. */
 export interface SeenAxis {
@@ -104,7 +105,8 @@ export function parsePosition(text: string): {
 function layerNamed(graph: Graph, name: string): { readonly node: Node; readonly value: Value } {
   const node =
     graph.nodes.find((n) => n.name === name) ??
-    graph.nodes.find((n) => n.outputs.some((v) => v.name === name));
+    graph.nodes.find((n) => n.outputs.some((v) => v.name === name)) ??
+    shownAs(graph, name);
   const value = node?.outputs[0];
   if (node && value) return { node, value };
   const names = graph.nodes.map((n) => n.name);
@@ -114,6 +116,15 @@ function layerNamed(graph: Graph, name: string): { readonly node: Node; readonly
     'there is no layer of this name',
     didYouMean(name, names) ?? 'convolith audit MODEL --format json lists the layers',
   );
+}
+
+/** The only node of a module, or of a module and a last part, as tables name layers. */
+function shownAs(graph: Graph, name: string): Node | undefined {
+  const found = graph.nodes.filter((node) => {
+    const module = modulePath(node.name);
+    return module !== '' && (module === name || `${module}/${node.name.split('/').at(-1)}` === name);
+  });
+  return found.length === 1 ? found[0] : undefined;
 }
 
 function seenInput(

@@ -45,7 +45,7 @@ export function layerOf(
  * Exporters join modules by slashes, a member of a container with the container's name before it, and end with the op:
  * `/features/features.1/conv/conv.0/conv.0.0/Conv` is in `features.1.conv.0.0`.
  */
-function modulePath(name: string): string {
+export function modulePath(name: string): string {
   const path: string[] = [];
   for (const module of name.split('/').slice(0, -1)) {
     const last = path.at(-1);

@@ -94,3 +94,17 @@ describe('what there is not is refused', () => {
     expect(parsePosition('a,b,3x5')).toEqual({ layer: 'a,b', position: [3, 5] });
   });
 });
+
+test('a layer goes by the name that tables show, where that is one layer', () => {
+  const b = new Builder();
+  let value = b.input('x', [1, 1, 9, 9]);
+  for (const name of ['/stem/Conv', '/body/body.0/Conv', '/body/body.0/Conv_1']) {
+    value = b.conv(value, b.constant('w', ones([1, 1, 3, 3])), { name });
+  }
+  b.output('y', value);
+  expect(seenFrom(b.graph, 'stem', [0, 0])).toEqual(seenFrom(b.graph, '/stem/Conv', [0, 0]));
+  expect(seenFrom(b.graph, 'body.0/Conv_1', [1, 2])).toEqual(
+    seenFrom(b.graph, '/body/body.0/Conv_1', [1, 2]),
+  );
+  expect(() => seenFrom(b.graph, 'body.0', [0, 0])).toThrow('there is no layer of this name');
+});

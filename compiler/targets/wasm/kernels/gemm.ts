@@ -124,8 +124,8 @@ type Division = 'outer' | 'groups' | 'panels' | 'pixels';
 const panelsOf = (p: ProductParams): number => Math.ceil(p.channels / p.tile[1]);
 const tileRowsOf = (p: ProductParams): number => Math.ceil(p.pixels.count / p.tile[0]);
 
-/** A division along pixels may be so much less even: the layers around are divided along them too. Measured on two threads. */
-const LOCALITY = 0.4;
+/** A division along pixels may be so much less even: the layers around are divided along them too. Not of 7×7 pixels, on two threads. */
+const LOCALITY = 0.1;
 
 /**
  * The most even division, or one along pixels that is nearly as even: then most of what a layer reads was written by the same

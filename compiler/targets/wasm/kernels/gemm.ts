@@ -124,7 +124,10 @@ type Division = 'outer' | 'groups' | 'panels' | 'pixels';
 const panelsOf = (p: ProductParams): number => Math.ceil(p.channels / p.tile[1]);
 const tileRowsOf = (p: ProductParams): number => Math.ceil(p.pixels.count / p.tile[0]);
 
-/** A division along pixels may be so much less even: the layers around are divided along them too. Not of 7×7 pixels, on two threads. */
+/**
+ * A division along pixels may be so much less even: the layers around are divided along them too. With more, 7×7 pixels would
+ * be divided so, which two threads feel.
+ */
 const LOCALITY = 0.1;
 
 /**

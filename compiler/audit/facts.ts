@@ -4,7 +4,7 @@ import { type Composite, composites } from '#passes/analysis/composites.ts';
 import { type GraphCost, graphCost, type NodeCost } from '#passes/analysis/cost.ts';
 import { type GraphLiveness, graphLiveness } from '#passes/analysis/liveness.ts';
 import { type Preset, type PresetCount, presetCount } from '#passes/analysis/presets/index.ts';
-import { type ReceptiveFields, receptiveFields } from '#passes/analysis/receptive-field.ts';
+import { type FieldFacts, fieldFacts } from './fields.ts';
 
 export interface Facts {
   readonly graph: Graph;
@@ -12,7 +12,7 @@ export interface Facts {
   /** By the preset of the question. */
   readonly counted: PresetCount;
   readonly liveness: GraphLiveness;
-  readonly fields: ReceptiveFields;
+  readonly fields: FieldFacts;
   readonly live: Map<Node, number>;
   readonly composites: readonly Composite[];
   /** The composite that a node is part of. */
@@ -21,7 +21,8 @@ export interface Facts {
   readonly sizeKnown: boolean;
 }
 
-export function factsOf(graph: Graph, preset: Preset, sizeKnown: boolean): Facts {
+/** @param others the same network at other sizes of what was not given; undefined where all was given */
+export function factsOf(graph: Graph, preset: Preset, others?: readonly Graph[]): Facts {
   const liveness = graphLiveness(graph);
   const found = composites(graph);
   return {
@@ -29,11 +30,11 @@ export function factsOf(graph: Graph, preset: Preset, sizeKnown: boolean): Facts
     cost: graphCost(graph),
     counted: presetCount(graph, preset),
     liveness,
-    fields: receptiveFields(graph),
+    fields: fieldFacts(graph, others ?? []),
     live: new Map(liveness.timeline.map(({ node, bytes }) => [node, bytes])),
     composites: found,
     compositeOf: new Map(found.flatMap((c) => c.nodes.map((node) => [node, c] as const))),
-    sizeKnown,
+    sizeKnown: others === undefined,
   };
 }
 

@@ -3,10 +3,10 @@ import { fail } from '#ir/diagnostics.ts';
 import type { Value } from '#ir/graph.ts';
 import { COST_CONVENTIONS } from '#passes/analysis/cost.ts';
 import { PRESET_NAMES, type Preset, type PresetName, presetNamed } from '#passes/analysis/presets/index.ts';
-import type { ReceptiveFields } from '#passes/analysis/receptive-field.ts';
 import { didYouMean } from '../suggest.ts';
 import { countedTotals, trainingParameters } from './counted.ts';
 import { type Facts, factsOf, sizedCosts, tensorOf } from './facts.ts';
+import { misalignedOf } from './fields.ts';
 import { compositeSums, type FindingChoice, findingsOf } from './findings.ts';
 import { kindsOf, modulesOf, opsOf } from './groups.ts';
 import { layerOf } from './layers.ts';
@@ -15,6 +15,7 @@ import {
   type AuditModel,
   type Dimensions,
   type OpenDimension,
+  otherSizes,
   type SymbolicMacs,
   specialise,
   symbolicMacs,
@@ -44,7 +45,8 @@ export function audit(model: AuditModel, options: AuditOptions = {}): AuditRepor
   const preset = presetOf(options.preset ?? 'convolith');
   const { specialised, examples } = specialise(model, options.dims ?? {});
   const { graph } = specialised;
-  const facts = factsOf(graph, preset, examples.length === 0);
+  const others = examples.length > 0 ? otherSizes(model, options.dims ?? {}, examples) : undefined;
+  const facts = factsOf(graph, preset, others);
   const layers = graph.nodes.map((node) => layerOf(node, facts));
   return {
     version: AUDIT_VERSION,
@@ -67,7 +69,7 @@ export function audit(model: AuditModel, options: AuditOptions = {}): AuditRepor
     layers,
     ...findingsOf(facts, layers, options),
     memory: facts.sizeKnown ? memoryOf(graph, facts.liveness) : null,
-    misaligned: misalignedOf(facts.fields),
+    misaligned: misalignedOf(graph, facts.fields),
     diagnostics: specialised.diagnostics.map((d) => ({ ...d })),
   };
 }
@@ -87,7 +89,7 @@ const CONVENTIONS = {
   peakActivationBytes:
     'nodes run one by one in graph order; inputs live until last read, outputs to the end; views share memory, elementwise results may take over a dying operand',
   receptiveField:
-    'in positions of the input, per spatial axis; holes of dilation count as seen; output i sees [i·stride − padding, i·stride − padding + size)',
+    'in positions of the input, per spatial axis; holes of dilation count as seen; output i sees [i·stride − padding, i·stride − padding + size), far from any border',
 } as const;
 
 function totalsOf(
@@ -118,13 +120,6 @@ function totalsOf(
     peakLayer: liveness.peakNode?.name ?? null,
   };
 }
-
-const misalignedOf = ({ misaligned }: ReceptiveFields): AuditReport['misaligned'] =>
-  misaligned.map(({ node, inputAxis, paths }) => ({
-    layer: node.name,
-    axis: inputAxis,
-    paths: paths.map(({ via, field, centre }) => ({ via: via.name, field, centre })),
-  }));
 
 const symbolsOf = (value: Value, dims: readonly OpenDimension[]): (string | null)[] =>
   value.type.shape.map(

@@ -1,11 +1,10 @@
 /** The layers of a report. */
 import { classifyConv } from '#ir/conv-kind.ts';
 import type { Node } from '#ir/graph.ts';
-import { envelope } from '#ir/window.ts';
 import { sumCosts } from '#passes/analysis/cost.ts';
-import type { InputTrace } from '#passes/analysis/receptive-field.ts';
 import { type Facts, share, sizedCosts, tensorOf } from './facts.ts';
-import type { AuditField, AuditLayer } from './schema.ts';
+import { fieldOf } from './fields.ts';
+import type { AuditLayer } from './schema.ts';
 
 export function layerOf(
   node: Node,
@@ -37,7 +36,7 @@ export function layerOf(
     inputs: node.operands.flatMap((v) => (v && v.source.kind !== 'constant' ? [v.name] : [])),
     outputs: node.outputs.map(tensorOf),
     outputShape: [...(first?.type.shape ?? [])],
-    ...fieldOf(first ? (fields.traces.get(first) ?? []) : []),
+    ...fieldOf(node, fields),
   };
 }
 
@@ -53,15 +52,4 @@ export function modulePath(name: string): string {
     if (module !== '') path.push(module);
   }
   return path.join('.');
-}
-
-/** The field in the first input that reaches the value. */
-function fieldOf(traces: readonly InputTrace[]): Pick<AuditLayer, 'receptiveField' | 'localReceptiveField'> {
-  const axes = traces[0]?.axes;
-  if (!axes) return { receptiveField: null };
-  const local = axes.map(({ moving }): AuditField => (moving ? envelope(moving.map) : 'global'));
-  const seen = axes.map(({ global }, i): AuditField => (global ? 'global' : (local[i] ?? 'global')));
-  if (seen.some((f) => f !== 'global')) return { receptiveField: seen };
-  const gated = local.some((f) => f !== 'global');
-  return { receptiveField: 'global', ...(gated ? { localReceptiveField: local } : {}) };
 }

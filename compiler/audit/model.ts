@@ -70,6 +70,29 @@ function missingSymbols(error: unknown): readonly string[] {
   return symbols.every((s) => s !== undefined) ? [...new Set(symbols)] : [];
 }
 
+/**
+ * The model at sizes beside the example, all of one distance from it: of any size, or, where it takes none of those,
+ * of multiples.
+ */
+export function otherSizes(
+  model: AuditModel,
+  dims: Dimensions,
+  examples: readonly string[],
+): readonly Graph[] {
+  if (model instanceof Graph) return [];
+  const at = (distance: number): readonly Graph[] => {
+    const sizes = Object.fromEntries(examples.map((symbol) => [symbol, EXAMPLE_SIZE + distance]));
+    try {
+      return [model({ ...dims, ...sizes }).graph];
+    } catch (error) {
+      if (!(error instanceof CompileError)) throw error;
+      return [];
+    }
+  };
+  const near = EVERYWHERE.flatMap(at);
+  return near.length > 0 ? near : ON_LATTICE.flatMap(at);
+}
+
 export interface SymbolicMacs {
   readonly expr: string | null;
   readonly reason?: string;

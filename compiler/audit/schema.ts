@@ -19,12 +19,21 @@ const fieldSchema = z
       .number()
       .nonnegative()
       .describe('input positions between neighbouring outputs; may be a fraction'),
-    padding: z.number().describe('the field of output 0 starts at −padding'),
+    padding: z
+      .number()
+      .nullable()
+      .describe(
+        'the field of output 0 starts at −padding; null where that depends on a size that was not given',
+      ),
     period: z.int().positive().describe('outputs after which the pattern repeats; 1 but for upsampling'),
   })
   .describe('the tightest affine interval that holds the field of every output position');
 
-const axisFieldSchema = z.union([fieldSchema, z.literal('global')]);
+const axisFieldSchema = z
+  .union([fieldSchema, z.enum(['global', 'unknown'])])
+  .describe('"unknown" depends on a size that was not given');
+
+const positions = z.number().nonnegative();
 
 const tensorSchema = z.strictObject({ name: z.string(), dtype: z.string(), shape: z.array(count) });
 
@@ -59,6 +68,11 @@ const layerSchema = z.strictObject({
     .array(axisFieldSchema)
     .optional()
     .describe('where paths see everything (squeeze-excite): the field without them'),
+  pathSizes: z
+    .array(z.union([z.strictObject({ shortest: positions, longest: positions }), z.literal('global')]))
+    .optional()
+    .describe('per axis, the least and the most that a single path sees, without those that see everything'),
+  globalBy: z.string().optional().describe('the first layer on the way that sees all of an axis'),
 });
 
 const totalsSchema = z.strictObject({
@@ -201,7 +215,18 @@ export const auditSchema = z.strictObject({
       z.strictObject({
         layer: z.string(),
         axis: count,
-        paths: z.array(z.strictObject({ via: z.string(), field: fieldSchema, centre: z.number() })),
+        from: z.string().nullable().describe('the activation at which the paths part, if there is one'),
+        paths: z.array(
+          z.strictObject({
+            via: z.string().describe('the activation by which it arrives'),
+            layers: z
+              .array(z.string())
+              .describe('from where the paths part; of many, the first and the last'),
+            hiddenLayers: count.describe('layers between those named'),
+            field: fieldSchema,
+            centre: z.number(),
+          }),
+        ),
       }),
     )
     .describe('layers where paths meet whose fields have other strides or centres'),

@@ -1,5 +1,5 @@
-import type { AuditField, AuditLayer, AuditReport } from '../audit/schema.ts';
-import { plain, shape } from './format.ts';
+import type { AuditLayer, AuditReport } from '../audit/schema.ts';
+import { isMoving, type MovingAuditField, plain, shape } from './format.ts';
 
 type Cell = string | number | null;
 
@@ -34,9 +34,9 @@ export function renderCsv(report: AuditReport): string {
   return [COLUMNS.map(([title]) => title).join(','), ...rows, ''].join('\r\n');
 }
 
-function perAxis(layer: AuditLayer, of: (field: Exclude<AuditField, 'global'>) => number): Cell {
+function perAxis(layer: AuditLayer, of: (field: MovingAuditField) => number | null): Cell {
   if (layer.receptiveField === null || layer.receptiveField === 'global') return layer.receptiveField;
-  return layer.receptiveField.map((f) => (f === 'global' ? f : of(f))).join('×');
+  return layer.receptiveField.map((f) => (isMoving(f) ? (of(f) ?? 'unknown') : f)).join('×');
 }
 
 /** Quoted where needed, without control characters. Text that a spreadsheet would take for a formula gets an apostrophe: names are not trusted. */

@@ -20,10 +20,14 @@ export function field(layer: Pick<AuditLayer, 'receptiveField' | 'localReceptive
   return localReceptiveField ? `global (${axes(localReceptiveField)})` : 'global';
 }
 
+/** Does the axis have a field that moves along it, and that is known? */
+export const isMoving = (f: AuditField): f is MovingAuditField => typeof f !== 'string';
+export type MovingAuditField = Exclude<AuditField, string>;
+
 function axes(fields: readonly AuditField[]): string {
   const same = (texts: readonly string[]) => (new Set(texts).size === 1 ? (texts[0] ?? '') : texts.join('×'));
-  const size = same(fields.map((f) => (f === 'global' ? 'all' : String(f.size))));
-  const stride = same(fields.map((f) => (f === 'global' ? '–' : fraction(f.stride))));
+  const size = same(fields.map((f) => (isMoving(f) ? String(f.size) : f === 'global' ? 'all' : '?')));
+  const stride = same(fields.map((f) => (isMoving(f) ? fraction(f.stride) : UNKNOWN)));
   return stride === '1' ? size : `${size} /${stride}`;
 }
 

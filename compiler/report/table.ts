@@ -243,6 +243,8 @@ function notes(report: AuditReport, c: Colours): string {
     );
   }
   for (const d of report.diagnostics) lines.push(`${c.dim(d.kind)} ${plain(d.message)}`);
+  const unknown = report.layers.some(({ receptiveField }) => receptiveField?.includes('unknown'));
+  if (unknown) lines.push(c.dim('? = a field that depends on a size that was not given'));
   lines.push(
     c.dim(
       '1 MAC = 1 multiply-accumulate; field = input positions seen /stride; live = activation bytes while it runs',

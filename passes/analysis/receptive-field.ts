@@ -17,7 +17,14 @@ import {
 /** A field along one spatial axis of an input: positions that move with those of axis `axis` of the value. */
 export interface MovingField {
   readonly axis: number;
+  /** Over all paths. */
   readonly map: PositionMap;
+  /**
+   * Of the path with the smallest field, and of that with the largest, found join by join: exact but for upsampling,
+   * behind which a field that is larger now may be smaller later.
+   */
+  readonly shortest: PositionMap;
+  readonly longest: PositionMap;
 }
 
 /**
@@ -28,6 +35,8 @@ export interface AxisTrace {
   /** The axis of the graph input. */
   readonly inputAxis: number;
   readonly global: boolean;
+  /** The first node on the way that sees all of the input; undefined where it is not global, or sees it axis by axis. */
+  readonly globalBy?: Node;
   /** Why the field counts as global where it need not be. */
   readonly reason?: string;
   readonly moving?: MovingField;
@@ -39,7 +48,7 @@ export interface InputTrace {
   readonly axes: readonly AxisTrace[];
 }
 
-/** Two paths to one node whose fields move differently or have other centres. */
+/** Two paths to one node whose fields move differently or have other centres; `partingPaths` names their layers. */
 export interface Misalignment {
   readonly node: Node;
   readonly inputAxis: number;
@@ -63,7 +72,7 @@ export function receptiveFields(graph: Graph): ReceptiveFields {
   const misaligned: Misalignment[] = [];
   for (const input of graph.inputs) {
     const axes = input.type.shape.flatMap((_, axis): AxisTrace[] =>
-      axis < 2 ? [] : [{ inputAxis: axis, global: false, moving: { axis, map: IDENTITY_MAP } }],
+      axis < 2 ? [] : [{ inputAxis: axis, global: false, moving: singlePath(axis, IDENTITY_MAP) }],
     );
     if (axes.length > 0) traces.set(input, [{ input, axes }]);
   }
@@ -75,6 +84,13 @@ export function receptiveFields(graph: Graph): ReceptiveFields {
   }
   return { traces, misaligned };
 }
+
+const singlePath = (axis: number, map: PositionMap): MovingField => ({
+  axis,
+  map,
+  shortest: map,
+  longest: map,
+});
 
 interface Arrival {
   readonly via: Value;
@@ -101,7 +117,7 @@ function arrivals(
     const seen = fields();
     return reaching.map(({ input, axes }) => ({
       via: value,
-      trace: { input, axes: axes.map((trace) => through(trace, seen)) },
+      trace: { input, axes: axes.map((trace) => through(node, trace, seen)) },
     }));
   };
   return [
@@ -113,23 +129,22 @@ function arrivals(
 }
 
 /** An axis that no output axis follows is seen whole. */
-function through(trace: AxisTrace, fields: readonly AxisField[]): AxisTrace {
-  const { inputAxis, global, moving, reason } = trace;
-  const lost: AxisTrace = { inputAxis, global: true, ...(reason === undefined ? {} : { reason }) };
+function through(node: Node, trace: AxisTrace, fields: readonly AxisField[]): AxisTrace {
+  const { moving, ...rest } = trace;
+  const lost: AxisTrace = { ...rest, global: true, globalBy: trace.globalBy ?? node };
   if (!moving) return lost;
   const axis = fields.findIndex((f) => f.kind === 'axis' && f.axis === moving.axis);
   const field = fields[axis];
   if (field?.kind !== 'axis') return lost;
-  if (periodAfter(field.map, moving.map) > PERIOD_LIMIT) {
-    return {
-      inputAxis,
-      global: true,
-      reason: `the field repeats only after more than ${PERIOD_LIMIT} positions`,
-    };
-  }
-  const map = composeMaps(field.map, moving.map);
-  return { inputAxis, global, ...(reason === undefined ? {} : { reason }), moving: { axis, map } };
+  const { map, shortest, longest } = moving;
+  if (periodAfter(field.map, map) > PERIOD_LIMIT) return { ...lost, reason: tooLong() };
+  const followed = composeMaps(field.map, map);
+  // most fields are those of a single path
+  const alike = (path: PositionMap) => (path === map ? followed : composeMaps(field.map, path));
+  return { ...rest, moving: { axis, map: followed, shortest: alike(shortest), longest: alike(longest) } };
 }
+
+const tooLong = (): string => `the field repeats only after more than ${PERIOD_LIMIT} positions`;
 
 const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
 
@@ -154,30 +169,44 @@ function joinArrivals(
         });
         const report = misalignment(node, joined);
         if (report) misaligned.push(report);
-        return joined.map((p) => p.axis).reduce(joinTraces);
+        return joined.map((p) => p.axis).reduce((a, b) => joinTraces(node, a, b));
       }),
     };
   });
 }
 
-function joinTraces(a: AxisTrace, b: AxisTrace): AxisTrace {
-  const global = a.global || b.global;
+function joinTraces(node: Node, a: AxisTrace, b: AxisTrace): AxisTrace {
   const reason = a.reason ?? b.reason;
-  const base = { inputAxis: a.inputAxis, global, ...(reason === undefined ? {} : { reason }) };
+  const globalBy = a.globalBy ?? b.globalBy;
+  const base: AxisTrace = {
+    inputAxis: a.inputAxis,
+    global: a.global || b.global,
+    ...(reason === undefined ? {} : { reason }),
+    ...(globalBy === undefined ? {} : { globalBy }),
+  };
   if (!a.moving || !b.moving) {
     const moving = a.moving ?? b.moving;
     return moving ? { ...base, moving } : base;
   }
-  const lost = (why: string): AxisTrace => ({ inputAxis: a.inputAxis, global: true, reason: why });
+  const lost = (why: string): AxisTrace => ({
+    ...base,
+    global: true,
+    globalBy: globalBy ?? node,
+    reason: why,
+  });
   if (a.moving.axis !== b.moving.axis) return lost('paths arrive on different axes');
   const [pa, pb] = [a.moving.map.phases.length, b.moving.map.phases.length];
-  if ((pa * pb) / gcd(pa, pb) > PERIOD_LIMIT) {
-    return lost(`the field repeats only after more than ${PERIOD_LIMIT} positions`);
-  }
+  if ((pa * pb) / gcd(pa, pb) > PERIOD_LIMIT) return lost(tooLong());
   const map = unionMaps(a.moving.map, b.moving.map);
   if (!map) return lost('paths with different effective strides meet');
-  return { ...base, moving: { axis: a.moving.axis, map } };
+  const shortest = smaller(a.moving.shortest, b.moving.shortest);
+  const longest = smaller(a.moving.longest, b.moving.longest, -1);
+  return { ...base, moving: { axis: a.moving.axis, map, shortest, longest } };
 }
+
+/** That of two fields which is smaller; larger, with a sign of −1. */
+const smaller = (a: PositionMap, b: PositionMap, sign: 1 | -1 = 1): PositionMap =>
+  sign * envelope(b).size < sign * envelope(a).size ? b : a;
 
 /** Reports paths whose stride or centre differs from that of the first. */
 function misalignment(

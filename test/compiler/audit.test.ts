@@ -12,6 +12,7 @@ import { importOnnx } from '#compiler/import/onnx/index.ts';
 import { Builder } from '#ir/builder.ts';
 import { CompileError, type Diagnostic, diagnostic, fail } from '#ir/diagnostics.ts';
 import type { Shape } from '#ir/types.ts';
+import { samePadding } from '#ir/window.ts';
 import { absent } from '../passes/analysis/networks.ts';
 import { collectionFile, withModels } from '../support/collection.ts';
 import { info, node, onnxModel, stored } from '../support/onnx.ts';
@@ -132,6 +133,30 @@ describe('open dimensions', () => {
     expect(r.totals.macsExpr).toBeNull();
     expect(r.totals).not.toHaveProperty('macsExprOnly');
     expect(r.totals.macsExprReason).toContain('N = 1, H = 225');
+  });
+
+  test('padding that depends on a size that is not given is unknown, as is a field that does', () => {
+    const same = { kernel: 3, stride: 2, dilation: 1, padBegin: 0, padEnd: 0 };
+    const model: AuditModel = ({ H }) => {
+      if (H === undefined) return open([1, 3, 'H', 10])({});
+      const b = new Builder('same');
+      const x = b.input('image', [1, 3, H, 10]);
+      const [begin, end] = samePadding(same, H, true);
+      const weight = (k: number) => b.constant('w', absent([8, 3, k, 1]));
+      const padded = b.conv(x, weight(3), { strides: [2, 1], pads: [begin, 0, end, 0], name: 'same' });
+      b.output('y', padded);
+      b.output('z', b.conv(x, weight(H % 2 === 0 ? 3 : 5), { name: 'either' }));
+      const dims = [{ input: 'image', axis: 2, symbol: 'H', size: H, assumed: false }];
+      return { graph: b.graph, diagnostics: [], dims };
+    };
+    const fields = (dims: Dimensions) => report(model, dims).layers.map((l) => l.receptiveField);
+    const width = { size: 1, stride: 1, padding: 0, period: 1 };
+    expect(fields({})).toEqual([
+      [{ size: 3, stride: 2, padding: null, period: 1 }, width],
+      ['unknown', width],
+    ]);
+    expect(fields({ H: 224 })[0]).toEqual([{ size: 3, stride: 2, padding: 0, period: 1 }, width]);
+    expect(fields({ H: 225 })[0]).toEqual([{ size: 3, stride: 2, padding: 1, period: 1 }, width]);
   });
 
   test('a channel count that is not given is an error', () => {

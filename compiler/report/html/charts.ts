@@ -1,7 +1,7 @@
 /** The charts of the page. Layers are in the order of the graph; each has a number, by which the table finds it. */
 import type { AuditField, AuditLayer, AuditReport } from '../../audit/schema.ts';
 import { microseconds } from '../footprint.ts';
-import { bytes, displayNames, field, percent, ratio, shape, short, units } from '../format.ts';
+import { bytes, displayNames, field, isMoving, percent, ratio, shape, short, units } from '../format.ts';
 import { type Axis, at, renderChart, type Scales } from './frame.ts';
 import { html, type Markup } from './markup.ts';
 
@@ -95,8 +95,13 @@ function fieldFigure(report: AuditReport): Figure | undefined {
   const names = displayNames(report);
   const points = report.layers.flatMap((layer, i) => {
     const axes = axesOf(layer);
-    const sizes = axes.flatMap((f) => (f === 'global' || f.size === 0 ? [] : [f.size]));
-    return sizes.length === 0 ? [] : [{ layer, i, rank: axes.length, size: Math.max(...sizes) }];
+    const sizes = axes.flatMap((f) => (isMoving(f) && f.size > 0 ? [f.size] : []));
+    const paths = (layer.pathSizes ?? []).flatMap((p) => (p === 'global' || p.shortest === 0 ? [] : [p]));
+    const shortest = Math.min(...paths.map((p) => p.shortest));
+    const size = Math.max(...sizes);
+    return sizes.length === 0
+      ? []
+      : [{ layer, i, rank: axes.length, size, ...(shortest < size ? { shortest } : {}) }];
   });
   const [first] = points;
   if (!first) return undefined;
@@ -112,11 +117,16 @@ function fieldFigure(report: AuditReport): Figure | undefined {
           html`<path class="limit" d="M${s.left} ${at(s.y(image))}H${s.right}"/><text class="mark" x="${s.left + 6}" y="${at(s.y(image) - 6)}">image ${shape(extents)}</text>`,
         ]
       : []),
+    ...points.flatMap(({ i, size, shortest }) =>
+      shortest === undefined
+        ? []
+        : [html`<path class="span" d="M${at(s.x(i + 1))} ${at(s.y(shortest))}V${at(s.y(size))}"/>`],
+    ),
     ...points.map(
-      ({ layer, i, size }) =>
+      ({ layer, i, size, shortest }) =>
         html`<circle class="${image > 0 && size > image ? 'k1' : 'k0'}" data-layer="${i}" cx="${at(s.x(i + 1))}" cy="${at(s.y(size))}" r="2.6"><title>${i + 1} ${names.get(layer) ?? layer.name}
 ${layer.label}
-field ${field(layer)}</title></circle>`,
+field ${field(layer)}${shortest === undefined ? '' : `; ${shortest} along the shortest path`}</title></circle>`,
     ),
   ];
   return {
@@ -142,7 +152,7 @@ field ${field(layer)}</title></circle>`,
         : image > 0
           ? html`No field that is not the whole input outgrows the image. `
           : ''
-    }${gated ? 'Paths that see all of the input, such as those of squeeze-excite, are left out.' : ''}`,
+    }${points.some((p) => p.shortest !== undefined) ? 'Lines reach down to what the shortest path sees. ' : ''}${gated ? 'Paths that see all of the input, such as those of squeeze-excite, are left out.' : ''}`,
   };
 }
 

@@ -11,6 +11,7 @@ import {
   displayNames,
   field,
   grouped,
+  isMoving,
   isWeighty,
   percent,
   ratio,
@@ -191,11 +192,8 @@ function layers(report: AuditReport): Markup {
 const firstSize = ({ receptiveField, localReceptiveField }: AuditLayer): number | null => {
   const axes = receptiveField === 'global' ? localReceptiveField : receptiveField;
   const [first] = axes ?? [];
-  return first === undefined || first === 'global'
-    ? receptiveField === 'global'
-      ? Infinity
-      : null
-    : first.size;
+  if (first !== undefined && isMoving(first)) return first.size;
+  return receptiveField === 'global' ? Infinity : null;
 };
 
 const notes = (report: AuditReport): Markup =>

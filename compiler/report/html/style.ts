@@ -30,6 +30,7 @@ svg text { fill: var(--soft); }
 svg .mark { fill: var(--ink); }
 .grid { stroke: var(--line); stroke-width: 1; }
 .base { stroke: var(--soft); stroke-width: 1; fill: none; }
+svg .span { stroke: var(--k0); stroke-width: 1.6; opacity: 0.35; }
 .limit { stroke: var(--k1); stroke-width: 1.2; stroke-dasharray: 5 3; }
 .area { fill: var(--k0); fill-opacity: .25; stroke: var(--k0); stroke-width: 1.2; }
 .catch { fill: transparent; }

@@ -1,7 +1,9 @@
 /** Joins of paths that look at different places of the input. */
+import type { Node } from '#ir/graph.ts';
 import { counted } from '../figures.ts';
+import { partingPaths } from '../parting-paths.ts';
 import type { Misalignment } from '../receptive-field.ts';
-import { defineRule, evidence, saving } from './finding.ts';
+import { defineRule, evidence, type FindingContext, type Place, saving } from './finding.ts';
 
 export const pathsMisaligned = defineRule({
   ofSizes: false,
@@ -18,16 +20,31 @@ export const pathsMisaligned = defineRule({
       saves: saving(),
     }));
   },
-  describe(places, { name }) {
+  describe(places, context) {
+    const { name } = context;
     const worst = [...places].sort((a, b) => evidence(b, 'shift') - evidence(a, 'shift'))[0] ?? places[0];
     const [stride, other] = [evidence(worst, 'stride'), evidence(worst, 'otherStride')];
     const how =
       stride === other
         ? `shifted by ${counted(evidence(worst, 'shift'), 'input position')}, at a stride of ${stride}`
         : `at strides of ${stride} and ${other}`;
-    return `paths that meet at ${counted(places.length, 'layer')} look at different places; at ${worst.nodes.map(name).join()} they are ${how}`;
+    return `paths that meet at ${counted(places.length, 'layer')} look at different places; at ${worst.nodes.map(name).join()} they are ${how}${ways(worst, context)}`;
   },
 });
+
+/** By which layers the two paths come. */
+function ways({ nodes }: Place, { graph, fields, name }: FindingContext): string {
+  const at = fields.misaligned.find((m) => m.node === nodes[0] && !isCausal(m));
+  if (!at) return '';
+  const { from, paths } = partingPaths(graph)(at);
+  const way = (path: readonly Node[]): string => {
+    const [first, last] = [path[0], path.at(-1)];
+    if (!first || !last) return 'straight';
+    return first === last ? `by ${name(first)}` : `by ${name(first)} … ${name(last)}`;
+  };
+  const source = from?.source.kind === 'node' ? name(from.source.node) : from?.name;
+  return `: ${source === undefined ? '' : `from ${source} on `}one comes ${paths.map(way).join(', the other ')}`;
+}
 
 /** Along time, causal paths agree in the last position that they see. */
 function isCausal({ inputAxis, paths, node }: Misalignment): boolean {

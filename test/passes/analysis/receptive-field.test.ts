@@ -238,11 +238,13 @@ describe('joins', () => {
     const half = b.op('Slice', [x], { starts: [0, 0, 0], steps: [1, 1, 1], sizes: [1, 1, 4] });
     const y = b.add(b.op('MaxPool', [x], pool), half);
     const fields = receptiveFields(b.graph);
-    expect(fields.traces.get(y)?.[0]?.axes[0]).toEqual({
-      inputAxis: 2,
-      global: true,
-      reason: 'paths with different effective strides meet',
-    });
+    const axis = fields.traces.get(y)?.[0]?.axes[0];
+    expect([axis?.global, axis?.reason, axis?.moving]).toEqual([
+      true,
+      'paths with different effective strides meet',
+      undefined,
+    ]);
+    expect(axis?.globalBy).toBe(b.graph.nodes.at(-1));
     expect(fields.misaligned[0]?.paths.map((p) => p.field.stride)).toEqual([2, 1]);
   });
 

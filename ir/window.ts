@@ -167,6 +167,10 @@ export interface FieldEnvelope {
 export function envelope(map: PositionMap): FieldEnvelope {
   const period = map.phases.length;
   const stride = map.advance / period;
+  const [only, more] = map.phases;
+  if (only && !more && only.size > 0) {
+    return { size: only.size, stride, padding: only.start === 0 ? 0 : -only.start, period };
+  }
   const seen = map.phases.flatMap((p, r) => (p.size > 0 ? [{ ...p, offset: r * stride }] : []));
   if (seen.length === 0) return { size: 0, stride, padding: 0, period };
   const start = Math.min(...seen.map((p) => p.start - p.offset));

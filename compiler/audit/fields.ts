@@ -61,6 +61,8 @@ function axisField({ moving }: AxisTrace, others: readonly (AxisTrace | undefine
 
 /** Sizes along single paths; none where all paths see as much as their union. */
 function pathSizes(axes: readonly AxisTrace[]): Pick<AuditLayer, 'pathSizes'> {
+  // those of a chain are the same object
+  if (axes.every(({ moving: m }) => !m || (m.shortest === m.map && m.longest === m.map))) return {};
   const sizes = axes.map(({ moving }) =>
     moving
       ? {

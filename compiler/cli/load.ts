@@ -1,6 +1,6 @@
 /** Models from files and from stdin. */
 import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
-import { type ModelFiles, openModelFiles } from '../files/read-model.ts';
+import { type ModelFiles, openModelFiles } from '../files/model-files.ts';
 import type { FileBytes } from '../import/byte-source.ts';
 import { formatOf } from '../import/format.ts';
 import { type ImportedModel, type ImportOptions, importOnnx } from '../import/onnx/index.ts';

@@ -13,5 +13,6 @@ export {
   type WriteBundleOptions,
   writeBundle,
 } from './bundle.ts';
+export { type ModelSource, openModel } from './model-files.ts';
 export { formatNpy, parseNpy } from './npy.ts';
-export { type ModelSource, openModel, type ReadModelOptions, readModel } from './read-model.ts';
+export { type ReadModelOptions, readModel } from './read-model.ts';

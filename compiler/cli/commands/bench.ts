@@ -5,7 +5,7 @@ import { seededInput } from '#runtime/abi.ts';
 import { type BenchReport, bench, type Contender } from '../../bench/index.ts';
 import { compileGraph } from '../../compile.ts';
 import { exportOnnx } from '../../export/onnx/index.ts';
-import { inMemory } from '../../files/read-model.ts';
+import { inMemory } from '../../files/model-files.ts';
 import { formatOf } from '../../import/index.ts';
 import { pause } from '../../pause.ts';
 import { predictLayers } from '../../roofline/index.ts';

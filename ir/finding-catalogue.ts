@@ -60,9 +60,9 @@ export const FINDINGS = {
   },
   'past-border': {
     kind: 'finding',
-    title: 'Layers come after the whole image is already seen',
+    title: 'Layers widen fields that span the whole image',
     explanation:
-      'The receptive field of what enters these layers is at least as large as the image, so their kernels can bring in nothing new, and positions at the border see much padding. Richter et al. (Should You Go Deeper?, 2021) find that such layers add little to the accuracy of a classifier. Only networks whose outputs have no positions are looked at, and only where these layers hold 5 % of the MACs or of the parameters. Gates that see everything (squeeze-excite) are left out of the field. The size of the image decides: give the one that the network will run at.',
+      'The receptive field of what enters these layers is at least as large as the image: where a position is in the middle, their kernels bring in little that is new, and positions at the border see much padding. Richter et al. (Should You Go Deeper?, 2021) find that such layers add little to the accuracy of a classifier. Only networks whose outputs have no positions are looked at, and only where these layers hold 5 % of the MACs or of the parameters. Gates that see everything (squeeze-excite) are left out of the field. The size of the image decides: give the one that the network will run at.',
     hint: 'for this image size, try a network with fewer of these layers or with less striding before them; or use larger images',
   },
   'permutations-removable': {

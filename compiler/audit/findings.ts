@@ -30,7 +30,8 @@ export function findingsOf(
     names.set(node, (layer && shown.get(layer)) ?? node.name);
   });
   const name = (node: Node): string => names.get(node) ?? node.name;
-  const all = findings({ graph, cost, fields, composites, name }, { ignore, sizesKnown: sizeKnown });
+  const context = { graph, cost, fields, composites, name, sizesKnown: sizeKnown };
+  const all = findings(context, { ignore });
   return {
     findings: all
       .slice(0, most)

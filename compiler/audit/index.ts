@@ -100,7 +100,7 @@ function totalsOf(
 ): AuditReport['totals'] {
   const { totals } = cost;
   // what no size changes is known without the sizes
-  const known = sizeKnown || expr === String(totals.macs);
+  const known = sizeKnown || (expr === String(totals.macs) && only === undefined);
   const presets = countedTotals(graph, sizeKnown, known);
   return {
     macs: known ? totals.macs : null,

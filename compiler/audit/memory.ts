@@ -10,7 +10,8 @@ export function memoryOf(graph: Graph, { peakBytes, liveBytes, peakNode }: Graph
     planBytes: peakBytes,
     lowerBoundBytes: liveBytes,
     peakLayer: peakNode?.name ?? null,
-    inPlaceSavedBytes: peakWith({ inPlace: false }) - peakBytes,
+    // plans are found step by step: one with more freedom can come out larger
+    inPlaceSavedBytes: Math.max(0, peakWith({ inPlace: false }) - peakBytes),
     concatSlicesSavedBytes: peakBytes - Math.min(peakBytes, peakWith({ concatBySlices: true })),
   };
 }

@@ -2,7 +2,13 @@
 import { CompileError, type Diagnostic } from '#ir/diagnostics.ts';
 import { Graph } from '#ir/graph.ts';
 import { graphMacs } from '#passes/analysis/cost.ts';
-import { fitPolynomial, formatPolynomial, type SampledSymbol } from '#passes/analysis/polynomial.ts';
+import {
+  evaluatePolynomial,
+  fitPolynomial,
+  formatPolynomial,
+  type Polynomial,
+  type SampledSymbol,
+} from '#passes/analysis/polynomial.ts';
 
 /** A dimension that the model leaves open, and the size it was specialised at. */
 export interface OpenDimension {
@@ -36,6 +42,8 @@ const EXAMPLE_SIZE = 224;
 const LATTICE = 32;
 /** Distances from the example size at which a polynomial is tried: of any size, and of multiples. */
 const EVERYWHERE = [1, LATTICE / 2, 3 * LATTICE + 5];
+/** Sizes below it, at which networks do what they do not above (crops that reach the border). */
+const BELOW = [32, 64, 96, 128];
 const ON_LATTICE = [-LATTICE, 4 * LATTICE, 7 * LATTICE, 13 * LATTICE];
 
 /** The model at the sizes given; open spatial dimensions that are not given at an example size. */
@@ -110,7 +118,21 @@ export function symbolicMacs(
   const macs = graphMacs(graph);
   const batches = [...new Set(open.filter((d) => d.assumed).map((d) => d.symbol))];
   if (model instanceof Graph || batches.length + examples.length === 0) return { expr: String(macs) };
-  const fitted = (apart: readonly number[]): SymbolicMacs => {
+  const macsAt = (sizes: Dimensions): number => graphMacs(model({ ...dims, ...sizes }).graph);
+  /** Does it hold at the sizes below the sampled ones that the model takes? */
+  const holdsBelow = (polynomial: Polynomial): boolean =>
+    BELOW.every((size) => {
+      try {
+        const actual = macsAt(Object.fromEntries(examples.map((name) => [name, size])));
+        const sizes = polynomial.symbols.map((name) => (batches.includes(name) ? 1 : size));
+        const { numerator, denominator } = evaluatePolynomial(polynomial, sizes);
+        return numerator === BigInt(actual) * denominator;
+      } catch (error) {
+        if (!(error instanceof CompileError)) throw error;
+        return true;
+      }
+    });
+  const fitted = (apart: readonly number[], only: readonly string[]): SymbolicMacs => {
     const symbols: SampledSymbol[] = [
       ...batches.map((name) => ({ name, points: [1, 2], checks: [5] })),
       ...examples.map((name) => ({
@@ -127,18 +149,21 @@ export function symbolicMacs(
           .join(', ');
         // a batch that is not given has been taken as 1
         const known = examples.length === 0 && Object.values(sizes).every((size) => size === 1);
-        return known ? macs : graphMacs(model({ ...dims, ...sizes }).graph);
+        return known ? macs : macsAt(sizes);
       });
-      return fit.polynomial ? { expr: formatPolynomial(fit.polynomial) } : { expr: null, reason: fit.reason };
+      if (!fit.polynomial) return { expr: null, reason: fit.reason };
+      const above = examples.length === 0 || holdsBelow(fit.polynomial) ? [] : [`sizes from ${EXAMPLE_SIZE}`];
+      const limits = [...only, ...above].join(', ');
+      return { expr: formatPolynomial(fit.polynomial), ...(limits === '' ? {} : { only: limits }) };
     } catch (error) {
       if (!(error instanceof CompileError)) throw error;
       const message = error.diagnostics[0]?.message ?? '';
       return { expr: null, reason: `the model does not accept ${failedAt}: ${message}` };
     }
   };
-  const every = fitted(EVERYWHERE);
+  const every = fitted(EVERYWHERE, []);
   if (every.expr !== null || examples.length === 0) return every;
   // many networks halve their sizes again and again, and take no others, or round them
-  const some = fitted(ON_LATTICE);
-  return some.expr === null ? every : { ...some, only: `multiples of ${LATTICE}` };
+  const some = fitted(ON_LATTICE, [`multiples of ${LATTICE}`]);
+  return some.expr === null ? every : some;
 }

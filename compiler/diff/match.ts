@@ -1,4 +1,4 @@
-/** Which layer of one model is which of another: by name, then by structure, in order. */
+/** Which layer of one model is which of another: by name and structure, in order. */
 import type { AuditLayer } from '../audit/schema.ts';
 
 /** A layer of the first model, of the second, or of both. */
@@ -8,25 +8,53 @@ export interface LayerPair {
   readonly by?: 'name' | 'structure';
 }
 
+/** A layer of the first model and one of the second, by their places. */
+type Places = readonly [i: number, j: number];
+
 /**
- * Layers of one name and op are the same. Of the rest, between two that are, those of one structure are matched in order, as
- * many as can be (a longest common subsequence). In the order of the second model, with what is gone where it was.
+ * Layers of one name and op are the same if the name is the exporter's, or if their structure is the same too: made-up
+ * names count layers, and move on with each that is added. Of the rest, between two that are, those of one structure are
+ * matched in order, as many as can be (a longest common subsequence); then what has one name, wherever it stands. In the
+ * order of the second model, with what is gone where it was.
  */
 export function matchLayers(a: readonly AuditLayer[], b: readonly AuditLayer[]): readonly LayerPair[] {
-  const named = byName(a, b);
-  const pairs: LayerPair[] = [];
-  let [fromA, fromB] = [0, 0];
-  const between = (toA: number, toB: number): void => {
-    pairs.push(...byStructure(a.slice(fromA, toA), b.slice(fromB, toB)));
+  const partners = new Map<number, LayerPair & { readonly i: number }>();
+  const matched = new Set<number>();
+  const match = ([i, j]: Places, by: 'name' | 'structure'): void => {
+    const [x, y] = [a[i], b[j]];
+    if (x && y) partners.set(j, { i, a: x, b: y, by });
+    matched.add(i);
   };
-  for (const [i, j] of named) {
-    between(i, j);
-    pairs.push({ a: a[i], b: b[j], by: 'name' } as LayerPair);
+  const keys = { a: a.map(structureKey), b: b.map(structureKey) };
+  const sure = sameNames(a, b).filter(([i, j]) => isExported(a[i]) || keys.a[i] === keys.b[j]);
+  let [fromA, fromB] = [0, 0];
+  for (const [i, j] of [...longestAscending(sure), [a.length, b.length] as const]) {
+    for (const [x, y] of common(keys.a.slice(fromA, i), keys.b.slice(fromB, j))) {
+      match([fromA + x, fromB + y], 'structure');
+    }
+    if (j < b.length) match([i, j], 'name');
     [fromA, fromB] = [i + 1, j + 1];
   }
-  between(a.length, b.length);
-  return pairs;
+  for (const [i, j] of sameNames(a, b)) {
+    if (!matched.has(i) && !partners.has(j)) match([i, j], 'name');
+  }
+  let next = 0;
+  const goneBefore = (end: number): readonly LayerPair[] => {
+    const gone = a.slice(next, end).flatMap((x, k) => (matched.has(next + k) ? [] : [{ a: x }]));
+    next = Math.max(next, end);
+    return gone;
+  };
+  const pairs = b.flatMap((y, j): readonly LayerPair[] => {
+    const partner = partners.get(j);
+    if (!partner) return [{ b: y }];
+    const { i, ...pair } = partner;
+    return [...goneBefore(i), pair];
+  });
+  return [...pairs, ...goneBefore(a.length)];
 }
+
+/** Do nested modules stand in its name? Then a training framework gave it. */
+const isExported = (layer: AuditLayer | undefined): boolean => layer?.module.includes('.') ?? false;
 
 const nameKey = ({ name, op }: AuditLayer): string => `${op} ${name}`;
 
@@ -34,25 +62,22 @@ const nameKey = ({ name, op }: AuditLayer): string => `${op} ${name}`;
 const structureKey = (layer: AuditLayer): string =>
   [layer.label, layer.op, layer.outputShape.join('x'), layer.macs, layer.parameters].join(' ');
 
-/** Pairs of positions of one name, ascending in both: where names have changed places, the most that keep their order. */
-function byName(a: readonly AuditLayer[], b: readonly AuditLayer[]): readonly (readonly [number, number])[] {
+/** Places of one name and op in both, in the order of the first; the first of each name. */
+function sameNames(a: readonly AuditLayer[], b: readonly AuditLayer[]): readonly Places[] {
   const places = new Map<string, number>();
   for (const [j, layer] of b.entries()) if (!places.has(nameKey(layer))) places.set(nameKey(layer), j);
   const seen = new Set<string>();
-  const pairs = a.flatMap((layer, i): (readonly [number, number])[] => {
+  return a.flatMap((layer, i): readonly Places[] => {
     const key = nameKey(layer);
     const j = places.get(key);
     if (layer.name === '' || j === undefined || seen.has(key)) return [];
     seen.add(key);
     return [[i, j]];
   });
-  return longestAscending(pairs);
 }
 
 /** By patience sorting: O(n log n). */
-function longestAscending(
-  pairs: readonly (readonly [number, number])[],
-): readonly (readonly [number, number])[] {
+function longestAscending(pairs: readonly Places[]): readonly Places[] {
   const tops: number[] = [];
   const before: number[] = [];
   pairs.forEach(([, j], k) => {
@@ -65,9 +90,9 @@ function longestAscending(
     before[k] = low === 0 ? -1 : (tops[low - 1] as number);
     tops[low] = k;
   });
-  const chain: (readonly [number, number])[] = [];
+  const chain: Places[] = [];
   for (let k = tops.at(-1) ?? -1; k >= 0; k = before[k] as number) {
-    chain.push(pairs[k] as readonly [number, number]);
+    chain.push(pairs[k] as Places);
   }
   return chain.reverse();
 }
@@ -75,65 +100,37 @@ function longestAscending(
 /** Beyond so many comparisons layers are only matched from both ends. */
 const MOST_COMPARED = 4_000_000;
 
-function byStructure(a: readonly AuditLayer[], b: readonly AuditLayer[]): readonly LayerPair[] {
-  const keys = [a.map(structureKey), b.map(structureKey)] as const;
+/** The places of a longest common subsequence. */
+function common(a: readonly string[], b: readonly string[]): readonly Places[] {
+  const shorter = Math.min(a.length, b.length);
   let start = 0;
-  while (start < Math.min(a.length, b.length) && keys[0][start] === keys[1][start]) start++;
+  while (start < shorter && a[start] === b[start]) start++;
   let end = 0;
-  while (
-    end < Math.min(a.length, b.length) - start &&
-    keys[0][a.length - 1 - end] === keys[1][b.length - 1 - end]
-  ) {
-    end++;
-  }
-  const alike = (i: number, j: number): LayerPair => ({ a: a[i], b: b[j], by: 'structure' }) as LayerPair;
-  const middle = common(
-    a.slice(start, a.length - end),
-    b.slice(start, b.length - end),
-    keys[0].slice(start, a.length - end),
-    keys[1].slice(start, b.length - end),
-  );
+  while (end < shorter - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
+  const middle = longestCommon(a.slice(start, a.length - end), b.slice(start, b.length - end));
   return [
-    ...Array.from({ length: start }, (_, k) => alike(k, k)),
-    ...middle,
-    ...Array.from({ length: end }, (_, k) => alike(a.length - end + k, b.length - end + k)),
+    ...Array.from({ length: start }, (_, k): Places => [k, k]),
+    ...middle.map(([i, j]): Places => [start + i, start + j]),
+    ...Array.from({ length: end }, (_, k): Places => [a.length - end + k, b.length - end + k]),
   ];
 }
 
-/** A longest common subsequence; where it is too long to find, nothing is common. */
-function common(
-  a: readonly AuditLayer[],
-  b: readonly AuditLayer[],
-  keysA: readonly string[],
-  keysB: readonly string[],
-): LayerPair[] {
-  const gone = (layer: AuditLayer): LayerPair => ({ a: layer });
-  const added = (layer: AuditLayer): LayerPair => ({ b: layer });
-  if (a.length * b.length > MOST_COMPARED) return [...a.map(gone), ...b.map(added)];
+function longestCommon(a: readonly string[], b: readonly string[]): readonly Places[] {
+  if (a.length * b.length > MOST_COMPARED) return [];
   const width = b.length + 1;
   const lengths = new Uint32Array((a.length + 1) * width);
   const at = (i: number, j: number): number => lengths[i * width + j] ?? 0;
   for (let i = a.length - 1; i >= 0; i--) {
     for (let j = b.length - 1; j >= 0; j--) {
-      lengths[i * width + j] =
-        keysA[i] === keysB[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
+      lengths[i * width + j] = a[i] === b[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
     }
   }
-  const pairs: LayerPair[] = [];
+  const places: Places[] = [];
   let [i, j] = [0, 0];
-  while (i < a.length || j < b.length) {
-    const [x, y] = [a[i], b[j]];
-    if (x && y && keysA[i] === keysB[j] && at(i, j) === at(i + 1, j + 1) + 1) {
-      pairs.push({ a: x, b: y, by: 'structure' });
-      i++;
-      j++;
-    } else if (x && (!y || at(i + 1, j) >= at(i, j + 1))) {
-      pairs.push(gone(x));
-      i++;
-    } else if (y) {
-      pairs.push(added(y));
-      j++;
-    }
+  while (i < a.length && j < b.length) {
+    if (a[i] === b[j] && at(i, j) === at(i + 1, j + 1) + 1) places.push([i++, j++]);
+    else if (at(i + 1, j) >= at(i, j + 1)) i++;
+    else j++;
   }
-  return pairs;
+  return places;
 }

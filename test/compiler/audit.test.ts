@@ -135,6 +135,24 @@ describe('open dimensions', () => {
     expect(r.totals.macsExprReason).toContain('N = 1, H = 225');
   });
 
+  test('a crop that small sizes do not reach: what large ones cost is no total', () => {
+    const model: AuditModel = ({ H }) => {
+      if (H === undefined) return open([1, 3, 'H', 10])({});
+      const b = new Builder('crop');
+      const slice = { starts: [0, 0, 0, 0], steps: [1, 1, 1, 1], sizes: [1, 3, Math.min(H, 200), 10] };
+      const cropped = b.op('Slice', [b.input('image', [1, 3, H, 10])], slice);
+      b.output('y', b.conv(cropped, b.constant('w', absent([1, 3, 1, 1]))));
+      const dims = [{ input: 'image', axis: 2, symbol: 'H', size: H, assumed: false }];
+      return { graph: b.graph, diagnostics: [], dims };
+    };
+    expect(report(model).totals).toMatchObject({
+      macs: null,
+      macsExpr: '6000',
+      macsExprOnly: 'sizes from 224',
+    });
+    expect(report(model, { H: 64 }).totals.macs).toBe(64 * 10 * 3);
+  });
+
   test('padding that depends on a size that is not given is unknown, as is a field that does', () => {
     const same = { kernel: 3, stride: 2, dilation: 1, padBegin: 0, padEnd: 0 };
     const model: AuditModel = ({ H }) => {
@@ -172,6 +190,20 @@ describe('open dimensions', () => {
     expect(totals).toMatchObject({ macs: MACS, macsExpr: null });
     expect(totals.macsExprReason).toBe('the model does not accept batch = 5: 3 does not divide');
   });
+});
+
+test('nodes of one name, or none, are told apart', () => {
+  const relu = (input: string, output: string, name: string) => ({
+    ...node('Relu', [input], [output]),
+    name,
+  });
+  const bytes = onnxModel({
+    nodes: [relu('x', 'a', 'act'), relu('a', 'b', 'act'), relu('b', 'y', 'act_2')],
+    inputs: [info('x', [1, 2])],
+    outputs: [info('y', [1, 2])],
+  });
+  const { layers } = report((dims) => importOnnx(bytes, { dims }));
+  expect(layers.map((l) => l.name)).toEqual(['act', 'act_2', 'act_2_2']);
 });
 
 withModels.describe('imported models', () => {

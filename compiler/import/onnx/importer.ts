@@ -56,6 +56,7 @@ export class Importer {
   readonly #old: string[] = [];
   readonly #folder = new Folder();
   readonly #counts = new Counts();
+  readonly #names = new Map<string, number>();
   #nodes = 0;
 
   constructor(name: string, tensors: TensorContext, functions: FunctionTable) {
@@ -278,7 +279,7 @@ export class Importer {
       const folded = this.#folder.fold(op, operands, attrs);
       if (folded) return folded.map((tensor, i) => this.graph.addConstant(label(i), tensor));
       const node = this.graph.addNode(op, operands, attrs, {
-        name,
+        name: this.#freshName(name),
         outputs: labels.map((_, i) => label(i)),
       });
       this.#counts.add(node);
@@ -294,6 +295,13 @@ export class Importer {
       const hint = error instanceof OpError ? error.hint : undefined;
       fail('shape-mismatch', printable(name), `${op}(${types}): ${error.message}`, hint);
     }
+  }
+
+  /** Names of nodes need not differ in a file; reports tell layers apart by them. */
+  #freshName(name: string): string {
+    const times = (this.#names.get(name) ?? 0) + 1;
+    this.#names.set(name, times);
+    return times === 1 ? name : this.#freshName(`${name}_${times}`);
   }
 
   #filled(label: string, dtype: DType, shape: Shape, value: number | bigint): Value | undefined {

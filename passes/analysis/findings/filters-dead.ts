@@ -7,29 +7,33 @@ import { defineRule, evidence, type FindingContext, type Place, saving, total } 
 export const filtersDead = defineRule({
   ofSizes: false,
   find: (context) => context.graph.nodes.flatMap((node) => placeAt(node, context)),
-  describe(places, { name, cost }) {
+  describe(places, { name, cost, sizesKnown }) {
     const dead = total(places, (p) => evidence(p, 'dead'));
-    const macs = percent(total(places, (p) => p.saves.macs) / (cost.totals.macs || 1));
+    const macs = sizesKnown
+      ? `${percent(total(places, (p) => p.saves.macs) / (cost.totals.macs || 1))} of the MACs and `
+      : '';
     const [most] = places;
-    return `${counted(dead, 'filter')} of ${counted(places.length, 'layer')} ${dead === 1 ? 'is' : 'are'} all zero, with ${macs} of the MACs and ${counted(
+    return `${counted(dead, 'filter')} of ${counted(places.length, 'layer')} ${dead === 1 ? 'is' : 'are'} all zero, with ${macs}${counted(
       total(places, (p) => p.saves.parameters),
       'weight',
     )}; ${most.nodes.map(name).join()} has ${grouped(evidence(most, 'dead'))} of ${grouped(evidence(most, 'filters'))}`;
   },
 });
 
-function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
+function placeAt(node: Node, { cost, sizesKnown }: FindingContext): readonly Place[] {
   const filters = filtersOf(node);
   if (!filters) return [];
+  const isZero = (i: number, first: number) => filters.filter(i, first).every((w) => w === 0);
   let dead = 0;
-  for (let i = 0; i < filters.count; i++) if (filters.filter(i).every((w) => w === 0)) dead++;
+  // nearly always the first weight tells
+  for (let i = 0; i < filters.count; i++) if (isZero(i, 1) && isZero(i, filters.size)) dead++;
   if (dead === 0) return [];
-  const macs = ((cost.nodes.get(node)?.macs ?? 0) * dead) / filters.count;
+  const macs = !sizesKnown ? 0 : ((cost.nodes.get(node)?.macs ?? 0) * dead) / filters.count;
   return [
     {
       nodes: [node],
       evidence: { dead, filters: filters.count },
-      saves: saving({ macs, parameters: dead * filters.filter(0).length }),
+      saves: saving({ macs, parameters: dead * filters.size }),
     },
   ];
 }

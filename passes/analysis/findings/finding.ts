@@ -9,6 +9,8 @@ export interface FindingContext {
   readonly cost: GraphCost;
   readonly fields: ReceptiveFields;
   readonly composites: readonly Composite[];
+  /** Are the sizes of the graph those that are asked about? Else MACs and bytes say nothing. */
+  readonly sizesKnown: boolean;
   /** What people call a layer. */
   name(node: Node): string;
 }

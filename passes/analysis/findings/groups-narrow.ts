@@ -9,12 +9,14 @@ export const VECTOR_LANES = 4;
 export const groupsNarrow = defineRule({
   ofSizes: false,
   find: (context) => context.graph.nodes.flatMap((node) => placeAt(node, context)),
-  describe(places, { name }) {
+  describe(places, { name, sizesKnown }) {
     const [worst] = [...places].sort((a, b) => width(a) - width(b));
     if (!worst) return '';
     const [cin, cout] = [evidence(worst, 'inputsPerGroup'), evidence(worst, 'outputsPerGroup')];
-    const share = percent(total(places, (p) => evidence(p, 'macsShare')));
-    return `${counted(places.length, 'grouped conv')} with ${share} of the MACs: fewer than ${VECTOR_LANES} channels per group leave vectors partly empty; ${worst.nodes.map(name).join()} has ${cin} to ${cout}`;
+    const share = sizesKnown
+      ? ` with ${percent(total(places, (p) => evidence(p, 'macsShare')))} of the MACs`
+      : '';
+    return `${counted(places.length, 'grouped conv')}${share}: fewer than ${VECTOR_LANES} channels per group leave vectors partly empty; ${worst.nodes.map(name).join()} has ${cin} to ${cout}`;
   },
 });
 
@@ -32,12 +34,13 @@ const perGroup = (node: Node, groups: number): readonly [number, number] => [
   (result(node).type.shape[1] ?? 0) / groups,
 ];
 
-function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
+function placeAt(node: Node, { cost, sizesKnown }: FindingContext): readonly Place[] {
   if (!isNarrow(node)) return [];
   const groups = classifyConv(node)?.groups ?? 1;
   const [inputsPerGroup, outputsPerGroup] = perGroup(node, groups);
   const macsShare = (cost.nodes.get(node)?.macs ?? 0) / (cost.totals.macs || 1);
+  const share = sizesKnown ? { macsShare } : {};
   return [
-    { nodes: [node], evidence: { groups, inputsPerGroup, outputsPerGroup, macsShare }, saves: saving() },
+    { nodes: [node], evidence: { groups, inputsPerGroup, outputsPerGroup, ...share }, saves: saving() },
   ];
 }

@@ -66,18 +66,13 @@ export const FINDING_CODES = Object.keys(FINDINGS) as readonly FindingCode[];
 
 export interface FindingOptions {
   readonly ignore?: readonly FindingCode[];
-  /** Are the sizes of the graph those that are asked about? Else only what no size changes is said. */
-  readonly sizesKnown?: boolean;
 }
 
 /** All findings of a graph, one for each rule that holds somewhere. What spoils results comes first, then what saves most. */
-export function findings(
-  context: FindingContext,
-  { ignore = [], sizesKnown = true }: FindingOptions = {},
-): readonly Finding[] {
+export function findings(context: FindingContext, { ignore = [] }: FindingOptions = {}): readonly Finding[] {
   const found = FINDING_CODES.filter((code) => !ignore.includes(code)).flatMap((code) => {
     const rule = RULES[code];
-    if (rule.ofSizes && !sizesKnown) return [];
+    if (rule.ofSizes && !context.sizesKnown) return [];
     const [first, ...more] = [...rule.find(context)].sort(
       (a, b) => shareOf(b.saves, context) - shareOf(a.saves, context),
     );

@@ -1,4 +1,5 @@
 /** Dense k×k convs of which a depthwise-separable pair would save most. */
+import { classifyConv } from '#ir/conv-kind.ts';
 import { isOp, type Node, operand, result } from '#ir/graph.ts';
 import { elementCount, product } from '#ir/types.ts';
 import { counted, percent, short } from '../figures.ts';
@@ -23,7 +24,7 @@ export const kernelsDense = defineRule({
 });
 
 function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
-  if (!isOp(node, 'Conv') || node.attrs.group > 1) return [];
+  if (!isOp(node, 'Conv') || node.attrs.group > 1 || classifyConv(node as Node)?.separableHalf) return [];
   const [cout = 1, cin = 1, ...kernel] = operand(node as Node, 1).type.shape;
   if (cin < FEW_CHANNELS) return [];
   const taps = product(kernel);

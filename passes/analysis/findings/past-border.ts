@@ -1,4 +1,4 @@
-/** Layers with kernels behind the point where the whole image is seen. */
+/** Layers with kernels behind the point where a field spans the whole image. */
 import { classifyConv } from '#ir/conv-kind.ts';
 import { type Node, operand, result } from '#ir/graph.ts';
 import { envelope, type FieldEnvelope } from '#ir/window.ts';
@@ -24,7 +24,7 @@ export const pastBorder = defineRule({
     const share = (key: string) => percent(total(places, (p) => evidence(p, key)));
     const first = places.reduce((a, b) => (evidence(b, 'position') < evidence(a, 'position') ? b : a));
     const last = places.reduce((a, b) => (evidence(b, 'position') > evidence(a, 'position') ? b : a));
-    return `${counted(places.length, 'layer')} with kernels, from ${first.nodes.map(name).join()} on, ${places.length === 1 ? 'comes' : 'come'} after all of the ${image} input is seen, with ${share('macsShare')} of the MACs and ${share('parametersShare')} of the parameters; ${percent(evidence(last, 'paddingShare'))} of what a corner of the last sees is padding`;
+    return `${counted(places.length, 'layer')} with kernels, from ${first.nodes.map(name).join()} on, ${places.length === 1 ? 'widens a field that spans' : 'widen fields that span'} the ${image} input already, with ${share('macsShare')} of the MACs and ${share('parametersShare')} of the parameters; ${percent(evidence(last, 'paddingShare'))} of what a corner of the last sees is padding`;
   },
 });
 

@@ -7,25 +7,26 @@ import { f32 } from '#ir/tensor.ts';
 import { product } from '#ir/types.ts';
 import { composites } from '#passes/analysis/composites.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
-import { type Finding, findings, RULES } from '#passes/analysis/findings/index.ts';
+import { type Finding, type FindingOptions, findings, RULES } from '#passes/analysis/findings/index.ts';
 import { receptiveFields } from '#passes/analysis/receptive-field.ts';
 import { passNames } from '#passes/pass.ts';
 import { graphPipeline } from '#passes/pipeline.ts';
 import { absent } from './networks.ts';
 
-const all = (graph: Graph, options = {}): readonly Finding[] =>
+const all = (graph: Graph, options: FindingOptions = {}, sizesKnown = true): readonly Finding[] =>
   findings(
     {
       graph,
       cost: graphCost(graph),
       fields: receptiveFields(graph),
       composites: composites(graph),
+      sizesKnown,
       name: (node) => node.name,
     },
     options,
   );
 
-const codes = (graph: Graph, options = {}) => all(graph, options).map((f) => f.code);
+const codes = (...args: Parameters<typeof all>) => all(...args).map((f) => f.code);
 
 /** The finding of a code; undefined where there is none. */
 const of = (code: FindingCode, graph: Graph): Finding | undefined => all(graph).find((f) => f.code === code);
@@ -324,7 +325,7 @@ describe('the list', () => {
 
   test('codes that are ignored are not looked for, nor what needs sizes where there are none', () => {
     expect(codes(graph, { ignore: ['kernels-dense'] })).toEqual(['gridding', 'lanes-unfilled']);
-    expect(codes(graph, { sizesKnown: false })).toEqual(['gridding']);
+    expect(codes(graph, {}, false)).toEqual(['gridding']);
   });
 
   test('names only passes that compile has, and has pages of its own', () => {

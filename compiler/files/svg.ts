@@ -8,7 +8,20 @@ export async function renderSvg(dot: string): Promise<string> {
     const { renderGraphFromSource } = await import('graphviz-cli');
     return renderGraphFromSource({ input: dot }, { format: 'svg', engine: 'dot' });
   });
-  return svg.replace('<g id="graph0"', `${STYLE}\n<g id="graph0"`);
+  return namesOnTop(svg).replace('<g id="graph0"', `${STYLE}\n<g id="graph0"`);
+}
+
+/** Graphviz draws frames with their names first, and edges across them: the names go to the end. */
+function namesOnTop(svg: string): string {
+  const names: string[] = [];
+  const frames = svg.replace(/<g id="clust\d+" class="cluster.*?<\/g>/gs, (frame) =>
+    frame.replace(/<text .*?<\/text>\n/gs, (name) => {
+      names.push(name);
+      return '';
+    }),
+  );
+  const end = frames.lastIndexOf('</g>');
+  return `${frames.slice(0, end)}<g class="names">\n${names.join('')}</g>\n${frames.slice(end)}`;
 }
 
 /** Graphviz, which works in a thread of its own, prints a warning about letters whose width it has to guess. */
@@ -39,7 +52,10 @@ function done(args: readonly unknown[]): boolean {
 /** The first line of a box is its title; Graphviz knows one size of letter per label. */
 const STYLE = `<style>
 text { font-family: system-ui, Helvetica, Arial, sans-serif; }
+.graph > text { font-size: 12px; }
 .graph > text:first-of-type { font-weight: 700; font-size: 17px; }
+.names text { font-size: 9px; paint-order: stroke; stroke: #fafbfc; stroke-width: 4px; stroke-linejoin: round; }
+.edge polygon { stroke: none; }
 .node text { font-size: 9.5px; }
 .node text:first-of-type { font-weight: 600; font-size: 11px; }
 .light text:first-of-type { font-weight: 400; font-size: 10px; }

@@ -67,6 +67,9 @@ export async function runAudit(
 const presetOption = ({ preset }: AuditArguments): { readonly preset?: PresetName } =>
   preset === undefined ? {} : { preset };
 
+const depthOption = ({ depth }: AuditArguments): { readonly depth?: number } =>
+  depth === undefined ? {} : { depth: wholeNumber(depth, '--depth') };
+
 const BY_EXTENSION: Readonly<Record<string, Format>> = {
   txt: 'table',
   json: 'json',
@@ -111,10 +114,10 @@ async function render(
     case 'github':
       return renderGithub(report, path);
     case 'dot':
-      return renderDot(report, { every: options.full ?? false });
+      return renderDot(report, { every: options.full ?? false, ...depthOption(options) });
     case 'svg': {
       const { renderSvg } = await import('../../files/svg.ts');
-      return renderSvg(renderDot(report, { every: options.full ?? false }));
+      return renderSvg(renderDot(report, { every: options.full ?? false, ...depthOption(options) }));
     }
     case 'table':
       return renderTable(report, {
@@ -122,7 +125,7 @@ async function render(
         colour: terminal.colour && options.output === undefined,
         presets: options.preset !== undefined,
         ...(options.rows === undefined ? {} : { rows: wholeNumber(options.rows, '--rows') }),
-        ...(options.depth === undefined ? {} : { depth: wholeNumber(options.depth, '--depth') }),
+        ...depthOption(options),
       });
   }
 }

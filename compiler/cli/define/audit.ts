@@ -28,7 +28,7 @@ export function addAudit(program: Command, context: CommandContext): void {
       ]),
     )
     .option('-o, --output <file>', 'write to a file instead of stdout')
-    .option('--depth <n>', 'add layers up by module, to this depth (table)')
+    .option('--depth <n>', 'add layers up by module, to this depth (table, dot, svg)')
     .option('--rows <n>', 'list at most so many layers (table; 60 unless said)')
     .addOption(
       new Option('--preset <name>', 'count as another tool would; exact MACs unless said').choices(

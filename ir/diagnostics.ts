@@ -12,6 +12,12 @@ type HintedByPlace = {
 export type HintedCode = Exclude<DiagnosticCode, HintedByPlace>;
 type Hint<C extends DiagnosticCode> = [C] extends [HintedCode] ? [hint?: string | undefined] : [hint: string];
 
+/** What a diagnostic is about, for code: names as the model has them, where messages have them printable. */
+export type DiagnosticDetail =
+  | { readonly kind: 'open-dimension'; readonly axis: number; readonly symbol: string }
+  | { readonly kind: 'unknown-dimension'; readonly symbol: string }
+  | { readonly kind: 'unknown-input'; readonly input: string };
+
 /** Something to tell the user. `subject` is the place: a node, a value, a file, an option. */
 export interface Diagnostic {
   readonly code: DiagnosticCode;
@@ -19,6 +25,7 @@ export interface Diagnostic {
   readonly subject: string;
   readonly message: string;
   readonly hint?: string;
+  readonly detail?: DiagnosticDetail;
 }
 
 /** Makes a diagnostic whose kind and default hint come from the catalogue. */

@@ -226,6 +226,11 @@ export class Graph {
     this.#outputs.push(count ? { name, value, count } : { name, value });
   }
 
+  /** These are the outputs, in place of those there were; nodes that nobody reads any more stay. */
+  setOutputs(outputs: readonly GraphOutput[]): void {
+    this.#outputs = [...outputs];
+  }
+
   /** Appends to what is applied to the first output; replaces the whole epilogue. */
   setEpilogue(node: Node, expr: Expr | undefined, operands: readonly Value[]): void {
     if (expr && arity(expr) > operands.length + 1)

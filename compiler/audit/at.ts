@@ -27,13 +27,16 @@ export interface SeenInput {
 
 export interface SeenPosition {
   readonly layer: string;
+  /** The activation whose position it is, where the layer has several. */
+  readonly output: string | null;
   readonly position: readonly number[];
   /** Inputs that the layer depends on and that have spatial axes. */
   readonly inputs: readonly SeenInput[];
 }
 
 /**
- * @param position one number per spatial axis of the layer's first output, from 0
+ * @param layer its name, or that of one of its outputs; of several outputs a layer answers by the first
+ * @param position one number per spatial axis of the output, from 0
  * @throws CompileError `usage-invalid` for a layer or a position that there is not
  */
 export function seenFrom(
@@ -78,6 +81,7 @@ export function seenFrom(
   const seen = seenAt(graph, value, box);
   return {
     layer: node.name,
+    output: node.outputs.length > 1 ? value.name : null,
     position,
     inputs: (fields.traces.get(value) ?? []).map((trace) =>
       seenInput(trace, seen.get(trace.input), [0, 0, ...position]),
@@ -103,11 +107,10 @@ export function parsePosition(text: string): {
 }
 
 function layerNamed(graph: Graph, name: string): { readonly node: Node; readonly value: Value } {
-  const node =
-    graph.nodes.find((n) => n.name === name) ??
-    graph.nodes.find((n) => n.outputs.some((v) => v.name === name)) ??
-    shownAs(graph, name);
-  const value = node?.outputs[0];
+  const named = graph.nodes.find((n) => n.name === name);
+  const output = named ? undefined : outputNamed(graph, name);
+  const node = named ?? output?.node ?? shownAs(graph, name);
+  const value = output?.value ?? node?.outputs[0];
   if (node && value) return { node, value };
   const names = graph.nodes.map((n) => n.name);
   return fail(
@@ -116,6 +119,14 @@ function layerNamed(graph: Graph, name: string): { readonly node: Node; readonly
     'there is no layer of this name',
     didYouMean(name, names) ?? 'convolith audit MODEL --format json lists the layers',
   );
+}
+
+function outputNamed(graph: Graph, name: string): { readonly node: Node; readonly value: Value } | undefined {
+  for (const node of graph.nodes) {
+    const value = node.outputs.find((v) => v.name === name);
+    if (value) return { node, value };
+  }
+  return undefined;
 }
 
 /** The only node of a module, or of a module and a last part, as tables name layers. */

@@ -70,7 +70,7 @@ export function audit(model: AuditModel, options: AuditOptions = {}): AuditRepor
     ...findingsOf(facts, layers, options),
     memory: facts.sizeKnown ? memoryOf(graph, facts.liveness) : null,
     misaligned: misalignedOf(graph, facts.fields),
-    diagnostics: specialised.diagnostics.map((d) => ({ ...d })),
+    diagnostics: specialised.diagnostics.map(({ detail: _, ...told }) => told),
   };
 }
 
@@ -117,7 +117,7 @@ function totalsOf(
     buffers: totals.buffers,
     parameterBytes: totals.parameterBytes,
     peakActivationBytes: sizeKnown ? liveness.peakBytes : null,
-    peakLayer: liveness.peakNode?.name ?? null,
+    peakLayer: sizeKnown ? (liveness.peakNode?.name ?? null) : null,
   };
 }
 

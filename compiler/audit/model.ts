@@ -70,11 +70,9 @@ const atExampleSize = (symbols: readonly string[]): Dimensions =>
 /** The open spatial dimensions for which the importer has no size; none if anything else is wrong. */
 function missingSymbols(error: unknown): readonly string[] {
   if (!(error instanceof CompileError)) return [];
-  const symbols = error.diagnostics.map((d) => {
-    const axis = d.code === 'dimension-missing' ? /^axis (\d+) /.exec(d.message)?.[1] : undefined;
-    const symbol = /--dim (\S+)=SIZE/.exec(d.hint ?? '')?.[1];
-    return Number(axis ?? 0) >= 2 ? symbol : undefined;
-  });
+  const symbols = error.diagnostics.map(({ detail }) =>
+    detail?.kind === 'open-dimension' && detail.axis >= 2 ? detail.symbol : undefined,
+  );
   return symbols.every((s) => s !== undefined) ? [...new Set(symbols)] : [];
 }
 

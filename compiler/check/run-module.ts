@@ -16,6 +16,8 @@ export interface MemoryPlace {
   readonly weightBytes: number;
 }
 
+type RunnablePart = Pick<Specialisation, 'run' | 'inputs' | 'outputs'>;
+
 /** A module, its memory, and where in it the weights belong. */
 export class RunnableModule {
   readonly memory: WebAssembly.Memory;
@@ -53,18 +55,23 @@ export class RunnableModule {
   }
 
   /** The outputs on the seeded inputs, in order. @throws InternalError for a module without the export */
-  runSeeded(
-    { run, inputs, outputs }: Pick<Specialisation, 'run' | 'inputs' | 'outputs'>,
-    seed: number,
-  ): TensorArray[] {
-    const start = this.#exports[run];
-    if (typeof start !== 'function') throw new InternalError(`the module does not export ${run}`);
+  runSeeded(specialisation: RunnablePart, seed: number): TensorArray[] {
     // NaN in every float: what reads memory that nothing has written shows
     const bytes = new Uint8Array(this.memory.buffer);
     bytes.fill(0xff, 0, this.weights.byteOffset);
     bytes.fill(0xff, this.weights.byteOffset + this.weights.byteLength);
+    return this.run(
+      specialisation,
+      specialisation.inputs.map((tensor, i) => seededInput(tensor, seed, i)),
+    );
+  }
+
+  /** The outputs on given inputs, in order. @throws InternalError for a module without the export */
+  run({ run, inputs, outputs }: RunnablePart, given: readonly TensorArray[]): TensorArray[] {
+    const start = this.#exports[run];
+    if (typeof start !== 'function') throw new InternalError(`the module does not export ${run}`);
     inputs.forEach((tensor, i) => {
-      this.#view(tensor).set(seededInput(tensor, seed, i) as never);
+      this.#view(tensor).set(given[i] as never);
     });
     start();
     return outputs.map((tensor) => this.#view(tensor).slice());

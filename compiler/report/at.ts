@@ -4,7 +4,8 @@ import { renderColumns } from './columns.ts';
 import { percent, plain } from './format.ts';
 
 export function renderSeen(seen: SeenPosition, { width = 100 }: { readonly width?: number } = {}): string {
-  const head = `${plain(seen.layer)} at ${seen.position.join('×')} sees`;
+  const place = seen.output === null ? seen.layer : `${seen.output} of ${seen.layer}`;
+  const head = `${plain(place)} at ${seen.position.join('×')} sees`;
   if (seen.inputs.length === 0) return `${head} no position of any input\n`;
   const rows = seen.inputs.flatMap(({ input, axes, paddingShare }) =>
     axes.map((axis, i) => [

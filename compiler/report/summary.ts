@@ -37,8 +37,7 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
   const expression = totals.macsExpr !== null && varies ? `= ${totals.macsExpr}${only}` : '';
   const moved =
     totals.bytesRead === null || totals.bytesWritten === null ? null : totals.bytesRead + totals.bytesWritten;
-  const peak =
-    totals.peakActivationBytes === null ? undefined : report.layers.find((l) => l.name === totals.peakLayer);
+  const peak = report.layers.find((l) => l.name === totals.peakLayer);
   const line = (label: string, n: number | null, note = ''): SummaryLine => ({
     label,
     value: grouped(n),

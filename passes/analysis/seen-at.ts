@@ -74,15 +74,26 @@ function atBorder(field: AxisField & { kind: 'axis' }, { start, end }: Range, si
   const clamp = (p: number) => Math.max(0, Math.min(size - 1, p));
   if (field.border === undefined || (start >= 0 && end <= size)) return inside;
   if (field.border === 'edge') return { start: clamp(start), end: clamp(end - 1) + 1 };
-  const source = field.border === 'wrap' ? wrapped : mirrored;
-  const positions = Array.from({ length: end - start }, (_, i) => source(start + i, size));
-  return { start: Math.min(...positions), end: Math.max(...positions) + 1 };
+  const whole = { start: 0, end: size };
+  if (field.border === 'wrap') {
+    const [first, last] = [wrapped(start, size), wrapped(end - 1, size)];
+    // as one piece, unless an end of the axis lies within
+    return end - start >= size || first > last ? whole : { start: first, end: last + 1 };
+  }
+  const period = Math.max(1, 2 * (size - 1));
+  if (end - start >= period) return whole;
+  const [first, last] = [mirrored(start, size, period), mirrored(end - 1, size, period)];
+  /** Does one of the positions show what is at `p`, and at every period from there? */
+  const shows = (p: number): boolean => p + Math.ceil((start - p) / period) * period < end;
+  return {
+    start: shows(0) ? 0 : Math.min(first, last),
+    end: shows(size - 1) ? size : Math.max(first, last) + 1,
+  };
 }
 
-const wrapped = (p: number, size: number): number => ((p % size) + size) % size;
+const wrapped = (p: number, period: number): number => ((p % period) + period) % period;
 
-function mirrored(p: number, size: number): number {
-  const period = Math.max(1, 2 * (size - 1));
+function mirrored(p: number, size: number, period: number): number {
   const at = wrapped(p, period);
   return at < size ? at : period - at;
 }

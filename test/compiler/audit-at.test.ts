@@ -108,3 +108,63 @@ test('a layer goes by the name that tables show, where that is one layer', () =>
   );
   expect(() => seenFrom(b.graph, 'body.0', [0, 0])).toThrow('there is no layer of this name');
 });
+
+test.each(['reflect', 'wrap', 'edge'] as const)(
+  'what a border (%s) repeats is seen where it is from',
+  (mode) => {
+    const bounce = (p: number, size: number): number => {
+      if (mode === 'edge') return Math.max(0, Math.min(size - 1, p));
+      if (mode === 'wrap') return (p + 4 * size) % size;
+      let [at, step] = [0, p < 0 ? -1 : 1];
+      for (let i = 0; i < Math.abs(p); i++) {
+        if (at + step < 0 || at + step >= size) step = -step;
+        at += step;
+      }
+      return at;
+    };
+    for (const size of [2, 3, 7]) {
+      for (let kernel = 1; kernel <= 3 * size - 2; kernel++) {
+        const b = new Builder();
+        const before = size - 1;
+        const edged = b.op('Pad', [b.input('x', [1, 1, size, 1])], {
+          mode,
+          pads: [0, 0, before, 0, 0, 0, before, 0],
+        });
+        b.output('y', b.conv(edged, b.constant('w', ones([1, 1, kernel, 1])), { name: 'conv' }));
+        for (let p = 0; p + kernel <= size + 2 * before; p++) {
+          const along = Array.from({ length: kernel }, (_, i) => bounce(p + i - before, size));
+          expect(
+            seenFrom(b.graph, 'conv', [p, 0]).inputs[0]?.axes[0]?.seen,
+            `${mode} ${size} ${kernel} ${p}`,
+          ).toEqual({ start: Math.min(...along), end: Math.max(...along) + 1 });
+        }
+      }
+    }
+  },
+);
+
+test('a mirrored axis of 400,000 positions is seen whole', () => {
+  const b = new Builder();
+  const edged = b.op('Pad', [b.input('x', [1, 1, 400_000])], {
+    mode: 'reflect',
+    pads: [0, 0, 200, 0, 0, 200],
+  });
+  b.output('y', b.op('GlobalAveragePool', [edged], {}, { name: 'mean' }));
+  const [input] = seenFrom(b.graph, 'mean', [0]).inputs;
+  expect(input?.axes[0]?.seen).toEqual({ start: 0, end: 400_000 });
+});
+
+test('a second output answers for itself, and is named', () => {
+  const b = new Builder();
+  const node = b.node('Split', [b.input('x', [1, 1, 10, 9])], { axis: 2, sizes: [5, 5] });
+  for (const value of node.outputs) b.output(value.name, value);
+  const [top, bottom] = node.outputs;
+  const at = (name = '') => seenFrom(b.graph, name, [4, 4]);
+  const rows = (seen: ReturnType<typeof at>) => seen.inputs[0]?.axes[0]?.seen;
+  expect(rows(at(bottom?.name))).toEqual({ start: 9, end: 10 });
+  expect(at(bottom?.name)).toMatchObject({ layer: node.name, output: bottom?.name });
+  expect(renderSeen(at(bottom?.name))).toContain(`${bottom?.name} of ${node.name} at 4×4 sees`);
+  expect(rows(at(top?.name))).toEqual({ start: 4, end: 5 });
+  expect(at(node.name)).toEqual(at(top?.name));
+  expect(seenFrom(network().graph, network().graph.nodes[0]?.name ?? '', [0, 0]).output).toBeNull();
+});

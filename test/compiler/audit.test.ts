@@ -50,7 +50,10 @@ function open(shape: readonly (number | string)[], stride = 1): (given: Dimensio
       if (size === undefined) {
         const message = `axis ${axis} of input "image", "${dim}", has no size`;
         const hint = `give it with --dim ${dim}=SIZE or --shape image=1x3xHxW`;
-        missing.push(diagnostic('dimension-missing', 'image', message, hint));
+        missing.push({
+          ...diagnostic('dimension-missing', 'image', message, hint),
+          detail: { kind: 'open-dimension', axis, symbol: dim },
+        });
         return 1;
       }
       dims.push({ input: 'image', axis, symbol: dim, size, assumed: given[dim] === undefined });
@@ -248,4 +251,18 @@ test('layers are added up by op, and by module with the modules inside', () => {
     ['body.0', 2, 0.5],
     ['body.1', 1, 0.25],
   ]);
+});
+
+test('a dimension whose name has spaces is one that is not given', () => {
+  const bytes = onnxModel({
+    nodes: [node('Relu', ['x'], ['y'])],
+    inputs: [info('x', [1, 3, 'image height', 'image\u200b width'])],
+  });
+  const { dims, totals } = report((given) => importOnnx(bytes, { dims: given }));
+  expect(dims).toEqual([
+    { symbol: 'image height', size: 224, source: 'example' },
+    { symbol: 'image\u200b width', size: 224, source: 'example' },
+  ]);
+  // where the peak is depends on them as well
+  expect(totals).toMatchObject({ peakActivationBytes: null, peakLayer: null });
 });

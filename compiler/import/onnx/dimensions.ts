@@ -1,4 +1,4 @@
-import { CompileError, type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
+import { CompileError, type Diagnostic, type DiagnosticDetail, diagnostic } from '#ir/diagnostics.ts';
 import type { TensorType } from '#ir/types.ts';
 import { elementType, shapeProblem } from './element-types.ts';
 import type { GraphProto, ValueInfoProto } from './generated/onnx-proto.js';
@@ -116,14 +116,18 @@ function givenSizes(
   errors: Diagnostic[],
 ): Map<string, number> {
   const sizes = new Map<string, number>();
-  const invalid = (subject: string, message: string, hint?: string) =>
-    errors.push(diagnostic('dimension-invalid', printable(subject), message, hint));
+  const invalid = (subject: string, message: string, detail?: DiagnosticDetail) =>
+    errors.push({
+      ...diagnostic('dimension-invalid', printable(subject), message),
+      ...(detail === undefined ? {} : { detail }),
+    });
   const symbols = new Set(inputs.flatMap((i) => i.shape ?? []).filter((d) => typeof d === 'string'));
   for (const [symbol, size] of Object.entries(options.dims ?? {})) {
     if (!symbols.has(symbol)) {
       const known =
         symbols.size > 0 ? `its dimensions are ${listed([...symbols])}` : 'it has none that are open';
-      invalid(symbol, `the model has no dimension of this name; ${known}`);
+      const detail = { kind: 'unknown-dimension', symbol } as const;
+      invalid(symbol, `the model has no dimension of this name; ${known}`, detail);
     } else if (!isSize(size) || size === 0) invalid(symbol, `${size} is not a size`);
     else sizes.set(symbol, size);
   }
@@ -134,6 +138,7 @@ function givenSizes(
       invalid(
         name,
         `the model has no input of this name; its inputs are ${listed(inputs.map((i) => i.name))}`,
+        { kind: 'unknown-input', input: name },
       );
       continue;
     }
@@ -173,7 +178,10 @@ function missingDimension(input: OpenInput, axis: number, symbol: string): Diagn
     : `axis ${axis} of input "${name}", "${printable(symbol)}",`;
   const shape = (input.shape ?? []).map((d) => (typeof d === 'number' ? d : axisWord(d))).join('x');
   const hint = `give it with --dim ${printable(symbol)}=SIZE or --shape ${name}=${shape}`;
-  return diagnostic('dimension-missing', name, `${text} has no size`, hint);
+  return {
+    ...diagnostic('dimension-missing', name, `${text} has no size`, hint),
+    detail: { kind: 'open-dimension', axis, symbol },
+  };
 }
 
 const axisWord = (symbol: string): string => (/^\w+$/.test(symbol) ? symbol.toUpperCase() : 'SIZE');

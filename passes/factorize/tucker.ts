@@ -1,0 +1,91 @@
+/**
+ * A convolution as a pointwise one to r₁ channels, one of the same kernel from r₁ to r₂, and a pointwise one back
+ * (Tucker-2; Kim et al., ICLR 2016). The channels kept are those that matter most to the outputs; the core is the
+ * reduced-rank regression of the outputs on them (Izenman 1975), which is the Tucker decomposition where there is no data.
+ * Exact at (Cin, Cout).
+ */
+import { Matrix } from 'ml-matrix';
+import { type Family, type Method, type RankOption, ranksUpTo } from './family.ts';
+import { type ConvLayer, pointAxes } from './layer.ts';
+import { cholesky, eigen, solveLower, solveUpper, times } from './linear-algebra.ts';
+import { crossWith, gram, type Moments } from './moments.ts';
+import { projectedBasis } from './projection.ts';
+
+/** Numbers of channels that are tried, between none and all, on either side. */
+const RANKS = 12;
+
+export const tucker: Method = {
+  name: 'tucker',
+  summary: 'a pointwise convolution to r₁ channels, a k×k one to r₂, a pointwise one back',
+  refuse: ({ taps, cin, cout }) =>
+    taps === 1
+      ? 'its kernel has one element'
+      : cin < 2 || cout < 2
+        ? 'it has one channel on a side'
+        : undefined,
+  families(layer, moments) {
+    const channels = projectedBasis(channelUnfolding(layer), channelCovariance(layer, moments));
+    return ranksUpTo(layer.cin, RANKS).map((r1) => () => family(layer, moments, channels, r1));
+  },
+};
+
+function family(layer: ConvLayer, moments: Moments, channels: Matrix, r1: number): Family {
+  const { cin, cout, taps, axes } = layer;
+  const spread = Matrix.zeros(r1 * taps, cin * taps);
+  for (let r = 0; r < r1; r++) {
+    for (let c = 0; c < cin; c++) {
+      for (let k = 0; k < taps; k++) spread.set(r * taps + k, c * taps + k, channels.get(r, c));
+    }
+  }
+  const l = cholesky(gram(moments, spread));
+  const whitened = solveLower(l, crossWith(moments, spread).transpose());
+  const regression = solveUpper(l, whitened).transpose();
+  // outputs as far as the channels kept explain them
+  const { vectors } = eigen(times(whitened.transpose(), whitened));
+  const core = times(vectors.transpose(), regression);
+  const options = ranksUpTo(cout, RANKS).map(
+    (r2): RankOption => ({
+      rank: `r = ${r1}, ${r2}`,
+      features: r2,
+      chain: [
+        { role: 'reduce', cout: r1, cinPerGroup: cin, group: 1, axes: pointAxes(layer) },
+        { role: 'core', cout: r2, cinPerGroup: r1, group: 1, axes },
+        { role: 'expand', cout, cinPerGroup: r2, group: 1, axes: pointAxes(layer) },
+      ],
+    }),
+  );
+  return {
+    basis: times(core, spread),
+    options,
+    weights: ({ features: r2 }, mix) => [
+      Float32Array.from(channels.subMatrix(0, r1 - 1, 0, cin - 1).to1DArray()),
+      Float32Array.from(core.subMatrix(0, r2 - 1, 0, r1 * taps - 1).to1DArray()),
+      Float32Array.from(mix.to1DArray()),
+    ],
+  };
+}
+
+/** (output, tap) × input channel. */
+function channelUnfolding({ cin, cout, taps, weight }: ConvLayer): Matrix {
+  const unfolded = Matrix.zeros(cout * taps, cin);
+  for (let o = 0; o < cout; o++) {
+    for (let c = 0; c < cin; c++) {
+      for (let k = 0; k < taps; k++) unfolded.set(o * taps + k, c, weight[(o * cin + c) * taps + k] ?? 0);
+    }
+  }
+  return unfolded;
+}
+
+/** Between the channels of a patch, averaged over its taps. */
+function channelCovariance({ cin, taps }: ConvLayer, { covariance }: Moments): Matrix | undefined {
+  if (!covariance) return undefined;
+  const result = Matrix.zeros(cin, cin);
+  for (let c = 0; c < cin; c++) {
+    for (let d = 0; d < cin; d++) {
+      let sum = 0;
+      for (let k = 0; k < taps; k++) sum += covariance.get(c * taps + k, d * taps + k);
+      result.set(c, d, sum / taps);
+    }
+  }
+  return result;
+}

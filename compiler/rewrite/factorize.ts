@@ -5,7 +5,7 @@ import type { Graph, Node, Value } from '#ir/graph.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { replaceByChain } from '#passes/factorize/apply.ts';
 import { choose } from '#passes/factorize/choose.ts';
-import { type Candidate, candidates, type FactorizationName, fit } from '#passes/factorize/family.ts';
+import { type Candidate, candidates, type FactorizationName, fitForm } from '#passes/factorize/family.ts';
 import { type ConvLayer, chainCost, convLayer, type FactorCost, ownShape } from '#passes/factorize/layer.ts';
 import { METHODS } from '#passes/factorize/methods.ts';
 import { type Moments, weightMoments } from '#passes/factorize/moments.ts';
@@ -65,7 +65,7 @@ export async function factorize(source: Graph, options: FactorizeOptions): Promi
     return layer === undefined ? [] : [{ node, layer }];
   });
   const open = layers.flatMap(({ layer }) => (layer instanceof No ? [] : [layer]));
-  const moments = await momentsOf(source, graph, open, options);
+  const moments = await momentsOf(source, open, options);
   const considered = open.map((layer) =>
     consider(layer, moments.get(layer) ?? weightMoments(layer), options),
   );
@@ -97,7 +97,7 @@ export async function factorize(source: Graph, options: FactorizeOptions): Promi
     }
     options.onProgress?.('fit', done / considered.length);
     const error = await refit(source, graph, layer, candidate, samples, options);
-    const { method } = candidate.family;
+    const { method } = candidate;
     const form = {
       method,
       rank: candidate.option.rank,
@@ -123,7 +123,7 @@ function consider(layer: ConvLayer, moments: Moments, { methods }: FactorizeOpti
   const refusals: { method: FactorizationName; reason: string }[] = [];
   const found = methods.flatMap((method): readonly Candidate[] => {
     const reason = METHODS[method].refuse(layer);
-    const all = reason === undefined ? formsBy(method, layer, moments) : [];
+    const all = reason === undefined ? candidates(METHODS[method], layer, moments) : [];
     const cheaper = all.filter(({ cost }) => cost.macs < own.macs && cost.parameters < own.parameters);
     if (cheaper.length === 0)
       refusals.push({ method, reason: reason ?? 'every rank costs more than the layer' });
@@ -131,9 +131,6 @@ function consider(layer: ConvLayer, moments: Moments, { methods }: FactorizeOpti
   });
   return { layer, own, candidates: found, refusals };
 }
-
-const formsBy = (method: FactorizationName, layer: ConvLayer, moments: Moments): readonly Candidate[] =>
-  METHODS[method].families(layer, moments).flatMap((family) => candidates(layer, family, moments));
 
 interface CandidateChoice {
   readonly cost: number;
@@ -176,7 +173,6 @@ const MOST_BYTES = 2 ** 29;
 /** Of each layer on its own inputs and outputs; none where there is no data. */
 async function momentsOf(
   source: Graph,
-  graph: Graph,
   layers: readonly ConvLayer[],
   { samples, methods, onProgress, signal }: FactorizeOptions,
 ): Promise<ReadonlyMap<ConvLayer, Moments>> {
@@ -225,7 +221,7 @@ async function refit(
   { signal }: FactorizeOptions,
 ): Promise<number> {
   const moments = samples.length === 0 ? undefined : await behind(source, graph, layer, samples, signal);
-  const fitted = fit(
+  const fitted = fitForm(
     moments ? sameForm(candidate, layer, moments) : candidate,
     moments ?? weightMoments(layer),
   );
@@ -253,15 +249,13 @@ async function behind(
 
 /** The same method and rank, its features chosen anew. */
 function sameForm(
-  { family, option }: Candidate,
+  { method, place: [index, rank], family, option }: Candidate,
   layer: ConvLayer,
   moments: Moments,
 ): Pick<Candidate, 'family' | 'option'> {
-  for (const other of METHODS[family.method].families(layer, moments)) {
-    const same = other.options.find(({ rank }) => rank === option.rank);
-    if (same) return { family: other, option: same };
-  }
-  return { family, option };
+  const again = METHODS[method].families(layer, moments)[index]?.();
+  const same = again?.options[rank];
+  return again && same ? { family: again, option: same } : { family, option };
 }
 
 const numbersOf = (data: ArrayLike<number | bigint> | undefined): ArrayLike<number> =>

@@ -97,7 +97,7 @@ export interface Fitted {
 }
 
 /** The best mix for the wanted outputs, and the bias that keeps their mean. */
-export function fit({ family, option }: Pick<Candidate, 'family' | 'option'>, moments: Moments): Fitted {
+export function fitForm({ family, option }: Pick<Candidate, 'family' | 'option'>, moments: Moments): Fitted {
   const basis = head(family.basis, option.features);
   const l = cholesky(gram(moments, basis));
   const cross = crossWith(moments, basis);

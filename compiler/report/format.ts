@@ -1,5 +1,5 @@
 /** How reports write numbers, sizes and names that come from a model. */
-import { significant, UNKNOWN } from '#passes/analysis/figures.ts';
+import { fraction, significant, UNKNOWN } from '#passes/analysis/figures.ts';
 
 export { bytes, counted, grouped, percent, short, UNKNOWN } from '#passes/analysis/figures.ts';
 
@@ -29,13 +29,6 @@ function axes(fields: readonly AuditField[]): string {
   const size = same(fields.map((f) => (isMoving(f) ? String(f.size) : f === 'global' ? 'all' : '?')));
   const stride = same(fields.map((f) => (isMoving(f) ? fraction(f.stride) : UNKNOWN)));
   return stride === '1' ? size : `${size} /${stride}`;
-}
-
-/** Effective strides below 1 come from upsampling: `1/2`. */
-function fraction(stride: number): string {
-  if (Number.isInteger(stride)) return String(stride);
-  const denominator = Array.from({ length: 64 }, (_, i) => i + 2).find((d) => Number.isInteger(stride * d));
-  return denominator ? `${stride * denominator}/${denominator}` : stride.toFixed(3);
 }
 
 /** What a layer is called in a report: its module where that is unique, with the op where not. */

@@ -4,8 +4,25 @@ const NARROW_SPACE = ' ';
 export const UNKNOWN = '–';
 
 /** `300,774,272`. */
-export const grouped = (n: number | null): string =>
-  n === null ? UNKNOWN : String(n).replace(/\B(?=(\d{3})+$)/g, ',');
+export function grouped(n: number | null): string {
+  if (n === null) return UNKNOWN;
+  const [whole = '', ...decimals] = String(n).split('.');
+  return [whole.replace(/\B(?=(\d{3})+$)/g, ','), ...decimals].join('.');
+}
+
+const LARGEST_DENOMINATOR = 64;
+
+/** Shifts and strides below 1 come from upsampling: `1/2`. As decimals where no small denominator fits. */
+export function fraction(n: number): string {
+  for (let denominator = 1; denominator <= LARGEST_DENOMINATOR; denominator++) {
+    const numerator = Math.round(n * denominator);
+    // sums of thirds are off by a few units in the last place
+    if (Math.abs(n * denominator - numerator) < 1e-9 * denominator) {
+      return denominator === 1 ? String(numerator) : `${numerator}/${denominator}`;
+    }
+  }
+  return n.toFixed(3);
+}
 
 /** `1 call`, `3 calls`. */
 export const counted = (n: number, noun: string): string => `${grouped(n)} ${noun}${n === 1 ? '' : 's'}`;

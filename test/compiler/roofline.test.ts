@@ -138,3 +138,18 @@ test('a device of a data sheet has peaks of arithmetic and of memory, and nothin
   expect(totalUs).toBeCloseTo(Math.max(flops / device.gflops, bytes / device.gigabytesPerSecond) / 1e3, 9);
   expect(source).toContain('not measured');
 });
+
+test('a profile with relaxed SIMD predicts what runtimes take there, and says so', () => {
+  const { simd } = PROFILE.engines;
+  const tiles = ENGINES.relaxed.tiles.map(({ pixels, channels }) => ({ pixels, channels, gflops: 40 }));
+  const twice = { ...PROFILE, engines: { simd, relaxed: { ...simd, peakGflops: 40, tiles } } };
+  const graph = pointwise(64, 32, 8);
+  const measured = (profile: MachineProfile) => rooflineOf(graph, { kind: 'measured', profile });
+  const sum = (engine: 'simd' | 'relaxed') =>
+    predictLayers(planProgram(graph), twice, engine).reduce((us, { ns }) => us + ns / 1e3, 0);
+  expect(measured(twice).totalUs).toBeCloseTo(sum('relaxed'), 9);
+  expect(measured(twice).totalUs).toBeLessThan(sum('simd'));
+  expect(measured(twice).source).toContain('relaxed SIMD');
+  expect(measured(PROFILE).totalUs).toBeCloseTo(sum('simd'), 9);
+  expect(measured(PROFILE).source).toContain('baseline SIMD');
+});

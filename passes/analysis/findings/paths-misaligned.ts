@@ -1,6 +1,6 @@
 /** Joins of paths that look at different places of the input. */
 import type { Node } from '#ir/graph.ts';
-import { counted } from '../figures.ts';
+import { counted, fraction } from '../figures.ts';
 import { partingPaths } from '../parting-paths.ts';
 import type { Misalignment } from '../receptive-field.ts';
 import { defineRule, evidence, type FindingContext, type Place, saving } from './finding.ts';
@@ -26,11 +26,15 @@ export const pathsMisaligned = defineRule({
     const [stride, other] = [evidence(worst, 'stride'), evidence(worst, 'otherStride')];
     const how =
       stride === other
-        ? `shifted by ${counted(evidence(worst, 'shift'), 'input position')}, at a stride of ${stride}`
-        : `at strides of ${stride} and ${other}`;
+        ? `shifted by ${positions(evidence(worst, 'shift'))}, at a stride of ${fraction(stride)}`
+        : `at strides of ${fraction(stride)} and ${fraction(other)}`;
     return `paths that meet at ${counted(places.length, 'layer')} look at different places; at ${worst.nodes.map(name).join()} they are ${how}${ways(worst, context)}`;
   },
 });
+
+/** `3 input positions`, `1/3 of an input position`. */
+const positions = (n: number): string =>
+  Number.isInteger(n) ? counted(n, 'input position') : `${fraction(n)} of an input position`;
 
 /** By which layers the two paths come. */
 function ways({ nodes }: Place, { graph, fields, name }: FindingContext): string {

@@ -17,6 +17,7 @@ import { fuseBiasIntoConv } from './fuse/fuse-bias-into-conv.ts';
 import { fuseElementwise } from './fuse/fuse-elementwise.ts';
 import { fuseResidual } from './fuse/fuse-residual.ts';
 import { fuseScaleIntoConv } from './fuse/fuse-scale-into-conv.ts';
+import { mergeParallelConvs } from './fuse/merge-parallel-convs.ts';
 import type { Pipeline } from './pass.ts';
 
 /** Spellings of exporters become the ops that they mean; layers and weights stay as they are. */
@@ -71,6 +72,11 @@ export const graphPipeline: Pipeline = {
       repeat: [
         { pass: fuseScaleIntoConv, because: 'a scale goes into the weights' },
         { pass: fuseBiasIntoConv, because: 'a shift goes into the bias' },
+        {
+          pass: mergeParallelConvs,
+          because:
+            'branches are nothing but convs now; one conv in place of their sum may take what follows it',
+        },
       ],
       because: 'scales and shifts alternate, and each folds only where it touches the layer',
     },

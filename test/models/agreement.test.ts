@@ -59,6 +59,7 @@ withModels.describe('trained MNIST networks', () => {
 withModels.describe('networks as exporters write them', () => {
   test.each([
     'mobilenet_v2',
+    'repvgg_a0',
     'resnet18',
     'squeezenet1_1',
     'shufflenet_v1_g3',

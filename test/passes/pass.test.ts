@@ -137,6 +137,7 @@ test('the pipelines list each pass with a reason, in this order', () => {
     'expandBatchNorm',
     'fuseScaleIntoConv',
     'fuseBiasIntoConv',
+    'mergeParallelConvs',
   ]);
   expect(passNames(PIPELINES.lower)).toEqual([
     'expandComposites',

@@ -271,6 +271,13 @@ export const CATALOGUE = {
     explanation: 'The outputs differ by more than 1e-4 of the largest magnitude.',
     hint: '--per-layer shows where the difference begins',
   },
+  'rewrite-inexact': {
+    kind: 'failed',
+    title: 'Exact passes changed what the network computes',
+    explanation:
+      'Before a rewritten model is written, original and rewritten run on the same inputs. Exact passes may change results by what rounding explains: 1e-5 of the largest magnitude, or 8 times what rounding every weight once more does to this network, if that is more. Nothing was written.',
+    hint: 'find the pass with --skip PASS, and report it with the model',
+  },
   'budget-exceeded': {
     kind: 'failed',
     title: 'A total of an audit is beyond its budget',

@@ -7,6 +7,7 @@ import { addCompile, addConvert } from './define/compile.ts';
 import { addExplain, addIr } from './define/look.ts';
 import { addBench, addCalibrate } from './define/measure.ts';
 import { examples } from './define/parts.ts';
+import { addRewrite } from './define/rewrite.ts';
 import { addRun, addVerify } from './define/run.ts';
 import { EXIT, printDiagnostics, reportError } from './errors.ts';
 import { EndedElsewhere } from './optimised-code.ts';
@@ -78,6 +79,7 @@ function makeProgram(context: CommandContext): Command {
   program.addHelpText('after', `\n${EXIT_CODES}`);
   addAudit(program, context);
   addDiff(program, context);
+  addRewrite(program, context);
   addCompile(program, context);
   addRun(program, context);
   addBench(program, context);

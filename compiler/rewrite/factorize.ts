@@ -123,8 +123,7 @@ function consider(layer: ConvLayer, moments: Moments, { methods }: FactorizeOpti
   const refusals: { method: FactorizationName; reason: string }[] = [];
   const found = methods.flatMap((method): readonly Candidate[] => {
     const reason = METHODS[method].refuse(layer);
-    const all = reason === undefined ? candidates(METHODS[method], layer, moments) : [];
-    const cheaper = all.filter(({ cost }) => cost.macs < own.macs && cost.parameters < own.parameters);
+    const cheaper = reason === undefined ? candidates(METHODS[method], layer, moments) : [];
     if (cheaper.length === 0)
       refusals.push({ method, reason: reason ?? 'every rank costs more than the layer' });
     return cheaper;

@@ -18,10 +18,16 @@ export interface Network {
   run(inputs: Sample): readonly Tensor[];
 }
 
-/** The graph is left as it is; what kernels do not support is run by the reference. */
-export async function runnableNetwork(source: Graph): Promise<Network> {
+/**
+ * The graph is left as it is; what kernels do not support is run by the reference.
+ * @param options.passes run the exact passes first; yes unless said
+ */
+export async function runnableNetwork(
+  source: Graph,
+  { passes = true }: { readonly passes?: boolean } = {},
+): Promise<Network> {
   const graph = cloneGraph(source);
-  runPipeline(graph, graphPipeline, { verify: false });
+  if (passes) runPipeline(graph, graphPipeline, { verify: false });
   runPipeline(graph, lowerPipeline, { verify: false });
   if (wasmTarget.unsupported(graph).length > 0) return referenceNetwork(source);
   const program = lowerGraph(graph);

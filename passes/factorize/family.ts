@@ -3,7 +3,7 @@
  * the patch. The mix is found by least squares, on moments of data or of the weights alone.
  */
 import { Matrix } from 'ml-matrix';
-import { type ConvLayer, chainCost, type FactorCost, type FactorShape } from './layer.ts';
+import { type ConvLayer, chainCost, type FactorCost, type FactorShape, ownShape } from './layer.ts';
 import { cholesky, rowsOf, solveLower, solveUpper, times } from './linear-algebra.ts';
 import { crossWith, gram, type Moments, squares } from './moments.ts';
 
@@ -51,7 +51,7 @@ export interface Candidate {
   readonly error: number;
 }
 
-/** Every form of a method, with its cost and error. */
+/** Every form of a method that costs less than the layer, with its cost and error. */
 export const candidates = (method: Method, layer: ConvLayer, moments: Moments): readonly Candidate[] =>
   method.families(layer, moments).flatMap((make, index) => {
     const family = make();
@@ -65,13 +65,20 @@ function ranksOf(
   index: number,
   moments: Moments,
 ): readonly Candidate[] {
-  const explained = explainedBy(family.basis, moments);
-  return family.options.map((option, i) => ({
+  const own = chainCost(layer, [ownShape(layer)]);
+  const cheaper = family.options.flatMap((option, i) => {
+    const cost = chainCost(layer, option.chain);
+    return cost.macs < own.macs && cost.parameters < own.parameters ? [{ option, cost, i }] : [];
+  });
+  const most = Math.max(0, ...cheaper.map(({ option }) => option.features));
+  if (most === 0) return [];
+  const explained = explainedBy(head(family.basis, most), moments);
+  return cheaper.map(({ option, cost, i }) => ({
     method,
     place: [index, i],
     family,
     option,
-    cost: chainCost(layer, option.chain),
+    cost,
     error: moments.energy === 0 ? 0 : Math.max(0, 1 - (explained[option.features] ?? 0) / moments.energy),
   }));
 }

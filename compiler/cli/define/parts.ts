@@ -23,6 +23,40 @@ export function dimensionOptions(command: Command, again?: string): void {
     );
 }
 
+/** How pictures become tensors. */
+export function pictureOptions(command: Command): void {
+  command
+    .option(
+      '--preprocess <how>',
+      'of pictures: imagenet, unit (0 … 1), signed (−1 … 1), JSON or a .json file',
+    )
+    .option('--scale <x>', 'of pictures: each channel becomes (byte · x − mean) / std; 1/255 unless said')
+    .option('--mean <list>', 'one number, or one per channel of the network (0 unless said)')
+    .option('--std <list>', 'likewise (1 unless said)')
+    .addOption(
+      new Option('--channels <order>', 'what the network reads; by its shape unless said').choices([
+        'rgb',
+        'bgr',
+        'gray',
+        'rgba',
+      ]),
+    )
+    .addOption(
+      new Option('--layout <layout>', 'where it has its channels; by its shape unless said').choices([
+        'nchw',
+        'nhwc',
+      ]),
+    )
+    .addOption(
+      new Option('--resize <how>', 'where sizes differ; stretch unless said').choices([
+        'stretch',
+        'cover',
+        'contain',
+      ]),
+    )
+    .option('--pad <byte>', 'around a picture that is contained (0 unless said)');
+}
+
 export const formatOption = (command: Command): Command =>
   command.addOption(
     new Option('--format <format>', 'how to print the result').choices(['table', 'json']).default('table'),

@@ -4,7 +4,7 @@ import type { RunArguments } from '../commands/run.ts';
 import type { VerifyArguments } from '../commands/verify.ts';
 import { collect } from '../options.ts';
 import type { CommandContext } from '../program.ts';
-import { dimensionOptions, examples, formatOption, quietOption } from './parts.ts';
+import { dimensionOptions, examples, formatOption, pictureOptions, quietOption } from './parts.ts';
 
 export function addRun(program: Command, context: CommandContext): void {
   const command = program
@@ -25,36 +25,8 @@ export function addRun(program: Command, context: CommandContext): void {
     .option('--compare <a,b>', 'run two backends and compare: reference,wasm')
     .option('--per-layer', 'compare every value that both have, not only the outputs')
     .option('--top <k>', 'print the k largest elements of each output')
-    .option('--labels <file>', 'their names: one per line, or a JSON list')
-    .option(
-      '--preprocess <how>',
-      'of pictures: imagenet, unit (0 … 1), signed (−1 … 1), JSON or a .json file',
-    )
-    .option('--scale <x>', 'of pictures: each channel becomes (byte · x − mean) / std; 1/255 unless said')
-    .option('--mean <list>', 'one number, or one per channel of the network (0 unless said)')
-    .option('--std <list>', 'likewise (1 unless said)')
-    .addOption(
-      new Option('--channels <order>', 'what the network reads; by its shape unless said').choices([
-        'rgb',
-        'bgr',
-        'gray',
-        'rgba',
-      ]),
-    )
-    .addOption(
-      new Option('--layout <layout>', 'where it has its channels; by its shape unless said').choices([
-        'nchw',
-        'nhwc',
-      ]),
-    )
-    .addOption(
-      new Option('--resize <how>', 'where sizes differ; stretch unless said').choices([
-        'stretch',
-        'cover',
-        'contain',
-      ]),
-    )
-    .option('--pad <byte>', 'around a picture that is contained (0 unless said)');
+    .option('--labels <file>', 'their names: one per line, or a JSON list');
+  pictureOptions(command);
   dimensionOptions(command);
   formatOption(command);
   quietOption(command);

@@ -19,6 +19,8 @@ export interface ExportOnnxOptions {
   readonly dataFile?: string;
   /** 1024 unless given. */
   readonly inlineLimit?: number;
+  /** Entries of the model's metadata. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 export interface ExportedOnnx {
@@ -86,6 +88,7 @@ export function exportOnnx(graph: Graph, options: ExportOnnxOptions = {}): Expor
     opsetImport: [{ domain: '', version: opset }],
     producerName: 'convolith',
     producerVersion: VERSION,
+    metadataProps: Object.entries(options.metadata ?? {}).map(([key, value]) => ({ key, value })),
     graph: {
       name: graph.name,
       node: nodes,

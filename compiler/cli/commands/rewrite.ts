@@ -1,0 +1,136 @@
+import { fail } from '#ir/diagnostics.ts';
+import { FACTORIZATIONS, type FactorizationName } from '#passes/factorize/family.ts';
+import { writeFileAtomic } from '../../files/atomic.ts';
+import { renderRewrite, renderRewriteMarkdown } from '../../report/rewrite.ts';
+import { type RewriteBudget, type RewriteReport, rewriteGraph } from '../../rewrite/index.ts';
+import { VERSION } from '../../version.ts';
+import { readSamples } from '../calibration.ts';
+import { printDiagnostics } from '../errors.ts';
+import { importSource, openSource } from '../load.ts';
+import { modelFiles, modelFormat } from '../model-files.ts';
+import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
+import type { PictureTexts } from '../pictures.ts';
+import type { CommandContext } from '../program.ts';
+import { didYouMean } from '../suggest.ts';
+
+export interface RewriteArguments extends DimensionTexts, PictureTexts {
+  readonly output?: string;
+  readonly skip?: readonly string[];
+  readonly factorize?: string;
+  readonly budget?: string;
+  readonly calibrate?: string;
+  readonly samples?: string;
+  readonly explain?: boolean;
+  readonly report?: string;
+  readonly format: 'table' | 'json' | 'md';
+}
+
+const SAMPLES = 512;
+
+export async function runRewrite(
+  path: string,
+  options: RewriteArguments,
+  context: CommandContext,
+): Promise<void> {
+  const { terminal, signal } = context;
+  const { output, report: reportFile } = options;
+  if (output !== undefined) modelFormat(output);
+  const written = reportFile === undefined ? undefined : reportFormat(reportFile);
+  const factorize = factorization(options);
+  const most = options.samples === undefined ? SAMPLES : wholeNumber(options.samples, '--samples');
+  const source = await openSource(path);
+  const { graph, diagnostics } = importSource(source, { ...dimensionOptions(options), requireWeights: true });
+  if (!terminal.quiet) printDiagnostics(diagnostics, terminal);
+  const samples =
+    options.calibrate === undefined ? [] : await readSamples(graph, options.calibrate, options, most);
+  const progress = terminal.progress('rewrite');
+  const result = await rewriteGraph(graph, {
+    name: source.name,
+    skip: (options.skip ?? []).flatMap((text) => text.split(',')),
+    ...(factorize ? { factorize } : {}),
+    samples,
+    signal,
+    onProgress: (what, fraction) => progress.update(fraction, 1, what),
+  }).finally(() => progress.end());
+  const { report } = result;
+  if (output !== undefined) {
+    const model = modelFiles(result.graph, output, { metadata: metadataOf(report) });
+    if (!terminal.quiet) printDiagnostics(model.diagnostics, terminal);
+    signal.throwIfAborted();
+    for (const [file, content] of model.files) await writeFileAtomic(file, content);
+    terminal.note(`wrote ${[...model.files.keys()].join(' and ')}`);
+  }
+  const shown = { width: terminal.width, colour: terminal.colour, explain: options.explain ?? false };
+  if (written && reportFile !== undefined) await writeFileAtomic(reportFile, render(report, written, shown));
+  terminal.print(render(report, options.format, shown));
+}
+
+type Shown = Parameters<typeof renderRewrite>[1];
+
+function render(report: RewriteReport, format: RewriteArguments['format'], shown: Shown): string {
+  if (format === 'json') return `${JSON.stringify(report, null, 2)}\n`;
+  return format === 'md' ? renderRewriteMarkdown(report, shown) : renderRewrite(report, shown);
+}
+
+function reportFormat(file: string): 'json' | 'md' {
+  const extension = /\.(json|md)$/i.exec(file)?.[1]?.toLowerCase();
+  if (extension === 'json' || extension === 'md') return extension;
+  return fail('usage-invalid', `--report ${file}`, 'its extension says no format', 'end it in .json or .md');
+}
+
+/** @throws CompileError `usage-invalid` where methods and budget do not go together */
+function factorization({ factorize, budget, calibrate, samples }: RewriteArguments) {
+  if (factorize === undefined) {
+    const given = { '--budget': budget, '--calibrate': calibrate, '--samples': samples };
+    const option = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
+    if (option !== undefined) {
+      fail(
+        'usage-invalid',
+        option,
+        'it goes with --factorize',
+        'give --factorize all too, or leave this out',
+      );
+    }
+    return undefined;
+  }
+  if (budget === undefined) {
+    fail('usage-invalid', '--factorize', 'a budget says how far to go', 'such as --budget "macs<=50%"');
+  }
+  return { methods: methodsOf(factorize), budget: parseRewriteBudget(budget) };
+}
+
+function methodsOf(text: string): readonly FactorizationName[] {
+  if (text === 'all') return FACTORIZATIONS;
+  return text.split(',').map((name) => {
+    const known = FACTORIZATIONS.find((method) => method === name.trim());
+    if (known) return known;
+    const hint = didYouMean(name, FACTORIZATIONS) ?? `there are ${FACTORIZATIONS.join(', ')}, and all`;
+    return fail('usage-invalid', `--factorize ${text}`, `"${name}" is no method`, hint);
+  });
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9 };
+
+/** `macs<=50%`, `params<=2M`. @throws CompileError `usage-invalid` */
+export function parseRewriteBudget(text: string): RewriteBudget {
+  const [, quantity, number = '', unit = ''] =
+    /^(macs|params)\s*<=\s*(\d+(?:\.\d+)?)\s*(%|[kMG]?)$/.exec(text.trim()) ?? [];
+  const amount = Number(number);
+  if ((quantity !== 'macs' && quantity !== 'params') || !(amount > 0)) {
+    fail('usage-invalid', `--budget ${text}`, 'it is no limit', 'write macs<=50% or params<=2M, in quotes');
+  }
+  return { quantity, limit: unit === '%' ? { part: amount / 100 } : { most: amount * (UNITS[unit] ?? 1) } };
+}
+
+/** What was done, for those who open the model. */
+const metadataOf = (report: RewriteReport): Readonly<Record<string, string>> => ({
+  'convolith.version': VERSION,
+  'convolith.passes': report.passes.map(({ pass, changes }) => `${pass} ${changes}`).join(', '),
+  ...(report.layers
+    ? {
+        'convolith.factorized': report.layers
+          .flatMap(({ layer, form }) => (form ? [`${layer}: ${form.method}, ${form.rank}`] : []))
+          .join('; '),
+      }
+    : {}),
+});

@@ -1,0 +1,160 @@
+/** What a rewrite did, for a terminal and as Markdown. */
+import type { RewriteReport } from '../rewrite/schema.ts';
+import { type Column, renderColumns } from './columns.ts';
+import { bytes, counted, grouped, percent, plain, short } from './format.ts';
+import { table } from './markdown.ts';
+import { wrap } from './wrap.ts';
+
+export interface RewriteView {
+  readonly width?: number;
+  readonly colour?: boolean;
+  /** Every refusal, and layers that stay as they are. */
+  readonly explain?: boolean;
+}
+
+/** A table, before it is drawn one way or the other. */
+interface Block {
+  readonly title: string;
+  /** A title that ends in a colon is of numbers. */
+  readonly heads: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly note?: string;
+}
+
+export function renderRewrite(report: RewriteReport, view: RewriteView = {}): string {
+  const { width = 100, colour = false } = view;
+  const paint = (open: number, close: number) => (text: string) =>
+    colour ? `\u001b[${open}m${text}\u001b[${close}m` : text;
+  const [bold, dim] = [paint(1, 22), paint(2, 22)];
+  const blocks = blocksOf(report, view).map(({ title, heads, rows, note }) => {
+    const columns = heads.map(
+      (head, i): Column => ({
+        title: head.replace(/:$/, ''),
+        align: head.endsWith(':') ? 'right' : 'left',
+        ...(i === 0 ? { shrink: 22, cut: 'start' } : {}),
+        ...(head === 'why' ? { shrink: 24 } : {}),
+      }),
+    );
+    const body = rows.length > 0 ? renderColumns(columns, rows, { width, paintHeader: dim }) : '';
+    return [bold(title), body, note ? dim(wrap(note, width)) : ''].filter((s) => s !== '').join('\n');
+  });
+  return `${blocks.join('\n\n')}\n`;
+}
+
+export function renderRewriteMarkdown(report: RewriteReport, view: RewriteView = {}): string {
+  const blocks = blocksOf(report, view).map(({ title, heads, rows, note }) =>
+    [`## ${title}`, rows.length > 0 ? table(heads, rows) : '', note ?? '']
+      .filter((s) => s !== '')
+      .join('\n\n'),
+  );
+  return `# ${plain(report.model)}, rewritten\n\n${blocks.join('\n\n')}\n`;
+}
+
+const blocksOf = (report: RewriteReport, view: RewriteView): readonly Block[] => [
+  totals(report),
+  ...passes(report),
+  ...layers(report, view),
+  ...(view.explain ? refusals(report) : []),
+  verification(report),
+];
+
+function totals({ model, before, after }: RewriteReport): Block {
+  const row = (name: string, of: (t: RewriteReport['before']) => number, write: (n: number) => string) => [
+    name,
+    write(of(before)),
+    write(of(after)),
+    of(before) === 0 ? '' : percent(of(after) / of(before)),
+  ];
+  return {
+    title: plain(model),
+    heads: ['', 'before:', 'after:', ':'],
+    rows: [
+      row('nodes', (t) => t.nodes, grouped),
+      row('MACs', (t) => t.macs, grouped),
+      row('parameters', (t) => t.parameters, grouped),
+      row('traffic', (t) => t.movedBytes, bytes),
+      row('peak activations', (t) => t.peakActivationBytes, bytes),
+    ],
+  };
+}
+
+function passes({ passes: done }: RewriteReport): readonly Block[] {
+  if (done.length === 0)
+    return [{ title: 'Exact passes', heads: [], rows: [], note: 'none found anything to do' }];
+  const less = (n: number) => (n === 0 ? '' : n > 0 ? `−${short(n)}` : `+${short(-n)}`);
+  return [
+    {
+      title: 'Exact passes',
+      heads: ['pass', 'changes:', 'nodes:', 'MACs:'],
+      rows: done.map(({ pass, changes, nodes, macs }) => [pass, grouped(changes), less(nodes), less(macs)]),
+    },
+  ];
+}
+
+function layers({ layers: all, calibration }: RewriteReport, { explain }: RewriteView): readonly Block[] {
+  if (!all) return [];
+  const changed = all.filter((l) => l.form);
+  const measure = calibration
+    ? `errors: mean square of what the outputs of a layer are off by, as part of their variance, on ${counted(calibration.samples, 'sample')}; first as chosen, then as fitted behind the layers before`
+    : 'errors: mean square of what the weights are off by; no data was given, so nothing is known of outputs';
+  const rows = changed.map(({ layer, before, form }) => [
+    plain(layer),
+    form?.method ?? '',
+    form?.rank ?? '',
+    `${short(before.macs)} → ${short(form?.after.macs ?? 0)}`,
+    percent((form?.after.macs ?? 0) / (before.macs || 1)),
+    `${short(before.parameters)} → ${short(form?.after.parameters ?? 0)}`,
+    scientific(form?.chosenError),
+    scientific(form?.error),
+  ]);
+  const kept = all.filter((l) => !l.form);
+  const blocks: Block[] = [
+    {
+      title: `Factorised: ${changed.length} of ${counted(all.length, 'convolution')}`,
+      heads: ['layer', 'form', 'rank', 'MACs:', ':', 'parameters:', 'error:', 'fitted:'],
+      rows,
+      note: measure,
+    },
+  ];
+  if (explain && kept.length > 0) {
+    blocks.push({
+      title: 'As they were',
+      heads: ['layer', 'why'],
+      rows: kept.map(({ layer, refusals: reasons }) => [
+        plain(layer),
+        reasons.map(({ method, reason }) => (method ? `${method}: ${reason}` : reason)).join('; '),
+      ]),
+    });
+  }
+  return blocks;
+}
+
+const refusals = ({ refusals: all }: RewriteReport): readonly Block[] =>
+  all.length === 0
+    ? []
+    : [
+        {
+          title: 'Refused',
+          heads: ['at', 'rule', 'why'],
+          rows: all.map(({ rule, node, reason }) => [plain(node), rule, plain(reason)]),
+        },
+      ];
+
+function verification({ verification: v }: RewriteReport): Block {
+  const what = v.noise ? `${counted(v.samples, 'input')} of noise` : counted(v.samples, 'sample');
+  const bound = v.bound === null ? '' : `; an exact rewrite may differ by ${scientific(v.bound)}`;
+  return {
+    title: 'Compared with the original',
+    heads: ['output', 'largest:', 'mean:', 'same class:'],
+    rows: v.outputs.map(({ output, largest, mean, sameTop }) => [
+      plain(output),
+      scientific(largest),
+      scientific(mean),
+      sameTop === null ? '' : percent(sameTop),
+    ]),
+    note: `differences as parts of the largest magnitude of each output, on ${what}${bound}`,
+  };
+}
+
+const scientific = (n: number | undefined): string =>
+  n === undefined ? '' : n === 0 ? '0' : n.toExponential(1);

@@ -1,0 +1,171 @@
+/** `rewrite`: a model becomes a cheaper one, with what each change saves, costs and rests on. */
+import { cloneGraph } from '#ir/clone.ts';
+import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
+import type { Graph } from '#ir/graph.ts';
+import { graphCost } from '#passes/analysis/cost.ts';
+import { graphLiveness } from '#passes/analysis/liveness.ts';
+import type { FactorizationName } from '#passes/factorize/family.ts';
+import { type PassTrace, type Pipeline, passNames, runPipeline, type Step } from '#passes/pass.ts';
+import { graphPipeline } from '#passes/pipeline.ts';
+import { didYouMean } from '../suggest.ts';
+import { type BudgetQuantity, factorize } from './factorize.ts';
+import type { Sample } from './network.ts';
+import { REWRITE_VERSION, type RewriteReport } from './schema.ts';
+import { noiseSamples, verifyRewrite } from './verify.ts';
+
+export type { BudgetQuantity } from './factorize.ts';
+export type { Sample } from './network.ts';
+export type { RewriteReport } from './schema.ts';
+
+export interface RewriteOptions {
+  readonly name?: string;
+  /** Exact passes that are left out, by name. */
+  readonly skip?: readonly string[];
+  /** Replace convolutions by chains of cheaper ones, so that the network takes at most so much. */
+  readonly factorize?: {
+    readonly methods: readonly FactorizationName[];
+    readonly budget: RewriteBudget;
+  };
+  /** Inputs of the network: forms are chosen and fitted on these, and the result is compared on them. */
+  readonly samples?: readonly Sample[];
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (what: string, fraction: number) => void;
+}
+
+export interface RewriteBudget {
+  readonly quantity: BudgetQuantity;
+  /** A part of what the network takes after the exact passes, or a number. */
+  readonly limit: { readonly part: number } | { readonly most: number };
+}
+
+export interface RewriteResult {
+  readonly graph: Graph;
+  readonly report: RewriteReport;
+}
+
+/** Samples of noise that an exact rewrite is compared on, and samples of data that any is. */
+const NOISE_SAMPLES = 2;
+const MOST_COMPARED = 64;
+
+/**
+ * Rewrites a graph, which is left as it is.
+ * @throws CompileError `weights-missing`; `usage-invalid` for passes and budgets that there are not; `rewrite-inexact`
+ * where exact passes change results by more than rounding does
+ */
+export async function rewriteGraph(source: Graph, options: RewriteOptions = {}): Promise<RewriteResult> {
+  const { samples = [], signal } = options;
+  refuseMissing(source);
+  const exact = cloneGraph(source);
+  const traces = runPipeline(exact, without(graphPipeline, options.skip ?? []), signal ? { signal } : {});
+  const watched = {
+    ...(signal && { signal }),
+    ...(options.onProgress && { onProgress: options.onProgress }),
+  };
+  const factorized = options.factorize && {
+    ...(await factorize(exact, {
+      methods: options.factorize.methods,
+      budget: limitOf(exact, options.factorize.budget),
+      samples,
+      ...watched,
+    })),
+  };
+  const graph = factorized?.graph ?? exact;
+  const compared = samples.length > 0 ? samples.slice(0, MOST_COMPARED) : noiseSamples(source, NOISE_SAMPLES);
+  options.onProgress?.('verify', 0);
+  const verification = await verifyRewrite(source, graph, compared, {
+    exact: factorized === undefined,
+    ...(signal && { signal }),
+  });
+  const { bound } = verification;
+  const beyond = verification.outputs.find(({ largest }) => bound !== null && !(largest <= bound));
+  if (beyond) {
+    fail(
+      'rewrite-inexact',
+      beyond.output,
+      `exact passes change it by ${beyond.largest.toExponential(1)} of its largest magnitude; rounding explains ${(bound ?? 0).toExponential(1)}`,
+    );
+  }
+  return {
+    graph,
+    report: {
+      version: REWRITE_VERSION,
+      model: options.name ?? source.name,
+      before: totalsOf(source),
+      after: totalsOf(graph),
+      passes: traces.filter((t) => t.changes > 0).map(passEntry),
+      refusals: lastRefusals(traces),
+      ...(factorized ? { layers: factorized.layers.map((l) => ({ ...l, refusals: [...l.refusals] })) } : {}),
+      ...(samples.length > 0 ? { calibration: { samples: samples.length } } : {}),
+      verification: {
+        ...verification,
+        outputs: [...verification.outputs],
+        noise: samples.length === 0,
+      },
+    },
+  };
+}
+
+function refuseMissing(graph: Graph): void {
+  const problems = graph.values.flatMap(({ name, source }) =>
+    source.kind === 'constant' && 'missing' in source.constant
+      ? [diagnostic('weights-missing', name, source.constant.missing)]
+      : [],
+  );
+  if (problems.length > 0) throw new CompileError(problems);
+}
+
+/** @throws CompileError `usage-invalid` for names that no pass has */
+function without(pipeline: Pipeline, skip: readonly string[]): Pipeline {
+  const names = passNames(pipeline);
+  const unknown = skip.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    fail(
+      'usage-invalid',
+      `--skip ${unknown}`,
+      'there is no such pass',
+      didYouMean(unknown, names) ?? 'convolith ir --passes lists them',
+    );
+  }
+  const kept = ({ pass }: { readonly pass: { readonly name: string } }) => !skip.includes(pass.name);
+  const steps = pipeline.steps.flatMap((step): readonly Step[] => {
+    if (!('repeat' in step)) return kept(step) ? [step] : [];
+    const repeat = step.repeat.filter(kept);
+    return repeat.length > 0 ? [{ ...step, repeat }] : [];
+  });
+  return { ...pipeline, steps };
+}
+
+function limitOf(
+  graph: Graph,
+  { quantity, limit }: RewriteBudget,
+): { quantity: BudgetQuantity; limit: number } {
+  const { totals } = graphCost(graph);
+  const whole = quantity === 'macs' ? totals.macs : totals.parameters;
+  return { quantity, limit: 'part' in limit ? limit.part * whole : limit.most };
+}
+
+function totalsOf(graph: Graph): RewriteReport['before'] {
+  const { totals } = graphCost(graph);
+  return {
+    nodes: graph.nodes.length,
+    macs: totals.macs,
+    parameters: totals.parameters,
+    parameterBytes: totals.parameterBytes,
+    movedBytes: totals.bytesRead + totals.bytesWritten,
+    peakActivationBytes: graphLiveness(graph).peakBytes,
+  };
+}
+
+const passEntry = ({ pass, changes, before, after }: PassTrace) => ({
+  pass,
+  changes,
+  nodes: before.nodes - after.nodes,
+  macs: before.macs - after.macs,
+});
+
+/** A rule is asked again and again: what its last run refused. */
+function lastRefusals(traces: readonly PassTrace[]): RewriteReport['refusals'] {
+  const last = new Map(traces.map((trace) => [trace.pass, trace.refusals]));
+  const distinct = new Map([...last.values()].flat().map((r) => [`${r.rule} ${r.node} ${r.reason}`, r]));
+  return [...distinct.values()].map((r) => ({ ...r }));
+}

@@ -27,7 +27,27 @@ export interface BudgetResult {
   readonly reason?: string | undefined;
 }
 
-type Total = (report: AuditReport) => number | null;
+type Totals = AuditReport['totals'];
+
+/** As much of a report as limits are about. */
+export interface Measured extends Pick<AuditReport, 'footprint' | 'roofline'> {
+  readonly totals: Pick<
+    Totals,
+    | 'macs'
+    | 'macsReason'
+    | 'flops'
+    | 'otherOps'
+    | 'parameters'
+    | 'buffers'
+    | 'parameterBytes'
+    | 'peakActivationBytes'
+    | 'bytesRead'
+    | 'bytesWritten'
+  >;
+  readonly layers: { readonly length: number };
+}
+
+type Total = (report: Measured) => number | null;
 
 const bytesMoved: Total = ({ totals: { bytesRead, bytesWritten } }) =>
   bytesRead === null || bytesWritten === null ? null : bytesRead + bytesWritten;
@@ -50,7 +70,7 @@ const TOTALS: Readonly<Record<BudgetQuantity, Total>> = {
 };
 
 /** A total of a report; null where it is not known, or was not asked for. */
-export const totalOf = (quantity: BudgetQuantity, report: AuditReport): number | null =>
+export const totalOf = (quantity: BudgetQuantity, report: Measured): number | null =>
   TOTALS[quantity](report);
 
 const isQuantity = (name: string): name is BudgetQuantity => Object.hasOwn(BUDGET_QUANTITIES, name);
@@ -127,21 +147,22 @@ const HOLDS: Readonly<Record<BudgetRelation, (actual: number, limit: number) => 
 /** A total that is not known meets no budget. */
 export function checkBudget(
   terms: readonly BudgetTerm[],
-  report: AuditReport,
-  base?: AuditReport,
+  report: Measured,
+  base?: Measured,
 ): readonly BudgetResult[] {
   return terms.map(({ text, quantity, relation, limit, relative }): BudgetResult => {
     const actual = totalOf(quantity, report);
     const whole = relative ? (base ? totalOf(quantity, base) : null) : 1;
     const bound = whole === null ? null : limit * whole;
     if (actual === null || bound === null) {
-      return { text, quantity, actual, limit: bound, met: false, reason: unknown(quantity, report) };
+      const reason = unknown(quantity, actual === null ? report : (base ?? report));
+      return { text, quantity, actual, limit: bound, met: false, reason };
     }
     return { text, quantity, actual, limit: bound, met: HOLDS[relation](actual, bound) };
   });
 }
 
-function unknown(quantity: BudgetQuantity, { totals }: AuditReport): string {
+function unknown(quantity: BudgetQuantity, { totals }: Measured): string {
   const entry: { readonly unit: string; readonly needs?: string } = BUDGET_QUANTITIES[quantity];
   return entry.needs ? `it needs ${entry.needs}` : (totals.macsReason ?? 'it is not known');
 }

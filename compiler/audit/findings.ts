@@ -22,7 +22,6 @@ export function findingsOf(
   layers: AuditLayer[],
   { findings: most = MOST, ignore = [] }: FindingChoice,
 ): Pick<AuditReport, 'findings' | 'moreFindings'> {
-  if (most === 0) return { findings: [], moreFindings: 0 };
   const shown = displayNames({ layers });
   const names = new Map<Node, string>();
   graph.nodes.forEach((node, i) => {

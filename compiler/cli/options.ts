@@ -22,14 +22,31 @@ export const collect = (value: string, before: readonly string[] = []): readonly
 export function dimensionOptions(texts: DimensionTexts): DimensionOptions {
   const [first, ...more] = specialisationOptions(texts);
   if (more.length === 0) return first;
-  const option = repeated(texts.shape ?? []) === undefined ? '--dim' : '--shape';
-  const name = repeated(texts.shape ?? []) ?? repeated(texts.dim ?? []);
-  return fail(
-    'usage-invalid',
-    `${option} ${name}`,
-    'this is given twice',
-    'only compile takes several sizes',
-  );
+  refuseRepeated(texts.shape ?? [], '--shape', ONLY_COMPILE);
+  refuseRepeated(texts.dim ?? [], '--dim', ONLY_COMPILE);
+  return first;
+}
+
+const ONLY_COMPILE = 'only compile takes several sizes';
+
+/** Whether a dimension is given as a range, `NAME=FIRST:LAST:STEP`; names may have colons. */
+export const isRange = (text: string): boolean => text.slice(text.lastIndexOf('=') + 1).includes(':');
+
+/** @throws CompileError `usage-invalid` where a name is given twice */
+export function refuseRepeated(texts: readonly string[], option: '--dim' | '--shape', hint: string): void {
+  const name = repeated(texts);
+  if (name !== undefined) fail('usage-invalid', `${option} ${name}`, 'this is given twice', hint);
+}
+
+/**
+ * @param what is asked for, to which other options say nothing
+ * @throws CompileError `usage-invalid` for an option that would be without effect
+ */
+export function refuseOthers(options: object, taken: readonly string[], what: string, hint: string): void {
+  const other = Object.keys(options).find((key) => !taken.includes(key));
+  if (other === undefined) return;
+  const name = `--${other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  fail('usage-invalid', name, `it says nothing about ${what}`, `leave out ${name}, or ${hint}`);
 }
 
 const repeated = (texts: readonly string[]): string | undefined => {

@@ -16,8 +16,8 @@ export interface BudgetRow {
 export const budgetRows = (results: readonly BudgetResult[]): readonly BudgetRow[] =>
   results.map((result) => ({
     text: plain(result.text),
-    limit: amount(result, result.limit),
-    actual: amount(result, result.actual),
+    limit: budgetAmount(result, result.limit),
+    actual: budgetAmount(result, result.actual),
     verdict: verdict(result),
     met: result.met,
   }));
@@ -48,7 +48,7 @@ export const budgetErrors = (results: readonly BudgetResult[]): readonly Diagnos
         result.text,
         result.actual === null
           ? `there is no number: ${result.reason ?? ''}`
-          : `${amount(result, result.actual)}, ${verdict(result)}`,
+          : `${budgetAmount(result, result.actual)}, ${verdict(result)}`,
       ),
     );
 
@@ -61,7 +61,7 @@ function verdict({ actual, limit, met, reason }: BudgetResult): string {
 }
 
 /** Exact where a rounded figure would look like the limit. */
-function amount({ quantity, actual, limit }: BudgetResult, value: number | null): string {
+export function budgetAmount({ quantity, actual, limit }: BudgetResult, value: number | null): string {
   if (value === null) return '?';
   const { unit } = BUDGET_QUANTITIES[quantity];
   const write =

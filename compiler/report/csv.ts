@@ -28,11 +28,15 @@ const COLUMNS: readonly (readonly [title: string, of: (layer: AuditLayer) => Cel
   ['field_padding', (l) => perAxis(l, (f) => f.padding)],
 ];
 
-/** One row per layer, RFC 4180. */
+/** One row per layer. */
 export function renderCsv(report: AuditReport): string {
-  const rows = report.layers.map((layer) => COLUMNS.map(([, of]) => cell(of(layer))).join(','));
-  return [COLUMNS.map(([title]) => title).join(','), ...rows, ''].join('\r\n');
+  const rows = report.layers.map((layer) => COLUMNS.map(([, of]) => of(layer)));
+  return csvLines([COLUMNS.map(([title]) => title), ...rows]);
 }
+
+/** RFC 4180. */
+export const csvLines = (rows: readonly (readonly Cell[])[]): string =>
+  rows.map((row) => `${row.map(cell).join(',')}\r\n`).join('');
 
 function perAxis(layer: AuditLayer, of: (field: MovingAuditField) => number | null): Cell {
   if (layer.receptiveField === null || layer.receptiveField === 'global') return layer.receptiveField;

@@ -1,9 +1,10 @@
 /** Two audits compared, for a terminal and as Markdown. */
+import type { BudgetResult } from '../audit/budget.ts';
 import { BUDGET_QUANTITIES, type BudgetQuantity } from '../audit/budget-quantities.ts';
 import type { DiffLayer, DiffReport } from '../diff/schema.ts';
 import { type Column, renderColumns } from './columns.ts';
 import { bytes, counted, grouped, percent, plain, shape, short, UNKNOWN } from './format.ts';
-import { table as markdownTable } from './markdown.ts';
+import { budgetMarkdown, table as markdownTable } from './markdown.ts';
 
 export interface DiffTableOptions {
   readonly width: number;
@@ -45,7 +46,7 @@ export function renderDiff(report: DiffReport, { width, rows = 60 }: DiffTableOp
   ].join('\n\n')}\n`;
 }
 
-export function renderDiffMarkdown(report: DiffReport): string {
+export function renderDiffMarkdown(report: DiffReport, budget: readonly BudgetResult[] = []): string {
   return [
     `# ${plain(report.a)} → ${plain(report.b)}`,
     markdownTable(['', 'first:', 'second:', 'difference:', ':'], totalRows(report)),
@@ -58,6 +59,7 @@ export function renderDiffMarkdown(report: DiffReport): string {
         ]
       : []),
     notes(report),
+    ...(budget.length > 0 ? [budgetMarkdown(budget)] : []),
     '',
   ].join('\n\n');
 }

@@ -34,7 +34,7 @@ export function compositesBlock({ byComposite }: AuditReport, { dim }: Paints, w
 /** For a terminal; empty where there are none. */
 export function findingsBlock(report: AuditReport, { dim, yellow }: Paints, width: number): string {
   const lines = findingLines(report);
-  if (lines.length === 0) return '';
+  if (lines.length === 0) return dim(findingsNote(report));
   const indent = Math.max(...lines.map(({ code }) => code.length)) + 2;
   const rows = lines.map(({ code, message }) => {
     const text = wrapFigures(message, Math.max(30, width - indent));
@@ -58,8 +58,8 @@ export const findingLines = ({ findings }: AuditReport): readonly FindingLine[] 
 /** What stands below them. */
 export function findingsNote({ findings, moreFindings }: AuditReport): string {
   const [first] = findings;
-  if (!first) return '';
   const all = `--findings ${findings.length + moreFindings}`;
+  if (!first) return moreFindings > 0 ? `${counted(moreFindings, 'finding')} with ${all}` : '';
   const more = moreFindings > 0 ? `${counted(moreFindings, 'more finding')} with ${all}; ` : '';
   return `${more}convolith explain ${first.code} says more, --ignore ${first.code} leaves it out`;
 }

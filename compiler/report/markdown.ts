@@ -1,4 +1,6 @@
+import type { BudgetResult } from '../audit/budget.ts';
 import type { AuditReport } from '../audit/schema.ts';
+import { budgetRows } from './budget.ts';
 import { findingLines, findingsNote } from './findings.ts';
 import {
   bytes,
@@ -101,11 +103,18 @@ export function renderMarkdown(report: AuditReport): string {
 const section = (title: string, titles: readonly string[], rows: readonly (readonly string[])[]): string[] =>
   rows.length === 0 ? [] : [`## ${title}`, table(titles, rows)];
 
+/** Limits, beside what there is. */
+export const budgetMarkdown = (results: readonly BudgetResult[]): string =>
+  table(
+    ['limit', '', 'allowed:', 'actual:'],
+    budgetRows(results).map(({ text, verdict, limit, actual }) => [text, verdict, limit, actual]),
+  );
+
 /** A title that ends in a colon is of a column of numbers. */
 export function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [
-    line(titles.map((t) => t.replace(/:$/, ''))),
+    line(titles.map((t) => inert(t.replace(/:$/, '')))),
     line(titles.map((t) => (t.endsWith(':') ? '---:' : '---'))),
     ...rows.map((row) => line(row.map(inert))),
   ].join('\n');

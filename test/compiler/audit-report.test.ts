@@ -189,6 +189,10 @@ describe('composites and findings', () => {
     expect(renderMarkdown(short)).toContain('- **gridding**: dilations of first to second');
     const none = audit(network(), { findings: 0 });
     expect([none.findings, renderTable(none).includes('gridding')]).toEqual([[], false]);
+    expect([none.moreFindings, audit(network(), { findings: 0, ignore: ['gridding'] }).moreFindings]).toEqual(
+      [3, 2],
+    );
+    expect(renderTable(none)).toContain('3 findings with --findings 3');
   });
 
   test('their lines fit the width', () => {

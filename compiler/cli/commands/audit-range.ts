@@ -1,58 +1,76 @@
-import { fail } from '#ir/diagnostics.ts';
-import { auditRange, type DimensionRange, type RangeRow } from '../../audit/range.ts';
-import { type Column, renderColumns } from '../../report/columns.ts';
-import { bytes, grouped, plain } from '../../report/format.ts';
+import { CompileError, fail } from '#ir/diagnostics.ts';
+import { presetNamed } from '#passes/analysis/presets/index.ts';
+import { type BudgetTerm, parseBudget } from '../../audit/budget.ts';
+import { BUDGET_QUANTITIES } from '../../audit/budget-quantities.ts';
+import { auditRange, type DimensionRange } from '../../audit/range.ts';
+import {
+  type RangeReport,
+  rangeBudgetErrors,
+  renderRange,
+  renderRangeCsv,
+  renderRangeMarkdown,
+} from '../../report/range.ts';
+import { formatOf } from '../formats.ts';
 import { importSource, openSource } from '../load.ts';
-import { assignment, dimensionOptions } from '../options.ts';
+import { assignment, dimensionOptions, isRange, refuseOthers, refuseRepeated } from '../options.ts';
 import { writeResult } from '../output.ts';
 import type { CommandContext } from '../program.ts';
 import type { AuditArguments } from './audit.ts';
 
-/** Whether a dimension is given as a range, `NAME=FIRST:LAST:STEP`. */
-export const isRange = (text: string): boolean => text.slice(text.lastIndexOf('=') + 1).includes(':');
-
 const MOST_ROWS = 256;
-const FORMATS = ['table', 'json', 'csv', 'md'] as const;
+/** Options of `audit` that say something about ranges too. */
+const TAKEN = ['dim', 'shape', 'format', 'output', 'budget', 'preset', 'quiet'] as const;
 
+/** `audit` with a range in `--dim`: totals, for each choice of sizes. */
 export async function runAuditRange(
   path: string,
   options: AuditArguments,
   context: CommandContext,
 ): Promise<void> {
+  refuseOthers(options, TAKEN, 'totals over a range of sizes', 'give one size to each --dim');
   const texts = options.dim ?? [];
+  refuseRepeated(texts, '--dim', 'one range has all sizes, as --dim H=224:512:32');
   const ranges = texts.filter(isRange).map(rangeOf);
-  const rows = ranges.reduce((n, { sizes }) => n * sizes.length, 1);
-  if (rows > MOST_ROWS) {
+  const count = ranges.reduce((n, { sizes }) => n * sizes.length, 1);
+  if (count > MOST_ROWS) {
     const hint = `take larger steps: at most ${MOST_ROWS} sizes are audited`;
-    fail('usage-invalid', '--dim', `these are ${rows} sizes`, hint);
+    fail('usage-invalid', '--dim', `these are ${count} sizes`, hint);
   }
-  const format = FORMATS.find((one) => one === (options.format ?? 'table'));
-  if (!format) {
-    fail(
-      'usage-invalid',
-      `--format ${options.format}`,
-      'a range of sizes has no picture',
-      `there is ${FORMATS.join(', ')}`,
-    );
-  }
+  const format = formatOf(options, ['table', 'json', 'csv', 'md'], 'a range of sizes');
+  const budget = (options.budget ?? []).flatMap((text) => parseBudget(text)).map(ofTotals);
+  const preset = options.preset && presetNamed(options.preset);
   const { dims, shapes } = dimensionOptions({ ...options, dim: texts.filter((text) => !isRange(text)) });
   const source = await openSource(path);
   const model = (more: Readonly<Record<string, number>>) => importSource(source, { dims: more, shapes });
-  const found = auditRange(model, ranges, dims);
+  const rows = auditRange(model, ranges, dims, { budget, ...(preset ? { preset } : {}) });
   // what is wrong with all of them is an error, which says it at length
-  const [first] = found;
-  if (first && found.every(({ totals }) => totals === null)) model({ ...dims, ...first.dims });
+  const [first] = rows;
+  if (first && rows.every(({ totals }) => totals === null)) model({ ...dims, ...first.dims });
   context.signal.throwIfAborted();
+  const names = ranges.map(({ name }) => name);
+  const report: RangeReport = { names, rows, ...(preset ? { preset } : {}) };
+  const counted = preset ? { preset: { name: preset.name, unit: preset.unit } } : {};
   const text = {
-    json: () => `${JSON.stringify({ model: source.name, rows: found }, null, 2)}\n`,
-    csv: () =>
-      table(ranges, found, String)
-        .map((row) => `${row.map(csvCell).join(',')}\n`)
-        .join(''),
-    md: () => markdown(table(ranges, found, grouped)),
-    table: () => aligned(table(ranges, found, grouped, bytes), context.terminal.width),
+    json: () => `${JSON.stringify({ model: source.name, ...counted, rows }, null, 2)}\n`,
+    csv: () => renderRangeCsv(report),
+    md: () => renderRangeMarkdown(report),
+    table: () => renderRange(report, context.terminal.width),
   }[format]();
   await writeResult(text, options.output, context);
+  const exceeded = rangeBudgetErrors(report);
+  if (exceeded.length > 0) throw new CompileError([...exceeded]);
+}
+
+/** @throws CompileError `usage-invalid` for a limit on what only the audit of one size has */
+function ofTotals(term: BudgetTerm): BudgetTerm {
+  const entry: { readonly unit: string; readonly needs?: string } = BUDGET_QUANTITIES[term.quantity];
+  if (entry.needs === undefined) return term;
+  return fail(
+    'usage-invalid',
+    `--budget ${term.text}`,
+    `it needs ${entry.needs}, which ranges of sizes do not take`,
+    'give one size to each --dim',
+  );
 }
 
 function rangeOf(text: string): DimensionRange {
@@ -68,48 +86,3 @@ function rangeOf(text: string): DimensionRange {
   const count = Math.floor((last - first) / step) + 1;
   return { name, sizes: Array.from({ length: Math.min(count, MOST_ROWS + 1) }, (_, i) => first + i * step) };
 }
-
-/** A header and a row for each choice of sizes. */
-function table(
-  ranges: readonly DimensionRange[],
-  rows: readonly RangeRow[],
-  number: (n: number) => string,
-  size: (n: number) => string = number,
-): string[][] {
-  const refused = rows.some(({ totals }) => totals === null);
-  const head = ['MACs', 'other operations', 'parameters', 'peak, bytes', 'traffic, bytes'];
-  return [
-    [...ranges.map(({ name }) => plain(name)), ...head, ...(refused ? ['refused'] : [])],
-    ...rows.map(({ dims, totals, reason = '' }) => [
-      ...ranges.map(({ name }) => String(dims[name] ?? '')),
-      ...(totals
-        ? [
-            number(totals.macs),
-            number(totals.otherOps),
-            number(totals.parameters),
-            size(totals.peakActivationBytes),
-            size(totals.bytesRead + totals.bytesWritten),
-          ]
-        : head.map(() => '')),
-      ...(refused ? [plain(reason)] : []),
-    ]),
-  ];
-}
-
-function aligned([head = [], ...rows]: readonly (readonly string[])[], width: number): string {
-  const columns = head.map(
-    (title): Column =>
-      title === 'refused'
-        ? { title, align: 'left', shrink: 20 }
-        : { title: title.replace(', bytes', ''), align: 'right' },
-  );
-  return `${renderColumns(columns, rows, { width })}\n`;
-}
-
-function markdown([head = [], ...rows]: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
-  return line(head) + line(head.map(() => '---:')) + rows.map(line).join('');
-}
-
-const csvCell = (cell: string): string => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);

@@ -1,4 +1,4 @@
-import { CompileError, fail } from '#ir/diagnostics.ts';
+import { CompileError } from '#ir/diagnostics.ts';
 import type { PresetName } from '#passes/analysis/presets/index.ts';
 import { checkBudget, parseBudget } from '../../audit/budget.ts';
 import { audit } from '../../audit/index.ts';
@@ -16,12 +16,11 @@ import {
 } from '../../report/index.ts';
 import { type CompiledSections, withCompiled } from '../compiled-sections.ts';
 import { findingChoice } from '../finding-options.ts';
+import { FORMATS, type Format, formatOf } from '../formats.ts';
 import { importSource, namingFile, openSource } from '../load.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
 import { writeResult } from '../output.ts';
 import type { CommandContext } from '../program.ts';
-
-type Format = 'table' | 'json' | 'csv' | 'md' | 'dot' | 'svg' | 'html' | 'sarif' | 'github';
 
 export interface AuditArguments extends DimensionTexts, CompiledSections {
   readonly findings?: string;
@@ -40,7 +39,7 @@ export async function runAudit(
   options: AuditArguments,
   context: CommandContext,
 ): Promise<void> {
-  const format = options.format ?? formatOf(options.output);
+  const format = formatOf(options, FORMATS, 'an audit');
   const { dims, shapes } = dimensionOptions(options);
   const budget = (options.budget ?? []).flatMap((text) => parseBudget(text));
   const source = await openSource(path);
@@ -69,29 +68,6 @@ const presetOption = ({ preset }: AuditArguments): { readonly preset?: PresetNam
 
 const depthOption = ({ depth }: AuditArguments): { readonly depth?: number } =>
   depth === undefined ? {} : { depth: wholeNumber(depth, '--depth') };
-
-const BY_EXTENSION: Readonly<Record<string, Format>> = {
-  txt: 'table',
-  json: 'json',
-  csv: 'csv',
-  md: 'md',
-  dot: 'dot',
-  gv: 'dot',
-  svg: 'svg',
-  html: 'html',
-  htm: 'html',
-  sarif: 'sarif',
-};
-
-function formatOf(file: string | undefined): Format {
-  const extension = /\.(\w+)$/.exec(file ?? '')?.[1]?.toLowerCase();
-  if (extension === undefined) return 'table';
-  const format = Object.hasOwn(BY_EXTENSION, extension) ? BY_EXTENSION[extension] : undefined;
-  return (
-    format ??
-    fail('usage-invalid', `-o ${file}`, `no format goes with .${extension}`, 'give one with --format')
-  );
-}
 
 async function render(
   report: AuditReport,

@@ -4,7 +4,8 @@ import { PRESET_NAMES } from '#passes/analysis/presets/names.ts';
 import { DEVICES } from '../../roofline/devices.ts';
 import type { AuditArguments } from '../commands/audit.ts';
 import type { DiffArguments } from '../commands/diff.ts';
-import { collect } from '../options.ts';
+import { FORMATS } from '../formats.ts';
+import { collect, isRange } from '../options.ts';
 import type { CommandContext } from '../program.ts';
 import { dimensionOptions, examples, modelCommand, quietOption } from './parts.ts';
 
@@ -15,17 +16,7 @@ export function addAudit(program: Command, context: CommandContext): void {
     'cost, receptive fields and memory of a model; weights may be missing',
   )
     .addOption(
-      new Option('--format <format>', 'by the extension of -o, else table, unless said').choices([
-        'table',
-        'json',
-        'csv',
-        'md',
-        'dot',
-        'svg',
-        'html',
-        'sarif',
-        'github',
-      ]),
+      new Option('--format <format>', 'by the extension of -o, else table, unless said').choices(FORMATS),
     )
     .option('-o, --output <file>', 'write to a file instead of stdout')
     .option('--depth <n>', 'add layers up by module, to this depth (table, dot, svg)')
@@ -65,7 +56,7 @@ export function addAudit(program: Command, context: CommandContext): void {
     if (at !== undefined) {
       return (await import('../commands/audit-at.ts')).runAuditAt(model, { at, ...options }, context);
     }
-    if (options.dim?.some((text) => text.includes(':'))) {
+    if (options.dim?.some(isRange)) {
       return (await import('../commands/audit-range.ts')).runAuditRange(model, options, context);
     }
     return (await import('../commands/audit.ts')).runAudit(model, options, context);
@@ -92,9 +83,11 @@ export function addDiff(program: Command, context: CommandContext): void {
     .option('--compile', 'the same, and the size of their code')
     .option('--device <which>', 'predicted times too, as audit --device does')
     .addOption(
-      new Option('--format <format>', 'how to print the result')
-        .choices(['table', 'json', 'md'])
-        .default('table'),
+      new Option('--format <format>', 'by the extension of -o, else table, unless said').choices([
+        'table',
+        'json',
+        'md',
+      ]),
     );
   dimensionOptions(command);
   quietOption(command);

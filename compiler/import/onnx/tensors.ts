@@ -88,8 +88,8 @@ function checkSize(length: number, element: ElementType, shape: Shape, subject: 
 const SMALL = 4096;
 
 /**
- * Of the bytes that begin at `start`. Audits never read weights: what is not in memory is read when it is first asked for,
- * and as files do not align weights, what needs a copy makes it then.
+ * Of the bytes that begin at `start`. Audits read few weights, for what they find in them: what is not in memory is read
+ * when it is first asked for, and as files do not align weights, what needs a copy makes it then.
  */
 function constant(type: TensorType, element: ElementType, file: FileBytes, start: number): Constant {
   const length = elementCount(type.shape) * element.stored;

@@ -4,8 +4,8 @@
  */
 import { Matrix } from 'ml-matrix';
 import { type ConvLayer, chainCost, type FactorCost, type FactorShape, ownShape } from './layer.ts';
-import { cholesky, rowsOf, solveLower, solveUpper, times } from './linear-algebra.ts';
-import { crossWith, gram, type Moments, squares } from './moments.ts';
+import { rowsOf, solveLower, solveUpper, times } from './linear-algebra.ts';
+import { crossWith, type Moments, squares, triangleOf } from './moments.ts';
 
 export const FACTORIZATIONS = ['depthwise', 'spatial', 'tucker', 'cp'] as const;
 export type FactorizationName = (typeof FACTORIZATIONS)[number];
@@ -85,7 +85,7 @@ function ranksOf(
 
 /** The part of the outputs' energy that the first n features explain, at n: one decomposition for all of them. */
 function explainedBy(basis: Matrix, moments: Moments): Float64Array {
-  const l = cholesky(gram(moments, basis));
+  const l = triangleOf(moments, basis);
   const whitened = solveLower(l, crossWith(moments, basis).transpose());
   const sums = new Float64Array(basis.rows + 1);
   rowsOf(whitened).forEach((row, i) => {
@@ -106,7 +106,7 @@ export interface Fitted {
 /** The best mix for the wanted outputs, and the bias that keeps their mean. */
 export function fitForm({ family, option }: Pick<Candidate, 'family' | 'option'>, moments: Moments): Fitted {
   const basis = head(family.basis, option.features);
-  const l = cholesky(gram(moments, basis));
+  const l = triangleOf(moments, basis);
   const cross = crossWith(moments, basis);
   const whitened = solveLower(l, cross.transpose());
   const mix = solveUpper(l, whitened).transpose();

@@ -1,8 +1,8 @@
 /** Factorisations of matrices that the methods share, over `ml-matrix`. */
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 
-/** Part of the mean of a diagonal that is added to it, so that what is nearly dependent can be solved. */
-const RIDGE = 1e-7;
+/** Part of the mean of a diagonal that is added to it, so that what is dependent can be solved. */
+const RIDGE = 1e-13;
 
 /**
  * The lower triangle L with L·Lᵀ = A + λ·I, λ a small part of A's mean diagonal. Its leading blocks are those of A's

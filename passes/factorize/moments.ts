@@ -4,7 +4,7 @@
  */
 import { Matrix } from 'ml-matrix';
 import type { ConvLayer } from './layer.ts';
-import { rowsOf, times } from './linear-algebra.ts';
+import { cholesky, rowsOf, times } from './linear-algebra.ts';
 
 export interface Moments {
   /** Were these measured on data? Else patches count as independent numbers of variance 1. */
@@ -36,11 +36,18 @@ export function weightMoments(layer: ConvLayer): Moments {
 }
 
 /** Covariance of features that are linear in patches: B·C·Bᵀ. */
-export function gram({ covariance }: Moments, basis: Matrix): Matrix {
+function gram({ covariance }: Moments, basis: Matrix): Matrix {
   if (!covariance) return times(basis, basis.transpose());
   // symmetric, so that the basis, which is mostly zero, stands on the left twice
   return times(basis, times(basis, covariance).transpose());
 }
+
+/** Of data, beside which less is chance: the part of a variance that features are shrunk by. */
+const DATA_RIDGE = 1e-7;
+
+/** The triangle of a covariance of features. */
+export const triangleOf = (moments: Moments, basis: Matrix): Matrix =>
+  moments.measured ? cholesky(gram(moments, basis), DATA_RIDGE) : cholesky(gram(moments, basis));
 
 /** Covariance of the outputs with features: cout × features. */
 export const crossWith = ({ cross }: Moments, basis: Matrix): Matrix => times(cross, basis.transpose());

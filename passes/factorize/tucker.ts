@@ -7,8 +7,8 @@
 import { Matrix } from 'ml-matrix';
 import { type Family, type Method, type RankOption, ranksUpTo } from './family.ts';
 import { type ConvLayer, pointAxes } from './layer.ts';
-import { cholesky, eigen, solveLower, solveUpper, times } from './linear-algebra.ts';
-import { crossWith, gram, type Moments } from './moments.ts';
+import { eigen, solveLower, solveUpper, times } from './linear-algebra.ts';
+import { crossWith, type Moments, triangleOf } from './moments.ts';
 import { projectedBasis } from './projection.ts';
 
 /** Numbers of channels that are tried, between none and all, on either side. */
@@ -37,7 +37,7 @@ function family(layer: ConvLayer, moments: Moments, channels: Matrix, r1: number
       for (let k = 0; k < taps; k++) spread.set(r * taps + k, c * taps + k, channels.get(r, c));
     }
   }
-  const l = cholesky(gram(moments, spread));
+  const l = triangleOf(moments, spread);
   const whitened = solveLower(l, crossWith(moments, spread).transpose());
   const regression = solveUpper(l, whitened).transpose();
   // outputs as far as the channels kept explain them

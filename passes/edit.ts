@@ -1,6 +1,7 @@
 /** The edits that rewrites are made of. A value that takes another's place takes its name too. */
 import type { Expr } from '#ir/expr.ts';
 import {
+  constantOf,
   type Graph,
   type Node,
   type OpAttrs,
@@ -79,6 +80,39 @@ export function rebuild<K extends OpName>(graph: Graph, node: Node<K>, change: N
       supersede(graph, old, result(changed as Node, i));
     });
   removeDead(graph, node as Node);
+  return changed;
+}
+
+export interface NewWeights<K extends OpName> {
+  readonly x: Value;
+  readonly weight: Constant;
+  readonly bias?: Constant | undefined;
+  readonly attrs?: Partial<OpAttrs<K>>;
+  readonly standsFor?: Value;
+}
+
+/**
+ * A layer (data, weight, bias) like `node` over other weights, in its place. New constants take the names of those that
+ * they stand for, unless somebody still reads these; a constant that is the old one stays.
+ */
+export function reweigh<K extends OpName>(
+  graph: Graph,
+  node: Node<K>,
+  { x, weight, bias, ...change }: NewWeights<K>,
+): Node<K> {
+  const before = [...node.operands];
+  const named = (slot: number, constant: Constant, suffix: string): Value => {
+    const old = before[slot];
+    if (old && constantOf(old) === constant) return old;
+    return graph.addConstant(old?.name ?? `${node.name}_${suffix}`, constant);
+  };
+  const w = named(1, weight, 'weight');
+  const b = bias && named(2, bias, 'bias');
+  const changed = rebuild(graph, node, { inputs: b ? [x, w, b] : [x, w], ...change });
+  [w, b].forEach((value, i) => {
+    const old = before[i + 1];
+    if (value && old) inheritName(graph, value, old);
+  });
   return changed;
 }
 

@@ -17,6 +17,7 @@ import { fuseBiasIntoConv } from './fuse/fuse-bias-into-conv.ts';
 import { fuseElementwise } from './fuse/fuse-elementwise.ts';
 import { fuseResidual } from './fuse/fuse-residual.ts';
 import { fuseScaleIntoConv } from './fuse/fuse-scale-into-conv.ts';
+import { mergeConvPairs } from './fuse/merge-conv-pairs.ts';
 import { mergeParallelConvs } from './fuse/merge-parallel-convs.ts';
 import type { Pipeline } from './pass.ts';
 
@@ -77,6 +78,7 @@ export const graphPipeline: Pipeline = {
           because:
             'branches are nothing but convs now; one conv in place of their sum may take what follows it',
         },
+        { pass: mergeConvPairs, because: 'with nothing between two layers they may be one' },
       ],
       because: 'scales and shifts alternate, and each folds only where it touches the layer',
     },

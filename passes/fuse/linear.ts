@@ -14,7 +14,7 @@ import {
 } from '#ir/graph.ts';
 import type { Constant, TensorData } from '#ir/tensor.ts';
 import { elementCount, product, type Shape } from '#ir/types.ts';
-import { derive, inheritName, rebuild, removeDead, supersede } from '../edit.ts';
+import { derive, removeDead, reweigh, supersede } from '../edit.ts';
 import { type No, no } from '../pattern.ts';
 
 export const LINEAR_OPS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul'] as const;
@@ -272,26 +272,16 @@ function rebuildLayer(
   old: Value,
 ): void {
   const node = layer.node as Node;
-  const named = (slot: number, constant: Constant, suffix: string): Value => {
-    const before = node.operands[slot];
-    if (before && constantOf(before) === constant) return before;
-    return graph.addConstant(before?.name ?? `${node.name}_${suffix}`, constant);
-  };
-  const w = named(1, weight, 'weight');
-  const b = bias && named(2, bias, 'bias');
-  if (isOp(node, 'MatMul') && b) {
-    const gemm = graph.addNode('Gemm', [x, w, b], {}, { name: node.name });
+  const [, w] = node.operands;
+  if (isOp(node, 'MatMul') && bias) {
+    const named = (constant: Constant, name: string) => graph.addConstant(name, constant);
+    const kept = w && constantOf(w) === weight ? w : named(weight, w?.name ?? `${node.name}_weight`);
+    const gemm = graph.addNode('Gemm', [x, kept, named(bias, `${node.name}_bias`)], {}, { name: node.name });
     supersede(graph, old, result(gemm as Node));
     removeDead(graph, node);
     return;
   }
-  const inputs = b ? [x, w, b] : [x, w];
   // a new bias has the old factor in it
   const attrs = isOp(node, 'Gemm') && bias !== layer.bias ? { beta: 1 } : {};
-  const before = [...node.operands];
-  rebuild(graph, node, { inputs, attrs, standsFor: old });
-  [w, b].forEach((value, i) => {
-    const from = before[i + 1];
-    if (value && from) inheritName(graph, value, from);
-  });
+  reweigh(graph, node, { x, weight, bias, attrs, standsFor: old });
 }

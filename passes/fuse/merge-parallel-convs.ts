@@ -13,7 +13,7 @@ import { convWindow } from '#ir/ops/conv.ts';
 import type { Constant, TensorData } from '#ir/tensor.ts';
 import { product, type Shape, sameShape, sameType } from '#ir/types.ts';
 import { type WindowAxis, windowAxes } from '#ir/window.ts';
-import { derive, inheritName, rebuild, supersede } from '../edit.ts';
+import { derive, reweigh, supersede } from '../edit.ts';
 import { definePass } from '../pass.ts';
 import { applyRules, defineRule, type No, no, op } from '../pattern.ts';
 import { noEpilogues } from '../properties.ts';
@@ -251,15 +251,8 @@ function mergedConv({ base, others }: Merge, shifts: readonly PerChannel[], grap
       for (let o = 0; o < outputs; o++) sums[o] = (sums[o] ?? 0) + at(o);
     });
   });
-  const [x, w, b] = conv.operands;
-  const named = (old: Value | undefined, suffix: string, constant: Constant) =>
-    graph.addConstant(old?.name ?? `${conv.name}_${suffix}`, constant);
-  const newWeight = named(w, 'weight', weight);
-  const newBias = biases.length > 0 ? named(b, 'bias', bias) : undefined;
-  const inputs = newBias ? [x, newWeight, newBias] : [x, newWeight];
-  const merged = rebuild(graph, conv, { inputs });
-  if (w) inheritName(graph, newWeight, w);
-  if (b && newBias) inheritName(graph, newBias, b);
+  const x = operand(conv as Node, 0);
+  const merged = reweigh(graph, conv, { x, weight, bias: biases.length > 0 ? bias : undefined });
   return result(merged as Node);
 }
 

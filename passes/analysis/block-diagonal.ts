@@ -96,7 +96,7 @@ export function spectralBasis(matrix: DenseMatrix, groups: number): SpectralBasi
 }
 
 /** Products that an iteration may take; a large matrix has few vectors that stand out, or none that matter. */
-const WORK = 1e9;
+const WORK = 4e8;
 const LEAST_STEPS = 12;
 const MOST_STEPS = 120;
 /** Relative difference below which two sums are the same. */
@@ -194,7 +194,9 @@ function clustered(a: DenseMatrix, groups: number, basis: SpectralBasis): Groupi
   for (let step = 0; step < CLUSTER_STEPS; step++) {
     const near = (of: readonly Float64Array[]) =>
       balanced(
-        of.map((point) => centres.map((centre) => inner(point, centre))),
+        Float64Array.from({ length: of.length * groups }, (_, at) =>
+          inner(of[Math.floor(at / groups)], centres[at % groups]),
+        ),
         groups,
       );
     grouping = { ofRows: near(points.slice(0, a.rows)), ofColumns: near(points.slice(a.rows)) };
@@ -216,11 +218,13 @@ function pointsOf(vectors: Float64Array, count: number, size: number): readonly 
   );
 }
 
-function inner(a: Float64Array, b: Float64Array): number {
+function inner(a = EMPTY, b = EMPTY): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0);
   return sum;
 }
+
+const EMPTY: Float64Array = new Float64Array();
 
 function unit(vector: Float64Array): Float64Array {
   const length = Math.sqrt(inner(vector, vector));
@@ -241,7 +245,7 @@ function seeds(
       const [d, most] = [i, furthest].map((k) => (distance[k] ?? 0) * (weights[k] ?? 0));
       if ((d ?? 0) > (most ?? 0)) furthest = i;
     });
-    const seed = points[furthest] ?? new Float64Array();
+    const seed = points[furthest] ?? EMPTY;
     chosen.push(seed);
     points.forEach((point, i) => {
       distance[i] = Math.min(distance[i] ?? 0, Math.max(0, 1 - inner(point, seed)));
@@ -250,14 +254,16 @@ function seeds(
   return chosen;
 }
 
-/** The group of each by how much it gains there, the largest gains first, equally many in each. */
-function balanced(gains: readonly (readonly number[])[], groups: number): readonly number[] {
-  const room = new Array<number>(groups).fill(gains.length / groups);
-  const group = new Array<number>(gains.length).fill(-1);
-  const wishes = gains
-    .flatMap((of, i) => of.map((gain, k) => ({ i, k, gain })))
-    .sort((x, y) => y.gain - x.gain || x.i - y.i || x.k - y.k);
-  for (const { i, k } of wishes) {
+/** The group of each by how much it gains there, [each][group], the largest gains first, equally many in each. */
+function balanced(gains: Float64Array, groups: number): readonly number[] {
+  const count = gains.length / groups;
+  const room = new Array<number>(groups).fill(count / groups);
+  const group = new Array<number>(count).fill(-1);
+  const wishes = Uint32Array.from(gains, (_, at) => at).sort(
+    (x, y) => (gains[y] ?? 0) - (gains[x] ?? 0) || x - y,
+  );
+  for (const wish of wishes) {
+    const [i, k] = [Math.floor(wish / groups), wish % groups];
     if (group[i] !== -1 || (room[k] ?? 0) === 0) continue;
     group[i] = k;
     room[k] = (room[k] ?? 0) - 1;
@@ -265,78 +271,102 @@ function balanced(gains: readonly (readonly number[])[], groups: number): readon
   return group;
 }
 
+/** Rows or columns while they are exchanged. */
+interface Side {
+  readonly group: number[];
+  /** Elements of the matrix from one of these to the next. */
+  readonly stride: number;
+  /** [each][group]: what of each lies in the groups of the other side. */
+  readonly gains: Float64Array;
+}
+
+interface Move {
+  readonly which: number;
+  readonly from: number | undefined;
+  readonly to: number;
+}
+
 /** Exchanges rows, then columns, until no exchange of two gains anything. */
 function refined(a: DenseMatrix, groups: number, start: Grouping): Blocks {
-  const ofRows = [...start.ofRows];
-  const ofColumns = [...start.ofColumns];
-  const total = a.data.reduce((sum, x) => sum + x, 0);
+  const side = (group: readonly number[], stride: number): Side => ({
+    group: [...group],
+    stride,
+    gains: new Float64Array(group.length * groups),
+  });
+  const rows = side(start.ofRows, a.columns);
+  const columns = side(start.ofColumns, 1);
+  const entered = ({ group }: Side) => group.map((to, which): Move => ({ which, from: undefined, to }));
+  follow(a, rows, columns, groups, entered(columns));
+  follow(a, columns, rows, groups, entered(rows));
+  const least = SAME * a.data.reduce((sum, x) => sum + x, 0);
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const byRow = exchange(ofRows, groups, rowGains(a, ofColumns, groups), SAME * total);
-    const byColumn = exchange(ofColumns, groups, columnGains(a, ofRows, groups), SAME * total);
-    if (!byRow && !byColumn) break;
+    const moved = exchange(rows, groups, least);
+    follow(a, columns, rows, groups, moved);
+    const others = exchange(columns, groups, least);
+    follow(a, rows, columns, groups, others);
+    if (moved.length + others.length === 0) break;
   }
-  return measured(a, groups, ofRows, ofColumns);
+  return measured(a, groups, rows.group, columns.group);
 }
 
 const MOST_ROUNDS = 200;
 
-/** [row][group]: what of a row lies in the columns of a group. */
-function rowGains(
-  { rows, columns, data }: DenseMatrix,
-  ofColumns: readonly number[],
+/** Keeps the gains of one side true where some of the other side have changed their groups. */
+function follow(
+  { data }: DenseMatrix,
+  side: Side,
+  other: Side,
   groups: number,
-): Float64Array {
-  const gains = new Float64Array(rows * groups);
-  for (let r = 0, at = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++, at++) {
-      const to = r * groups + (ofColumns[c] ?? 0);
-      gains[to] = (gains[to] ?? 0) + (data[at] ?? 0);
+  moves: readonly Move[],
+): void {
+  const { gains, stride, group } = side;
+  for (const { which, from, to } of moves) {
+    for (let i = 0; i < group.length; i++) {
+      const x = data[i * stride + which * other.stride] ?? 0;
+      const at = i * groups;
+      gains[at + to] = (gains[at + to] ?? 0) + x;
+      if (from !== undefined) gains[at + from] = (gains[at + from] ?? 0) - x;
     }
   }
-  return gains;
 }
 
-function columnGains(
-  { rows, columns, data }: DenseMatrix,
-  ofRows: readonly number[],
-  groups: number,
-): Float64Array {
-  const gains = new Float64Array(columns * groups);
-  for (let r = 0, at = 0; r < rows; r++) {
-    const group = ofRows[r] ?? 0;
-    for (let c = 0; c < columns; c++, at++) {
-      const to = c * groups + group;
-      gains[to] = (gains[to] ?? 0) + (data[at] ?? 0);
-    }
-  }
-  return gains;
-}
-
-/** Between each two groups, those that gain most by changing over, in pairs. Did any? */
-function exchange(group: number[], groups: number, gains: Float64Array, least: number): boolean {
-  const gain = (i: number, k: number) => gains[i * groups + k] ?? 0;
-  let any = false;
+/** Between each two groups, those that gain most by changing over, in pairs. Who changed? */
+function exchange({ group, gains }: Side, groups: number, least: number): readonly Move[] {
+  const before = [...group];
+  const members = Array.from({ length: groups }, (): number[] => []);
+  for (const [i, k] of group.entries()) members[k]?.push(i);
+  const more = (i: number, from: number, to: number) =>
+    (gains[i * groups + to] ?? 0) - (gains[i * groups + from] ?? 0);
+  const most = (from: number, to: number): number => {
+    let best = -Infinity;
+    for (const i of members[from] ?? []) best = Math.max(best, more(i, from, to));
+    return best;
+  };
+  const wishing = (from: number, to: number) =>
+    (members[from] ?? []).toSorted((i, j) => more(j, from, to) - more(i, from, to) || i - j);
   for (let changed = true; changed; ) {
     changed = false;
     for (let k = 0; k < groups; k++) {
       for (let l = k + 1; l < groups; l++) {
-        const wishing = (from: number, to: number) =>
-          group
-            .flatMap((own, i) => (own === from ? [{ i, more: gain(i, to) - gain(i, from) }] : []))
-            .sort((x, y) => y.more - x.more || x.i - y.i);
+        if (most(k, l) + most(l, k) <= least) continue;
         const [there, here] = [wishing(k, l), wishing(l, k)];
-        for (const [n, x] of there.entries()) {
-          const y = here[n];
-          if (!y || x.more + y.more <= least) break;
-          group[x.i] = l;
-          group[y.i] = k;
-          changed = true;
+        for (let n = 0; n < there.length; n++) {
+          const [x = 0, y = 0] = [there[n], here[n]];
+          if (more(x, k, l) + more(y, l, k) <= least) break;
+          [there[n], here[n]] = [y, x];
+          group[x] = l;
+          group[y] = k;
         }
+        members[k] = there;
+        members[l] = here;
+        changed = true;
       }
     }
-    any ||= changed;
   }
-  return any;
+  return group.flatMap((to, which): readonly Move[] => {
+    const from = before[which];
+    return from === to ? [] : [{ which, from, to }];
+  });
 }
 
 function measured(

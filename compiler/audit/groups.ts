@@ -3,49 +3,92 @@
 import { share } from './facts.ts';
 import type { AuditLayer, AuditReport } from './schema.ts';
 
-interface Sums {
+/** The largest first. */
+export const kindsOf = (layers: readonly AuditLayer[], totalMacs: number): AuditReport['byKind'] =>
+  bySize(macsOf(layers, totalMacs, ({ kind }) => [kind])).map(([kind, sums]) => ({ kind, ...sums }));
+
+export const opsOf = (layers: readonly AuditLayer[], totalMacs: number): AuditReport['byOp'] =>
+  bySize(macsOf(layers, totalMacs, ({ op }) => [op])).map(([op, sums]) => ({ op, ...sums }));
+
+/** Every module that the exporter named, with the modules inside it, in the order of the network. */
+export const modulesOf = (layers: readonly AuditLayer[], totalMacs: number): AuditReport['byModule'] =>
+  macsOf(layers, totalMacs, ({ module }) => {
+    const parts = partsOf(module);
+    return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
+  }).map(([module, sums]) => ({ module, ...sums }));
+
+export interface ModuleSums {
+  /** Empty where layers are in none. */
+  readonly module: string;
+  readonly layers: number;
+  /** By the preset of the report. */
+  readonly counted: number | null;
+  readonly share: number | null;
+  readonly parameters: number;
+}
+
+/** Each layer in one of them: modules of this depth, and those above it that have layers of their own. */
+export const modulesAtDepth = (
+  { layers, totals }: Pick<AuditReport, 'layers' | 'totals'>,
+  depth: number,
+): readonly ModuleSums[] =>
+  grouped(
+    layers,
+    ({ module }) => [partsOf(module).slice(0, depth).join('.')],
+    ({ counted }) => counted,
+  ).map(([module, { amount, ...sums }]) => ({
+    module,
+    ...sums,
+    counted: amount,
+    share: amount === 0 ? 0 : amount === null || totals.counted === null ? null : amount / totals.counted,
+  }));
+
+const partsOf = (module: string): readonly string[] => (module === '' ? [] : module.split('.'));
+
+interface MacSums {
   readonly layers: number;
   readonly macs: number | null;
   readonly macsShare: number | null;
   readonly parameters: number;
 }
 
-/** The largest first. */
-export const kindsOf = (layers: readonly AuditLayer[], totalMacs: number): AuditReport['byKind'] =>
-  bySize(grouped(layers, totalMacs, ({ kind }) => [kind])).map(([kind, sums]) => ({ kind, ...sums }));
-
-export const opsOf = (layers: readonly AuditLayer[], totalMacs: number): AuditReport['byOp'] =>
-  bySize(grouped(layers, totalMacs, ({ op }) => [op])).map(([op, sums]) => ({ op, ...sums }));
-
-/** Every module that the exporter named, with the modules inside it, in the order of the network. */
-export const modulesOf = (layers: readonly AuditLayer[], totalMacs: number): AuditReport['byModule'] =>
-  grouped(layers, totalMacs, ({ module }) => {
-    const parts = module === '' ? [] : module.split('.');
-    return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
-  }).map(([module, sums]) => ({ module, ...sums }));
-
-function grouped(
+const macsOf = (
   layers: readonly AuditLayer[],
   totalMacs: number,
   keysOf: (layer: AuditLayer) => readonly string[],
+): readonly (readonly [string, MacSums])[] =>
+  grouped(layers, keysOf, ({ macs }) => macs).map(([key, { amount, ...sums }]) => [
+    key,
+    { ...sums, macs: amount, macsShare: amount === null ? null : share(amount, totalMacs) },
+  ]);
+
+interface Sums {
+  readonly layers: number;
+  /** Null where a part is not known. */
+  readonly amount: number | null;
+  readonly parameters: number;
+}
+
+function grouped(
+  layers: readonly AuditLayer[],
+  keysOf: (layer: AuditLayer) => readonly string[],
+  amountOf: (layer: AuditLayer) => number | null,
 ): readonly (readonly [string, Sums])[] {
-  const groups = new Map<string, { layers: number; macs: number | null; parameters: number }>();
+  const groups = new Map<string, { layers: number; amount: number | null; parameters: number }>();
   for (const layer of layers) {
+    const amount = amountOf(layer);
     for (const key of keysOf(layer)) {
-      const sums = groups.get(key) ?? { layers: 0, macs: 0, parameters: 0 };
+      const sums = groups.get(key) ?? { layers: 0, amount: 0, parameters: 0 };
       sums.layers++;
-      sums.macs = sums.macs === null || layer.macs === null ? null : sums.macs + layer.macs;
+      sums.amount = sums.amount === null || amount === null ? null : sums.amount + amount;
       sums.parameters += layer.parameters;
       groups.set(key, sums);
     }
   }
-  return [...groups].map(([key, { macs, ...sums }]) => [
-    key,
-    { ...sums, macs, macsShare: macs === null ? null : share(macs, totalMacs) },
-  ]);
+  return [...groups];
 }
 
-const bySize = (groups: ReturnType<typeof grouped>) =>
+const bySize = (groups: ReturnType<typeof macsOf>) =>
   [...groups].sort(
     ([, a], [, b]) => (b.macs ?? 1) - (a.macs ?? 1) || b.parameters - a.parameters || b.layers - a.layers,
   );

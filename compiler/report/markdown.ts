@@ -2,6 +2,7 @@ import type { BudgetResult } from '../audit/budget.ts';
 import type { AuditReport } from '../audit/schema.ts';
 import { budgetRows } from './budget.ts';
 import { findingLines, findingsNote } from './findings.ts';
+import { footprintLines, rooflineLines } from './footprint.ts';
 import {
   bytes,
   countedShare,
@@ -15,20 +16,40 @@ import {
   shape,
   units,
 } from './format.ts';
-import { signature, summary, title } from './summary.ts';
+import {
+  countLines,
+  exampleNotes,
+  isCountedOtherwise,
+  type SummaryLine,
+  signature,
+  summary,
+  title,
+} from './summary.ts';
 
 /** The audit as GitHub-flavoured Markdown. */
 export function renderMarkdown(report: AuditReport): string {
   const names = displayNames(report);
   const layers = report.layers.filter(isWeighty);
+  const compiled = report.footprint && footprintLines(report, report.footprint);
+  const predicted = report.roofline && rooflineLines(report.roofline);
+  const findings = findingsNote(report);
   const kinds = report.byKind.filter((k) => k.macs !== 0 || k.parameters > 0);
   return [
     `# ${inert(title(report))}`,
     inert(signature(report)),
-    table(
-      ['', 'exact:', 'rounded:', ''],
-      summary(report).map((l) => [l.label, l.value, l.rounded, l.note]),
-    ),
+    ...exampleNotes(report).map(inert),
+    table(LINE_TITLES, summary(report).map(cellsOf)),
+    ...(isCountedOtherwise(report)
+      ? [
+          ...section(
+            'Counted as',
+            ['', 'tool', 'exact:', 'rounded:', ''],
+            countLines(report).map((l) => [l.chosen ? '→' : '', l.preset, l.value, l.rounded, l.units]),
+          ),
+          inert(`${report.preset.name}: ${report.preset.says}`),
+        ]
+      : []),
+    ...(report.budget && report.budget.length > 0 ? ['## Budget', budgetMarkdown(report.budget)] : []),
     ...section(
       'By kind',
       ['kind', 'layers:', 'MACs:', 'share:', 'parameters:'],
@@ -52,14 +73,25 @@ export function renderMarkdown(report: AuditReport): string {
         grouped(c.parameters),
       ]),
     ),
-    ...(report.findings.length === 0
+    ...section('Compiled', LINE_TITLES, compiled?.map(cellsOf) ?? []),
+    ...(predicted
+      ? [
+          ...section('Predicted', LINE_TITLES, predicted.lines.map(cellsOf)),
+          inert(`${predicted.title}, ${predicted.source}`),
+        ]
+      : []),
+    ...(findings === ''
       ? []
       : [
           '## Findings',
-          findingLines(report)
-            .map(({ code, message }) => `- **${code}**: ${inert(message)}`)
-            .join('\n'),
-          inert(findingsNote(report)),
+          ...(report.findings.length === 0
+            ? []
+            : [
+                findingLines(report)
+                  .map(({ code, message }) => `- **${code}**: ${inert(message)}`)
+                  .join('\n'),
+              ]),
+          inert(findings),
         ]),
     ...section(
       'Layers',
@@ -73,6 +105,7 @@ export function renderMarkdown(report: AuditReport): string {
         'field:',
         'FLOP/B:',
         'live:',
+        ...(predicted ? ['predicted'] : []),
       ],
       layers.map((l) => [
         names.get(l) ?? '',
@@ -84,6 +117,7 @@ export function renderMarkdown(report: AuditReport): string {
         field(l),
         ratio(l.intensity),
         bytes(l.liveBytes),
+        ...(predicted ? [predicted.byLayer.get(l.name) ?? ''] : []),
       ]),
     ),
     '## Conventions',
@@ -99,6 +133,9 @@ export function renderMarkdown(report: AuditReport): string {
     '',
   ].join('\n\n');
 }
+
+const LINE_TITLES = ['', 'exact:', 'rounded:', ''];
+const cellsOf = ({ label, value, rounded, note }: SummaryLine): string[] => [label, value, rounded, note];
 
 const section = (title: string, titles: readonly string[], rows: readonly (readonly string[])[]): string[] =>
   rows.length === 0 ? [] : [`## ${title}`, table(titles, rows)];

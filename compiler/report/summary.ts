@@ -1,4 +1,5 @@
 /** The lines that stand above every report for people. */
+import { PRESET_NAMES, PRESETS } from '#passes/analysis/presets/index.ts';
 import type { AuditReport } from '../audit/schema.ts';
 import { bytes, displayNames, grouped, plain, ratio, shape, short } from './format.ts';
 
@@ -28,6 +29,39 @@ export function signature(report: AuditReport): string {
   );
   return plain(`${inputs.join(', ')} → ${outputs.join(', ')}`);
 }
+
+/** What shapes say where sizes are missing, a line for each; none where all were given. */
+export const exampleNotes = ({ dims }: AuditReport): readonly string[] =>
+  dims
+    .filter(({ source }) => source === 'example')
+    .map(({ symbol, size }) => {
+      const name = plain(symbol);
+      return `${name} was not given: shapes are those at ${size}; give it with --dim ${name}=SIZE`;
+    });
+
+export interface CountLine {
+  readonly preset: string;
+  readonly chosen: boolean;
+  readonly value: string;
+  readonly rounded: string;
+  readonly units: string;
+}
+
+/** What every preset counts. */
+export const countLines = ({ totals, preset }: AuditReport): readonly CountLine[] =>
+  PRESETS.map(({ name, unit }) => {
+    const total = totals.presets[name];
+    return {
+      preset: name,
+      chosen: name === preset.name,
+      value: grouped(total),
+      rounded: total === null || total < 1000 ? '' : short(total),
+      units: `${unit}s`,
+    };
+  });
+
+/** Is it counted as another tool would? */
+export const isCountedOtherwise = ({ preset }: AuditReport): boolean => preset.name !== PRESET_NAMES[0];
 
 export function summary(report: AuditReport): readonly SummaryLine[] {
   const { totals } = report;

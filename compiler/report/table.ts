@@ -1,5 +1,5 @@
 /** The audit for a terminal. */
-import { PRESETS } from '#passes/analysis/presets/index.ts';
+import { modulesAtDepth } from '../audit/groups.ts';
 import type { AuditLayer, AuditReport } from '../audit/schema.ts';
 import { renderBudget } from './budget.ts';
 import { type Column, renderColumns } from './columns.ts';
@@ -20,7 +20,7 @@ import {
   short,
   units,
 } from './format.ts';
-import { type SummaryLine, signature, summary, title } from './summary.ts';
+import { countLines, exampleNotes, type SummaryLine, signature, summary, title } from './summary.ts';
 import { wrap } from './wrap.ts';
 
 export interface TableOptions {
@@ -89,11 +89,7 @@ function presetsBlock(report: AuditReport, c: Colours, width: number): string {
     { title: '', align: 'right', paint: c.cyan },
     { title: '', align: 'left', paint: c.dim },
   ];
-  const lines = PRESETS.map(({ name, unit }) => {
-    const total = report.totals.presets[name];
-    const rounded = total === null || total < 1000 ? '' : short(total);
-    return [name === report.preset.name ? '→' : '', name, grouped(total), rounded, `${unit}s`];
-  });
+  const lines = countLines(report).map((l) => [l.chosen ? '→' : '', l.preset, l.value, l.rounded, l.units]);
   return `${renderColumns(columns, lines, { width, paintHeader: c.dim })}\n${c.dim(
     wrap(`${report.preset.name}: ${report.preset.says}`, width),
   )}`;
@@ -202,32 +198,18 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
 const plus = (a: number | null, b: number | null): number | null => (a === null || b === null ? null : a + b);
 
 function modulesBlock(report: AuditReport, c: Colours, width: number, depth: number): string {
-  const modules = new Map<
-    string,
-    { layers: number; macs: number | null; share: number | null; parameters: number }
-  >();
-  for (const layer of report.layers) {
-    const path = layer.module.split('.').slice(0, depth).join('.') || '(no module)';
-    const before = modules.get(path) ?? { layers: 0, macs: 0, share: 0, parameters: 0 };
-    modules.set(path, {
-      layers: before.layers + 1,
-      macs: plus(before.macs, layer.macs),
-      share: plus(before.share, layer.macsShare),
-      parameters: before.parameters + layer.parameters,
-    });
-  }
   const columns: Column[] = [
     { title: 'module', align: 'left', shrink: 14, cut: 'start' },
     { title: 'nodes', align: 'right' },
-    { title: 'MACs', align: 'right' },
+    { title: units(report), align: 'right' },
     { title: 'share', align: 'right' },
     { title: '', align: 'left', paint: c.cyan, drop: 1 },
     { title: 'parameters', align: 'right' },
   ];
-  const lines = [...modules].map(([path, m]) => [
-    plain(path),
+  const lines = modulesAtDepth(report, depth).map((m) => [
+    m.module === '' ? '(no module)' : plain(m.module),
     String(m.layers),
-    short(m.macs),
+    short(m.counted),
     percent(m.share),
     bar(m.share ?? 0, 20),
     grouped(m.parameters),
@@ -236,12 +218,7 @@ function modulesBlock(report: AuditReport, c: Colours, width: number, depth: num
 }
 
 function notes(report: AuditReport, c: Colours): string {
-  const lines: string[] = [];
-  for (const d of report.dims.filter((dim) => dim.source === 'example')) {
-    lines.push(
-      `${plain(d.symbol)} was not given: shapes are those at ${d.size}; give it with --dim ${plain(d.symbol)}=SIZE`,
-    );
-  }
+  const lines = [...exampleNotes(report)];
   for (const d of report.diagnostics) lines.push(`${c.dim(d.kind)} ${plain(d.message)}`);
   const unknown = report.layers.some(({ receptiveField }) => receptiveField?.includes('unknown'));
   if (unknown) lines.push(c.dim('? = a field that depends on a size that was not given'));

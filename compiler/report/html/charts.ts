@@ -1,7 +1,18 @@
 /** The charts of the page. Layers are in the order of the graph; each has a number, by which the table finds it. */
 import type { AuditField, AuditLayer, AuditReport } from '../../audit/schema.ts';
 import { microseconds } from '../footprint.ts';
-import { bytes, displayNames, field, isMoving, percent, ratio, shape, short, units } from '../format.ts';
+import {
+  bytes,
+  countedShare,
+  displayNames,
+  field,
+  isMoving,
+  percent,
+  ratio,
+  shape,
+  short,
+  units,
+} from '../format.ts';
 import { type Axis, at, renderChart, type Scales } from './frame.ts';
 import { html, type Markup } from './markup.ts';
 
@@ -86,7 +97,7 @@ ${units(report)} ${short(layer.counted)}, parameters ${short(layer.parameters)}<
       panels: [...(most > 0 ? [counted] : []), ...(largest > 0 ? [parameters] : [])],
     }),
     caption: heaviest
-      ? html`Most at ${layerLink(report, heaviest)}: ${short(heaviest.counted)} ${units(report)}, ${percent(heaviest.macsShare)} of the MACs. Colours are those of the kinds.`
+      ? html`Most at ${layerLink(report, heaviest)}: ${short(heaviest.counted)} ${units(report)}, ${percent(countedShare(heaviest, report))} of all. Colours are those of the kinds.`
       : html`Colours are those of the kinds.`,
   };
 }
@@ -106,7 +117,10 @@ function fieldFigure(report: AuditReport): Figure | undefined {
   const [first] = points;
   if (!first) return undefined;
   const input = report.inputs.find((v) => v.shape.length === first.rank + 2);
-  const extents = input ? input.shape.slice(2) : [];
+  const examples = report.dims.filter((d) => d.source === 'example').map((d) => d.symbol);
+  const given = input?.symbols.slice(2).every((symbol) => symbol === null || !examples.includes(symbol));
+  // fields are compared with sizes that somebody gave
+  const extents = input && given ? input.shape.slice(2) : [];
   const image = Math.max(0, ...extents);
   const gated = points.some(({ layer }) => layer.receptiveField === 'global');
   const outgrown = image === 0 ? undefined : points.find(({ size }) => size > image);

@@ -18,7 +18,7 @@ import {
   shape,
   units,
 } from '../format.ts';
-import { signature, summary, title } from '../summary.ts';
+import { countLines, exampleNotes, isCountedOtherwise, signature, summary, title } from '../summary.ts';
 import { figures, kindColours, layerLink } from './charts.ts';
 import { type Content, html, type Markup, NOTHING, trusted } from './markup.ts';
 import { SCRIPT } from './script.ts';
@@ -38,9 +38,11 @@ export function renderHtml(report: AuditReport): string {
 <header>
 <h1>${title(report)}</h1>
 <p class="soft">${signature(report)}</p>
+${exampleNotes(report).map((note) => html`<p>${note}.</p>`)}
 </header>
 <main>
 ${facts(report)}
+${counting(report)}
 ${budget(report)}
 ${findings(report)}
 <section aria-labelledby="pictures"><h2 id="pictures">Pictures</h2><div class="figures">${figures(report).map(
@@ -65,6 +67,20 @@ const facts = (report: AuditReport): Markup =>
       html`<div><dt>${label}</dt><dd>${rounded || value}<small>${rounded ? value : ''} ${note}</small></dd></div>`,
   )}</dl>`;
 
+function counting(report: AuditReport): Markup {
+  if (!isCountedOtherwise(report)) return NOTHING;
+  const { name, says } = report.preset;
+  return html`<section><h2>Counted as ${name}</h2><p class="soft">${says}.</p>${table(
+    ['tool', 'exact:', 'rounded:', 'unit'],
+    countLines(report).map((l) => [
+      l.chosen ? html`<strong>${l.preset}</strong>` : l.preset,
+      l.value,
+      l.rounded,
+      l.units,
+    ]),
+  )}</section>`;
+}
+
 function budget({ budget: results }: AuditReport): Markup {
   if (!results || results.length === 0) return NOTHING;
   return html`<section><h2>Budget</h2>${table(
@@ -79,7 +95,7 @@ function budget({ budget: results }: AuditReport): Markup {
 }
 
 function findings(report: AuditReport): Markup {
-  if (report.findings.length === 0) return NOTHING;
+  if (report.findings.length === 0 && report.moreFindings === 0) return NOTHING;
   const byName = new Map(report.layers.map((layer) => [layer.name, layer]));
   const more = report.moreFindings > 0 ? `${counted(report.moreFindings, 'more finding')}.` : '';
   return html`<section><h2>Findings</h2><ul class="findings">${report.findings.map(

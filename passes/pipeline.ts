@@ -8,6 +8,7 @@ import { recogniseGlobalAveragePool } from './canonicalize/recognise-global-aver
 import { removeDeadValues } from './canonicalize/remove-dead-values.ts';
 import { removeIdentities } from './canonicalize/remove-identities.ts';
 import { expandBatchNorm } from './fuse/expand-batch-norm.ts';
+import { foldChannelPermutations } from './fuse/fold-channel-permutations.ts';
 import { foldPadIntoConv } from './fuse/fold-pad-into-conv.ts';
 import { foldPadIntoPool } from './fuse/fold-pad-into-pool.ts';
 import { fuseActivation } from './fuse/fuse-activation.ts';
@@ -77,6 +78,10 @@ export const graphPipeline: Pipeline = {
           pass: mergeParallelConvs,
           because:
             'branches are nothing but convs now; one conv in place of their sum may take what follows it',
+        },
+        {
+          pass: foldChannelPermutations,
+          because: 'scales, shifts and batch norms on its way are in the weights, or can follow the order',
         },
         { pass: mergeConvPairs, because: 'with nothing between two layers they may be one' },
       ],

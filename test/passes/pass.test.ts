@@ -138,6 +138,7 @@ test('the pipelines list each pass with a reason, in this order', () => {
     'fuseScaleIntoConv',
     'fuseBiasIntoConv',
     'mergeParallelConvs',
+    'foldChannelPermutations',
     'mergeConvPairs',
   ]);
   expect(passNames(PIPELINES.lower)).toEqual([

@@ -20,6 +20,7 @@ import { fuseResidual } from './fuse/fuse-residual.ts';
 import { fuseScaleIntoConv } from './fuse/fuse-scale-into-conv.ts';
 import { mergeConvPairs } from './fuse/merge-conv-pairs.ts';
 import { mergeParallelConvs } from './fuse/merge-parallel-convs.ts';
+import { removeDeadChannels } from './fuse/remove-dead-channels.ts';
 import type { Pipeline } from './pass.ts';
 
 /** Spellings of exporters become the ops that they mean; layers and weights stay as they are. */
@@ -86,6 +87,10 @@ export const graphPipeline: Pipeline = {
         { pass: mergeConvPairs, because: 'with nothing between two layers they may be one' },
       ],
       because: 'scales and shifts alternate, and each folds only where it touches the layer',
+    },
+    {
+      pass: removeDeadChannels,
+      because: 'a filter is zero, or a constant is, only once all factors are in the weights',
     },
     { pass: foldConstants, because: 'batch norms with computed parameters are ops on them now' },
     { pass: removeIdentities, because: 'a scale of 1 or a shift of 0 may be left of a batch norm' },

@@ -140,12 +140,13 @@ export function pickOutputs(
   index: readonly number[],
 ): Value {
   const [weight, bias] = weightsOf(node);
-  const one = bias && product(bias.type.shape) === 1;
+  const last = bias ? bias.type.shape.length - 1 : 0;
+  const each = bias && bias.type.shape[last] === weight.type.shape[outputs];
   return result(
     reweigh(graph, node, {
       x: operand(node, 0),
       weight: pick(weight, outputs, index),
-      bias: bias && !one ? pick(bias, bias.type.shape.length - 1, index) : bias,
+      bias: each ? pick(bias, last, index) : bias,
     }),
   );
 }

@@ -5,14 +5,14 @@
  *             AveragePool: its padding counts as zeros, or it has none and can be made to count it.
  *             MaxPool: padding never wins there, so x must be provably ≥ 0 and every window hold an element of x
  */
-import { type Node, type OpAttrs, operand } from '#ir/graph.ts';
-import { extent, tapRange, windowAxes } from '#ir/window.ts';
+import { type Node, type OpAttrs, operand, result } from '#ir/graph.ts';
+import { extent, windowAxes } from '#ir/window.ts';
 import { rebuild } from '../edit.ts';
 import { definePass } from '../pass.ts';
 import { applyRules, defineRule, No, no, op } from '../pattern.ts';
 import { noEpilogues } from '../properties.ts';
 import { boundsOf } from './bounds.ts';
-import { addPads, spatialZeros } from './fold-pad.ts';
+import { addPads, hasEmptyWindow, spatialZeros } from './fold-pad.ts';
 
 const pad = op('Pad');
 const pool = op(['AveragePool', 'MaxPool'], pad);
@@ -41,12 +41,7 @@ const rule = defineRule({
       return { node, x, attrs: { pads, countIncludePad: true } };
     }
     if (!(boundsOf(x).low >= 0)) return no(`"${x.name}" may be negative, and then the zeros around it win`);
-    const out = node.outputs[0]?.type.shape ?? [];
-    const empty = axes.some((axis, i) =>
-      Array.from({ length: out[i + 2] ?? 0 }, (_, o) => tapRange(axis, o, x.type.shape[i + 2] ?? 0)).some(
-        ([first, end]) => end <= first,
-      ),
-    );
+    const empty = hasEmptyWindow(axes, x.type.shape, result(node).type.shape);
     return empty ? no(`a window of "${node.name}" would hold no element`) : { node, x, attrs: { pads } };
   },
   rewrite({ node, x, attrs }, graph) {

@@ -1,5 +1,7 @@
 /** What the folding of a Pad into any window op has in common. */
 import type { Node } from '#ir/graph.ts';
+import type { Shape } from '#ir/types.ts';
+import { tapRange, type WindowAxis } from '#ir/window.ts';
 import { type No, no } from '../pattern.ts';
 
 /** The pads of the spatial axes (begins, then ends) of a Pad with zeros, or why a window cannot take it over. */
@@ -20,3 +22,11 @@ export const addPads = (
   more: readonly number[],
   factor: (axis: number) => number = () => 1,
 ): number[] => pads.map((p, i) => p + factor(i % (pads.length / 2)) * (more[i] ?? 0));
+
+/** Does a window along some axis hold no element of `x`? */
+export const hasEmptyWindow = (axes: readonly WindowAxis[], x: Shape, y: Shape): boolean =>
+  axes.some((axis, i) =>
+    Array.from({ length: y[i + 2] ?? 0 }, (_, o) => tapRange(axis, o, x[i + 2] ?? 0)).some(
+      ([first, end]) => end <= first,
+    ),
+  );

@@ -140,6 +140,7 @@ test('the pipelines list each pass with a reason, in this order', () => {
     'mergeParallelConvs',
     'foldChannelPermutations',
     'mergeConvPairs',
+    'removeDeadChannels',
   ]);
   expect(passNames(PIPELINES.lower)).toEqual([
     'expandComposites',

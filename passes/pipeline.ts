@@ -3,8 +3,10 @@ import { expandComposites } from './canonicalize/expand-composites.ts';
 import { foldConstants } from './canonicalize/fold-constants.ts';
 import { mergeCommonSubexpressions } from './canonicalize/merge-common-subexpressions.ts';
 import { mergeViews } from './canonicalize/merge-views.ts';
+import { recogniseActivations } from './canonicalize/recognise-activations.ts';
 import { recogniseChannelShuffle } from './canonicalize/recognise-channel-shuffle.ts';
 import { recogniseGlobalAveragePool } from './canonicalize/recognise-global-average-pool.ts';
+import { recogniseLayerNormalization } from './canonicalize/recognise-layer-normalization.ts';
 import { removeDeadValues } from './canonicalize/remove-dead-values.ts';
 import { removeIdentities } from './canonicalize/remove-identities.ts';
 import { expandBatchNorm } from './fuse/expand-batch-norm.ts';
@@ -56,6 +58,15 @@ export const graphPipeline: Pipeline = {
     {
       pass: mergeCommonSubexpressions,
       because: 'one spelling is left of each; a reader less is a fusion more',
+    },
+    {
+      pass: recogniseActivations,
+      because:
+        'what an activation is computed from must have one spelling, and before layers take its factors',
+    },
+    {
+      pass: recogniseLayerNormalization,
+      because: 'the two subtractions of some spellings are one now, and layers have not taken its scale',
     },
     {
       pass: foldPadIntoConv,

@@ -130,6 +130,8 @@ test('the pipelines list each pass with a reason, in this order', () => {
     'recogniseGlobalAveragePool',
     'mergeViews',
     'mergeCommonSubexpressions',
+    'recogniseActivations',
+    'recogniseLayerNormalization',
     'foldPadIntoConv',
     'foldPadIntoPool',
     'fuseBatchNormIntoConv',

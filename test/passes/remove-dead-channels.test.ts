@@ -196,7 +196,7 @@ function network(seed: number) {
       'w',
       f32(
         type.shape,
-        Array.from(data, (v, i) => (zero[channelOf(i)] ? 0 : Number(v))),
+        Array.from(data as Float32Array, (v, i) => (zero[channelOf(i)] ? 0 : v)),
       ),
     );
   };
@@ -236,7 +236,7 @@ function network(seed: number) {
   let after = made;
   for (let i = random.integer(0, 3); i > 0; i--) after = random.pick(steps)(after);
   const [, , h = 1, w = 1] = after.type.shape;
-  const flat = () => b.op('Flatten', [after], {});
+  const flat = () => b.op('Flatten', [after], { axis: 1 });
   const y = random.pick([
     () =>
       b.conv(

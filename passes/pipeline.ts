@@ -20,8 +20,10 @@ import { fuseBiasIntoConv } from './fuse/fuse-bias-into-conv.ts';
 import { fuseElementwise } from './fuse/fuse-elementwise.ts';
 import { fuseResidual } from './fuse/fuse-residual.ts';
 import { fuseScaleIntoConv } from './fuse/fuse-scale-into-conv.ts';
+import { globalPoolBeforePointwise } from './fuse/global-pool-before-pointwise.ts';
 import { mergeConvPairs } from './fuse/merge-conv-pairs.ts';
 import { mergeParallelConvs } from './fuse/merge-parallel-convs.ts';
+import { rankOneToSeparable } from './fuse/rank-one-to-separable.ts';
 import { removeDeadChannels } from './fuse/remove-dead-channels.ts';
 import type { Pipeline } from './pass.ts';
 
@@ -95,6 +97,10 @@ export const graphPipeline: Pipeline = {
           pass: foldChannelPermutations,
           because: 'scales, shifts and batch norms on its way are in the weights, or can follow the order',
         },
+        {
+          pass: globalPoolBeforePointwise,
+          because: 'a layer and its scale and shift are one; the mean may meet another layer before it',
+        },
         { pass: mergeConvPairs, because: 'with nothing between two layers they may be one' },
       ],
       because: 'scales and shifts alternate, and each folds only where it touches the layer',
@@ -102,6 +108,10 @@ export const graphPipeline: Pipeline = {
     {
       pass: removeDeadChannels,
       because: 'a filter is zero, or a constant is, only once all factors are in the weights',
+    },
+    {
+      pass: rankOneToSeparable,
+      because: 'scales may have changed kernels until now, and pairs are not to be merged again',
     },
     { pass: foldConstants, because: 'batch norms with computed parameters are ops on them now' },
     { pass: removeIdentities, because: 'a scale of 1 or a shift of 0 may be left of a batch norm' },

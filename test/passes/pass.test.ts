@@ -141,8 +141,10 @@ test('the pipelines list each pass with a reason, in this order', () => {
     'fuseBiasIntoConv',
     'mergeParallelConvs',
     'foldChannelPermutations',
+    'globalPoolBeforePointwise',
     'mergeConvPairs',
     'removeDeadChannels',
+    'rankOneToSeparable',
   ]);
   expect(passNames(PIPELINES.lower)).toEqual([
     'expandComposites',

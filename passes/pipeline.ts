@@ -9,6 +9,7 @@ import { recogniseGlobalAveragePool } from './canonicalize/recognise-global-aver
 import { recogniseLayerNormalization } from './canonicalize/recognise-layer-normalization.ts';
 import { removeDeadValues } from './canonicalize/remove-dead-values.ts';
 import { removeIdentities } from './canonicalize/remove-identities.ts';
+import { convTransposeToPixelShuffle } from './fuse/conv-transpose-to-pixel-shuffle.ts';
 import { expandBatchNorm } from './fuse/expand-batch-norm.ts';
 import { foldChannelPermutations } from './fuse/fold-channel-permutations.ts';
 import { foldPadIntoConv } from './fuse/fold-pad-into-conv.ts';
@@ -25,7 +26,7 @@ import { mergeConvPairs } from './fuse/merge-conv-pairs.ts';
 import { mergeParallelConvs } from './fuse/merge-parallel-convs.ts';
 import { rankOneToSeparable } from './fuse/rank-one-to-separable.ts';
 import { removeDeadChannels } from './fuse/remove-dead-channels.ts';
-import type { Pipeline } from './pass.ts';
+import type { OrderedPass, Pipeline } from './pass.ts';
 
 /** Spellings of exporters become the ops that they mean; layers and weights stay as they are. */
 export const spellingPipeline: Pipeline = {
@@ -118,6 +119,27 @@ export const graphPipeline: Pipeline = {
     { pass: mergeCommonSubexpressions, because: 'new weights and biases may be equal' },
   ],
 };
+
+export interface OptionalPass extends OrderedPass {
+  /** What it gives for what: by our own cost model the result is not better. */
+  readonly trades: string;
+}
+
+/** Exact too, but for other runtimes: part of `graph` only where asked for by name, at its end. */
+export const OPTIONAL_PASSES: readonly OptionalPass[] = [
+  {
+    pass: convTransposeToPixelShuffle,
+    because: 'scales and shifts are in the weights of the transposed convolution, and stay there',
+    trades:
+      'the same MACs, and one more write and read of the result, for a runtime without a good ConvTranspose',
+  },
+];
+
+/** `graph` with optional passes; names of others are ignored. */
+export const graphPipelineWith = (names: readonly string[]): Pipeline => ({
+  name: graphPipeline.name,
+  steps: [...graphPipeline.steps, ...OPTIONAL_PASSES.filter(({ pass }) => names.includes(pass.name))],
+});
 
 /** What only a kernel program can express; after `graph`. */
 export const lowerPipeline: Pipeline = {

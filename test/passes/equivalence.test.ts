@@ -5,12 +5,13 @@ import { printGraph } from '#ir/text.ts';
 import { verifyGraph } from '#ir/verify.ts';
 import { removeDeadValues } from '#passes/canonicalize/remove-dead-values.ts';
 import { graphTotals, runPass, runPipeline } from '#passes/pass.ts';
-import { PIPELINES } from '#passes/pipeline.ts';
+import { OPTIONAL_PASSES, PIPELINES } from '#passes/pipeline.ts';
 import { compareGraphs, graphArbitrary, withoutWeights } from '../support/graphs.ts';
 
+const steps = Object.values(PIPELINES).flatMap((pipeline) => pipeline.steps);
 const passes = new Map(
-  Object.values(PIPELINES).flatMap(({ steps }) =>
-    steps.flatMap((s) => ('repeat' in s ? s.repeat : [s])).map(({ pass }) => [pass.name, pass] as const),
+  [...steps.flatMap((s) => ('repeat' in s ? s.repeat : [s])), ...OPTIONAL_PASSES].map(
+    ({ pass }) => [pass.name, pass] as const,
   ),
 );
 

@@ -106,7 +106,7 @@ export function parsePosition(text: string): {
   return { layer, position: numbers.split('x').map(Number) };
 }
 
-function layerNamed(graph: Graph, name: string): { readonly node: Node; readonly value: Value } {
+export function layerNamed(graph: Graph, name: string): { readonly node: Node; readonly value: Value } {
   const named = graph.nodes.find((n) => n.name === name);
   const output = named ? undefined : outputNamed(graph, name);
   const node = named ?? output?.node ?? shownAs(graph, name);

@@ -1,5 +1,6 @@
 /** `audit` on the command line. */
 import { type Command, Option } from 'commander';
+import { fail } from '#ir/diagnostics.ts';
 import { PRESET_NAMES } from '#passes/analysis/presets/names.ts';
 import { DEVICES } from '../../roofline/devices.ts';
 import type { AuditArguments } from '../commands/audit.ts';
@@ -8,6 +9,14 @@ import { FORMATS } from '../formats.ts';
 import { collect, isRange } from '../options.ts';
 import type { CommandContext } from '../program.ts';
 import { dimensionOptions, examples, modelCommand, quietOption } from './parts.ts';
+
+/** Options that make `audit` a question of its own. */
+interface Apart {
+  readonly at?: string;
+  readonly correlation?: string;
+  readonly calibrate?: string;
+  readonly preprocess?: string;
+}
 
 export function addAudit(program: Command, context: CommandContext): void {
   const command = modelCommand(
@@ -27,6 +36,12 @@ export function addAudit(program: Command, context: CommandContext): void {
       ),
     )
     .option('--at <layer,position>', 'what one position of a layer sees of the inputs (table, json)')
+    .option('--correlation <layer>', 'how near the filters of a layer are to groups (table, json, html, svg)')
+    .option(
+      '--calibrate <file>',
+      'for --correlation: of responses to these samples, a .npy, a picture or a folder of them',
+    )
+    .option('--preprocess <how>', 'of these pictures, as run --preprocess')
     .option('--full', 'draw every node on its own (dot, svg)')
     .option(
       '--device <which>',
@@ -51,10 +66,22 @@ export function addAudit(program: Command, context: CommandContext): void {
     'audit model.onnx --dim H=224:512:32 --dim W=224   # totals for each of these sizes',
     'audit model.onnx --format json | jq .totals.macs',
     'audit model.onnx --at /layer1/conv1/Conv,3x5',
+    'audit model.onnx --correlation layer2.0.conv2 -o heat.html',
   ]);
-  command.action(async (model: string, { at, ...options }: AuditArguments & { readonly at?: string }) => {
+  command.action(async (model: string, { at, correlation, ...options }: AuditArguments & Apart) => {
+    if (at !== undefined && correlation !== undefined) {
+      fail('usage-invalid', '--at', 'it does not go with --correlation', 'leave out one of the two');
+    }
     if (at !== undefined) {
       return (await import('../commands/audit-at.ts')).runAuditAt(model, { at, ...options }, context);
+    }
+    if (correlation !== undefined) {
+      const { runAuditCorrelation } = await import('../commands/audit-correlation.ts');
+      return runAuditCorrelation(model, { correlation, ...options }, context);
+    }
+    if (options.calibrate !== undefined || options.preprocess !== undefined) {
+      const option = options.calibrate === undefined ? '--preprocess' : '--calibrate';
+      fail('usage-invalid', option, 'it goes with --correlation', 'give --correlation LAYER too');
     }
     if (options.dim?.some(isRange)) {
       return (await import('../commands/audit-range.ts')).runAuditRange(model, options, context);

@@ -6,7 +6,10 @@ import { repositoryFolder } from './support/collection.ts';
 /** The arrows of the architecture: which areas an area may import, besides itself, and why no other. */
 const layers: Readonly<Record<string, readonly [may: string, why: string]>> = {
   ir: ['', 'ir says what a model is and stands alone'],
-  passes: ['ir', 'passes measure and improve a model, whatever compiles it'],
+  passes: [
+    'ir package',
+    'passes measure and improve a model, whatever compiles it; linear algebra is a library',
+  ],
   compiler: [
     'ir passes abi target package',
     'the compiler runs in a browser and knows of the runtime only what it shares with it',

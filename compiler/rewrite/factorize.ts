@@ -13,6 +13,7 @@ import { No } from '#passes/pattern.ts';
 import { pause } from '../pause.ts';
 import { MomentSums, ProductSums } from './moments.ts';
 import { runnableNetwork, type Sample } from './network.ts';
+import { sensitivities } from './sensitivity.ts';
 
 export type BudgetQuantity = 'macs' | 'params';
 
@@ -53,6 +54,7 @@ interface Considered {
   readonly layer: ConvLayer;
   readonly own: FactorCost;
   readonly candidates: readonly Candidate[];
+  readonly moments: Moments;
   readonly refusals: FactorizedLayer['refusals'];
 }
 
@@ -69,10 +71,11 @@ export async function factorize(source: Graph, options: FactorizeOptions): Promi
   const considered = open.map((layer) =>
     consider(layer, moments.get(layer) ?? weightMoments(layer), options),
   );
+  const weights = samples.length > 0 ? await sensitivities(source, considered, samples, options.signal) : [];
   const total = totalOf(graph, budget.quantity);
   const own = considered.reduce((sum, c) => sum + quantityOf(c.own, budget.quantity), 0);
   const plan = choose(
-    considered.map((c) => choicesOf(c, budget.quantity)),
+    considered.map((c, i) => choicesOf(c, budget.quantity, weights[i] ?? 1)),
     budget.limit - (total - own),
   );
   if (!plan) {
@@ -128,7 +131,7 @@ function consider(layer: ConvLayer, moments: Moments, { methods }: FactorizeOpti
       refusals.push({ method, reason: reason ?? 'every rank costs more than the layer' });
     return cheaper;
   });
-  return { layer, own, candidates: found, refusals };
+  return { layer, own, candidates: found, moments, refusals };
 }
 
 interface CandidateChoice {
@@ -138,20 +141,19 @@ interface CandidateChoice {
   readonly candidate?: Candidate;
 }
 
+/** @param weight how much of the layer's error arrives at the network's outputs */
 const choicesOf = (
   { own, candidates: all }: Considered,
   quantity: BudgetQuantity,
+  weight: number,
 ): readonly CandidateChoice[] => [
   { cost: quantityOf(own, quantity), error: 0 },
   ...all.map((candidate) => ({
     cost: quantityOf(candidate.cost, quantity),
-    error: lossOf(candidate.error),
+    error: weight * candidate.error,
     candidate,
   })),
 ];
-
-/** What a product of parts that are kept is as a sum: errors of one layer after the other multiply (Zhang et al., 2015). */
-const lossOf = (error: number): number => -Math.log(Math.max(1e-12, 1 - Math.min(1, error)));
 
 const quantityOf = ({ macs, parameters }: FactorCost, quantity: BudgetQuantity): number =>
   quantity === 'macs' ? macs : parameters;

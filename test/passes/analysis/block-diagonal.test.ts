@@ -134,7 +134,8 @@ describe('of any matrix', () => {
             for (let j = 0; j < i; j++) {
               const other = [...found[which]];
               [other[i], other[j]] = [other[j] ?? 0, other[i] ?? 0];
-              const { ofRows, ofColumns } = which === 'ofRows' ? { ...found, ofRows: other } : { ...found, ofColumns: other };
+              const { ofRows, ofColumns } =
+                which === 'ofRows' ? { ...found, ofRows: other } : { ...found, ofColumns: other };
               expect(shareOf(lines, ofRows, ofColumns, groups)).toBeLessThanOrEqual(share + 1e-9);
             }
           }

@@ -1,4 +1,4 @@
-/** Samples of what a network reads, from an array, a picture or a folder of pictures. */
+/** Samples of what a network reads, from an array, a picture or a folder of these. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '#ir/diagnostics.ts';
@@ -12,26 +12,28 @@ import { isImageFile, type PictureTexts, pictureInput, pictureOptions } from './
 
 /**
  * Each as the input asks for it. An .npy file may have a longer first axis than the input, and is then divided along it.
+ * @param most samples that are taken, evenly from all; all unless given
  * @throws CompileError where there are none, or one does not fit
  */
 export async function readSamples(
   path: string,
   input: Value,
   pictures: PictureTexts,
+  most = Number.POSITIVE_INFINITY,
 ): Promise<readonly Tensor[]> {
   const info = await stat(path).catch((error: unknown) => fail('file-unreadable', path, systemReason(error)));
   const files = info.isDirectory()
     ? (await readdir(path))
-        .filter(isImageFile)
+        .filter((name) => isImageFile(name) || /\.npy$/i.test(name))
         .sort()
         .map((name) => join(path, name))
     : [path];
   if (files.length === 0) {
-    fail('usage-invalid', path, 'the folder has no picture', 'samples are .png and .jpg, or one .npy file');
+    fail('usage-invalid', path, 'the folder has no samples', 'samples are .npy, .png and .jpg files');
   }
   const options = await pictureOptions(pictures);
   const samples: Tensor[] = [];
-  for (const file of files) {
+  for (const file of evenly(files, most)) {
     const bytes = await readFile(file).catch((error: unknown) =>
       fail('file-unreadable', file, systemReason(error)),
     );
@@ -40,8 +42,13 @@ export async function readSamples(
     } else if (/\.npy$/i.test(file)) samples.push(...divided(parseNpy(bytes, file), input, file));
     else fail('usage-invalid', file, 'the file is none of .npy, .png, .jpg', 'save an array as .npy');
   }
-  return samples;
+  return evenly(samples, most);
 }
+
+const evenly = <T>(list: readonly T[], most: number): readonly T[] =>
+  list.length <= most
+    ? list
+    : Array.from({ length: most }, (_, i) => list[Math.floor((i * list.length) / most)] as T);
 
 function divided(all: Tensor, { name, type }: Value, file: string): readonly Tensor[] {
   const [count = 1, ...rest] = all.type.shape;

@@ -13,7 +13,6 @@ import { No } from '#passes/pattern.ts';
 import { pause } from '../pause.ts';
 import { MomentSums, ProductSums } from './moments.ts';
 import { runnableNetwork, type Sample } from './network.ts';
-import { sensitivities } from './sensitivity.ts';
 
 export type BudgetQuantity = 'macs' | 'params';
 
@@ -54,7 +53,6 @@ interface Considered {
   readonly layer: ConvLayer;
   readonly own: FactorCost;
   readonly candidates: readonly Candidate[];
-  readonly moments: Moments;
   readonly refusals: FactorizedLayer['refusals'];
 }
 
@@ -71,11 +69,10 @@ export async function factorize(source: Graph, options: FactorizeOptions): Promi
   const considered = open.map((layer) =>
     consider(layer, moments.get(layer) ?? weightMoments(layer), options),
   );
-  const weights = samples.length > 0 ? await sensitivities(source, considered, samples, options.signal) : [];
   const total = totalOf(graph, budget.quantity);
   const own = considered.reduce((sum, c) => sum + quantityOf(c.own, budget.quantity), 0);
   const plan = choose(
-    considered.map((c, i) => choicesOf(c, budget.quantity, weights[i] ?? 1)),
+    considered.map((c) => choicesOf(c, budget.quantity)),
     budget.limit - (total - own),
   );
   if (!plan) {
@@ -131,7 +128,7 @@ function consider(layer: ConvLayer, moments: Moments, { methods }: FactorizeOpti
       refusals.push({ method, reason: reason ?? 'every rank costs more than the layer' });
     return cheaper;
   });
-  return { layer, own, candidates: found, moments, refusals };
+  return { layer, own, candidates: found, refusals };
 }
 
 interface CandidateChoice {
@@ -141,19 +138,20 @@ interface CandidateChoice {
   readonly candidate?: Candidate;
 }
 
-/** @param weight how much of the layer's error arrives at the network's outputs */
 const choicesOf = (
   { own, candidates: all }: Considered,
   quantity: BudgetQuantity,
-  weight: number,
 ): readonly CandidateChoice[] => [
   { cost: quantityOf(own, quantity), error: 0 },
   ...all.map((candidate) => ({
     cost: quantityOf(candidate.cost, quantity),
-    error: weight * candidate.error,
+    error: lossOf(candidate.error),
     candidate,
   })),
 ];
+
+/** What a product of parts that are kept is as a sum: errors of one layer after the other multiply (Zhang et al., 2015). */
+const lossOf = (error: number): number => -Math.log(Math.max(1e-12, 1 - Math.min(1, error)));
 
 const quantityOf = ({ macs, parameters }: FactorCost, quantity: BudgetQuantity): number =>
   quantity === 'macs' ? macs : parameters;

@@ -6,7 +6,7 @@ import { graphCost } from '#passes/analysis/cost.ts';
 import { graphLiveness } from '#passes/analysis/liveness.ts';
 import type { FactorizationName } from '#passes/factorize/family.ts';
 import { type PassTrace, type Pipeline, passNames, runPipeline, type Step } from '#passes/pass.ts';
-import { graphPipeline } from '#passes/pipeline.ts';
+import { graphPipelineWith, OPTIONAL_PASSES } from '#passes/pipeline.ts';
 import { didYouMean } from '../suggest.ts';
 import { type BudgetQuantity, factorize } from './factorize.ts';
 import type { Sample } from './network.ts';
@@ -21,6 +21,8 @@ export interface RewriteOptions {
   readonly name?: string;
   /** Exact passes that are left out, by name. */
   readonly skip?: readonly string[];
+  /** Optional passes, which trade one cost for another. */
+  readonly also?: readonly string[];
   /** Replace convolutions by chains of cheaper ones, so that the network takes at most so much. */
   readonly factorize?: {
     readonly methods: readonly FactorizationName[];
@@ -56,7 +58,7 @@ export async function rewriteGraph(source: Graph, options: RewriteOptions = {}):
   const { samples = [], signal } = options;
   refuseMissing(source);
   const exact = cloneGraph(source);
-  const traces = runPipeline(exact, without(graphPipeline, options.skip ?? []), signal ? { signal } : {});
+  const traces = runPipeline(exact, pipelineOf(options), signal ? { signal } : {});
   const watched = {
     ...(signal && { signal }),
     ...(options.onProgress && { onProgress: options.onProgress }),
@@ -112,6 +114,17 @@ function refuseMissing(graph: Graph): void {
       : [],
   );
   if (problems.length > 0) throw new CompileError(problems);
+}
+
+/** @throws CompileError `usage-invalid` for names that no pass has */
+function pipelineOf({ skip = [], also = [] }: RewriteOptions): Pipeline {
+  const names = OPTIONAL_PASSES.map(({ pass }) => pass.name);
+  const unknown = also.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    const hint = didYouMean(unknown, names) ?? `there is ${names.join(', ')}`;
+    fail('usage-invalid', `--also ${unknown}`, 'there is no such optional pass', hint);
+  }
+  return without(graphPipelineWith(also), skip);
 }
 
 /** @throws CompileError `usage-invalid` for names that no pass has */

@@ -1,21 +1,23 @@
 import { fail } from '#ir/diagnostics.ts';
+import type { Graph } from '#ir/graph.ts';
 import { FACTORIZATIONS, type FactorizationName } from '#passes/factorize/family.ts';
 import { writeFileAtomic } from '../../files/atomic.ts';
 import { renderRewrite, renderRewriteMarkdown } from '../../report/rewrite.ts';
-import { type RewriteBudget, type RewriteReport, rewriteGraph } from '../../rewrite/index.ts';
+import { type RewriteBudget, type RewriteReport, rewriteGraph, type Sample } from '../../rewrite/index.ts';
 import { VERSION } from '../../version.ts';
-import { readSamples } from '../calibration.ts';
 import { printDiagnostics } from '../errors.ts';
 import { importSource, openSource } from '../load.ts';
 import { modelFiles, modelFormat } from '../model-files.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
 import type { PictureTexts } from '../pictures.ts';
 import type { CommandContext } from '../program.ts';
+import { readSamples } from '../samples.ts';
 import { didYouMean } from '../suggest.ts';
 
 export interface RewriteArguments extends DimensionTexts, PictureTexts {
   readonly output?: string;
   readonly skip?: readonly string[];
+  readonly also?: readonly string[];
   readonly factorize?: string;
   readonly budget?: string;
   readonly calibrate?: string;
@@ -42,11 +44,12 @@ export async function runRewrite(
   const { graph, diagnostics } = importSource(source, { ...dimensionOptions(options), requireWeights: true });
   if (!terminal.quiet) printDiagnostics(diagnostics, terminal);
   const samples =
-    options.calibrate === undefined ? [] : await readSamples(graph, options.calibrate, options, most);
+    options.calibrate === undefined ? [] : await calibration(graph, options.calibrate, options, most);
   const progress = terminal.progress('rewrite');
   const result = await rewriteGraph(graph, {
     name: source.name,
-    skip: (options.skip ?? []).flatMap((text) => text.split(',')),
+    skip: listed(options.skip),
+    also: listed(options.also),
     ...(factorize ? { factorize } : {}),
     samples,
     signal,
@@ -64,6 +67,23 @@ export async function runRewrite(
   if (written && reportFile !== undefined) await writeFileAtomic(reportFile, render(report, written, shown));
   terminal.print(render(report, options.format, shown));
 }
+
+/** @throws CompileError `usage-invalid` for a network of several inputs, or none */
+async function calibration(
+  graph: Graph,
+  path: string,
+  pictures: PictureTexts,
+  most: number,
+): Promise<readonly Sample[]> {
+  const [input, other] = graph.inputs;
+  if (!input || other) {
+    const message = `the network has ${graph.inputs.length} inputs, and samples are of one`;
+    fail('usage-invalid', '--calibrate', message, 'leave it out: errors are those of the weights then');
+  }
+  return (await readSamples(path, input, pictures, most)).map((tensor) => [tensor]);
+}
+
+const listed = (texts: readonly string[] = []): readonly string[] => texts.flatMap((text) => text.split(','));
 
 type Shown = Parameters<typeof renderRewrite>[1];
 

@@ -1,5 +1,6 @@
 /** `rewrite` on the command line. */
 import { type Command, Option } from 'commander';
+import { OPTIONAL_PASSES } from '#passes/pipeline.ts';
 import type { RewriteArguments } from '../commands/rewrite.ts';
 import { collect } from '../options.ts';
 import type { CommandContext } from '../program.ts';
@@ -13,6 +14,11 @@ export function addRewrite(program: Command, context: CommandContext): void {
   )
     .option('-o, --output <file>', 'the rewritten model, .onnx or .json; without it only the report')
     .option('--skip <passes>', 'exact passes to leave out, as fuseBatchNormIntoConv (repeatable)', collect)
+    .option(
+      '--also <passes>',
+      `optional passes: ${OPTIONAL_PASSES.map(({ pass, trades }) => `${pass.name} (${trades})`).join('; ')} (repeatable)`,
+      collect,
+    )
     .option('--factorize <methods>', 'depthwise,spatial,tucker,cp, or all; needs a budget')
     .option('--budget <limit>', 'what the network may take at most: macs<=50%, params<=2M')
     .option('--calibrate <path>', 'inputs to fit it to: an .npy of samples, or a folder of .npy or pictures')

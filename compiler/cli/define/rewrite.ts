@@ -1,6 +1,5 @@
 /** `rewrite` on the command line. */
 import { type Command, Option } from 'commander';
-import { OPTIONAL_PASSES } from '#passes/pipeline.ts';
 import type { RewriteArguments } from '../commands/rewrite.ts';
 import { collect } from '../options.ts';
 import type { CommandContext } from '../program.ts';
@@ -16,7 +15,7 @@ export function addRewrite(program: Command, context: CommandContext): void {
     .option('--skip <passes>', 'exact passes to leave out, as fuseBatchNormIntoConv (repeatable)', collect)
     .option(
       '--also <passes>',
-      `optional passes: ${OPTIONAL_PASSES.map(({ pass, trades }) => `${pass.name} (${trades})`).join('; ')} (repeatable)`,
+      'optional passes, which trade one cost for another: convTransposeToPixelShuffle (repeatable)',
       collect,
     )
     .option('--factorize <methods>', 'depthwise,spatial,tucker,cp, or all; needs a budget')

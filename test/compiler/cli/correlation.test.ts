@@ -106,7 +106,11 @@ test.each<readonly [args: string, ...says: string[]]>([
   ['--correlation mix -o x.csv', 'a correlation has no such form', 'table, json, html, svg'],
   ['--correlation mix --preprocess unit', 'it is about pictures, and none are given'],
   ['--correlation mix --calibrate nowhere', 'error[file-unreadable] nowhere'],
-  ['--correlation mix --calibrate empty', 'the folder has no picture'],
+  [
+    '--correlation mix --calibrate empty',
+    'the folder has no samples',
+    'samples are .npy, .png and .jpg files',
+  ],
   ['--correlation mix --calibrate net.onnx', 'the file is none of .npy, .png, .jpg'],
   ['--correlation mix --calibrate wrong.npy', 'the file has f32[5,3,8,9], the model asks for f32[1,3,8,8]'],
   ['--calibrate samples.npy', '--calibrate: it goes with --correlation'],

@@ -10,7 +10,7 @@ const cli = useCli();
 /** One convolution with enough work to be measured, and one with too little. */
 const network = onnxModel({
   inputs: [info('x', ['batch', 16, 16, 16])],
-  nodes: [node('Conv', ['x', 'w'], ['c']), node('Conv', ['c', 'v'], ['y'])],
+  nodes: [node('Conv', ['x', 'w'], ['c']), node('Relu', ['c'], ['r']), node('Conv', ['r', 'v'], ['y'])],
   initializers: [
     stored('w', [20, 16, 3, 3], noise([20, 16, 3, 3], 1).data as Float32Array),
     stored('v', [4, 20, 1, 1], noise([4, 20, 1, 1], 2).data as Float32Array),

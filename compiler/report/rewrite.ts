@@ -1,6 +1,7 @@
 /** What a rewrite did, for a terminal and as Markdown. */
 import type { RewriteReport } from '../rewrite/schema.ts';
 import { type Column, renderColumns } from './columns.ts';
+import { microseconds } from './footprint.ts';
 import { bytes, counted, grouped, percent, plain, short } from './format.ts';
 import { table } from './markdown.ts';
 import { wrap } from './wrap.ts';
@@ -58,7 +59,7 @@ const blocksOf = (report: RewriteReport, view: RewriteView): readonly Block[] =>
   verification(report),
 ];
 
-function totals({ model, before, after }: RewriteReport): Block {
+function totals({ model, before, after, device }: RewriteReport): Block {
   const row = (name: string, of: (t: RewriteReport['before']) => number, write: (n: number) => string) => [
     name,
     write(of(before)),
@@ -74,7 +75,9 @@ function totals({ model, before, after }: RewriteReport): Block {
       row('parameters', (t) => t.parameters, grouped),
       row('traffic', (t) => t.movedBytes, bytes),
       row('peak activations', (t) => t.peakActivationBytes, bytes),
+      ...(device === null ? [] : [row('predicted time', (t) => t.us ?? 0, microseconds)]),
     ],
+    ...(device === null ? {} : { note: `time as predicted for ${plain(device)}` }),
   };
 }
 
@@ -91,27 +94,43 @@ function passes({ passes: done }: RewriteReport): readonly Block[] {
   ];
 }
 
-function layers({ layers: all, calibration }: RewriteReport, { explain }: RewriteView): readonly Block[] {
+function layers(
+  { layers: all, calibration, device }: RewriteReport,
+  { explain }: RewriteView,
+): readonly Block[] {
   if (!all) return [];
   const changed = all.filter((l) => l.form);
   const measure = calibration
-    ? `errors: mean square of what the outputs of a layer are off by, as part of their variance, on ${counted(calibration.samples, 'sample')}; first as chosen, then as fitted behind the layers before`
-    : 'errors: mean square of what the weights are off by; no data was given, so nothing is known of outputs';
-  const rows = changed.map(({ layer, before, form }) => [
-    plain(layer),
-    form?.method ?? '',
-    form?.rank ?? '',
-    `${short(before.macs)} → ${short(form?.after.macs ?? 0)}`,
-    percent((form?.after.macs ?? 0) / (before.macs || 1)),
-    `${short(before.parameters)} → ${short(form?.after.parameters ?? 0)}`,
-    scientific(form?.chosenError),
-    scientific(form?.error),
-  ]);
+    ? `weights off: sum of squares of what weights are off by, as part of theirs, before any fit. Outputs off: mean square of what the outputs of a layer are off by, as part of their variance, on ${counted(calibration.samples, 'sample')}, as the form was chosen; fitted: behind the layers rewritten before`
+    : 'weights off: sum of squares of what weights are off by, as part of theirs; no data was given, so nothing is known of outputs';
+  const arrow = (from: number, to: number, write: (n: number) => string) => `${write(from)} → ${write(to)}`;
+  const timed = device !== null;
+  const rows = changed.flatMap(({ layer, before, form }) =>
+    form
+      ? [
+          [
+            plain(layer),
+            form.method,
+            form.rank,
+            arrow(before.macs, form.after.macs, short),
+            arrow(before.parameters, form.after.parameters, short),
+            arrow(before.bytes, form.after.bytes, bytes),
+            ...(timed ? [arrow(before.us ?? 0, form.after.us ?? 0, microseconds)] : []),
+            scientific(form.weightError),
+            ...(calibration ? [scientific(form.chosenError), scientific(form.error)] : []),
+          ],
+        ]
+      : [],
+  );
   const kept = all.filter((l) => !l.form);
   const blocks: Block[] = [
     {
       title: `Factorised: ${changed.length} of ${counted(all.length, 'convolution')}`,
-      heads: ['layer', 'form', 'rank', 'MACs:', ':', 'parameters:', 'error:', 'fitted:'],
+      heads: [
+        ...['layer', 'form', 'rank', 'MACs:', 'parameters:', 'traffic:'],
+        ...(timed ? ['time:'] : []),
+        ...['weights off:', ...(calibration ? ['outputs off:', 'fitted:'] : [])],
+      ],
       rows,
       note: measure,
     },

@@ -55,3 +55,17 @@ export const crossWith = ({ cross }: Moments, basis: Matrix): Matrix => times(cr
 export function squares(m: Matrix): number {
   return rowsOf(m).reduce((sum, row) => row.reduce((s, x) => s + x * x, sum), 0);
 }
+
+/** Between the channels of a patch, averaged over its taps. */
+export function channelCovariance({ cin, taps }: ConvLayer, { covariance }: Moments): Matrix | undefined {
+  if (!covariance) return undefined;
+  const result = Matrix.zeros(cin, cin);
+  for (let c = 0; c < cin; c++) {
+    for (let d = 0; d < cin; d++) {
+      let sum = 0;
+      for (let k = 0; k < taps; k++) sum += covariance.get(c * taps + k, d * taps + k);
+      result.set(c, d, sum / taps);
+    }
+  }
+  return result;
+}

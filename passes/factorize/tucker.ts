@@ -8,7 +8,7 @@ import { Matrix } from 'ml-matrix';
 import { type Family, type Method, type RankOption, ranksUpTo } from './family.ts';
 import { type ConvLayer, pointAxes } from './layer.ts';
 import { eigen, solveLower, solveUpper, times } from './linear-algebra.ts';
-import { crossWith, type Moments, triangleOf } from './moments.ts';
+import { channelCovariance, crossWith, type Moments, triangleOf } from './moments.ts';
 import { projectedBasis } from './projection.ts';
 
 /** Numbers of channels that are tried, between none and all, on either side. */
@@ -74,18 +74,4 @@ function channelUnfolding({ cin, cout, taps, weight }: ConvLayer): Matrix {
     }
   }
   return unfolded;
-}
-
-/** Between the channels of a patch, averaged over its taps. */
-function channelCovariance({ cin, taps }: ConvLayer, { covariance }: Moments): Matrix | undefined {
-  if (!covariance) return undefined;
-  const result = Matrix.zeros(cin, cin);
-  for (let c = 0; c < cin; c++) {
-    for (let d = 0; d < cin; d++) {
-      let sum = 0;
-      for (let k = 0; k < taps; k++) sum += covariance.get(c * taps + k, d * taps + k);
-      result.set(c, d, sum / taps);
-    }
-  }
-  return result;
 }

@@ -14,7 +14,7 @@ export interface RewriteView {
 }
 
 /** A table, before it is drawn one way or the other. */
-interface Block {
+export interface RewriteBlock {
   readonly title: string;
   /** A title that ends in a colon is of numbers. */
   readonly heads: readonly string[];
@@ -27,7 +27,7 @@ export function renderRewrite(report: RewriteReport, view: RewriteView = {}): st
   const paint = (open: number, close: number) => (text: string) =>
     colour ? `\u001b[${open}m${text}\u001b[${close}m` : text;
   const [bold, dim] = [paint(1, 22), paint(2, 22)];
-  const blocks = blocksOf(report, view).map(({ title, heads, rows, note }) => {
+  const blocks = rewriteBlocks(report, view).map(({ title, heads, rows, note }) => {
     const columns = heads.map(
       (head, i): Column => ({
         title: head.replace(/:$/, ''),
@@ -43,7 +43,7 @@ export function renderRewrite(report: RewriteReport, view: RewriteView = {}): st
 }
 
 export function renderRewriteMarkdown(report: RewriteReport, view: RewriteView = {}): string {
-  const blocks = blocksOf(report, view).map(({ title, heads, rows, note }) =>
+  const blocks = rewriteBlocks(report, view).map(({ title, heads, rows, note }) =>
     [`## ${title}`, rows.length > 0 ? table(heads, rows) : '', note ?? '']
       .filter((s) => s !== '')
       .join('\n\n'),
@@ -51,7 +51,8 @@ export function renderRewriteMarkdown(report: RewriteReport, view: RewriteView =
   return `# ${plain(report.model)}, rewritten\n\n${blocks.join('\n\n')}\n`;
 }
 
-const blocksOf = (report: RewriteReport, view: RewriteView): readonly Block[] => [
+/** The parts of the report, in order. */
+export const rewriteBlocks = (report: RewriteReport, view: RewriteView): readonly RewriteBlock[] => [
   totals(report),
   ...passes(report),
   ...layers(report, view),
@@ -59,7 +60,7 @@ const blocksOf = (report: RewriteReport, view: RewriteView): readonly Block[] =>
   verification(report),
 ];
 
-function totals({ model, before, after, device }: RewriteReport): Block {
+function totals({ model, before, after, device }: RewriteReport): RewriteBlock {
   const row = (name: string, of: (t: RewriteReport['before']) => number, write: (n: number) => string) => [
     name,
     write(of(before)),
@@ -81,7 +82,7 @@ function totals({ model, before, after, device }: RewriteReport): Block {
   };
 }
 
-function passes({ passes: done }: RewriteReport): readonly Block[] {
+function passes({ passes: done }: RewriteReport): readonly RewriteBlock[] {
   if (done.length === 0)
     return [{ title: 'Exact passes', heads: [], rows: [], note: 'none found anything to do' }];
   const less = (n: number) => (n === 0 ? '' : n > 0 ? `−${short(n)}` : `+${short(-n)}`);
@@ -97,7 +98,7 @@ function passes({ passes: done }: RewriteReport): readonly Block[] {
 function layers(
   { layers: all, calibration, device }: RewriteReport,
   { explain }: RewriteView,
-): readonly Block[] {
+): readonly RewriteBlock[] {
   if (!all) return [];
   const changed = all.filter((l) => l.form);
   const measure = calibration
@@ -123,7 +124,7 @@ function layers(
       : [],
   );
   const kept = all.filter((l) => !l.form);
-  const blocks: Block[] = [
+  const blocks: RewriteBlock[] = [
     {
       title: `Factorised: ${changed.length} of ${counted(all.length, 'convolution')}`,
       heads: [
@@ -135,20 +136,18 @@ function layers(
       note: measure,
     },
   ];
-  if (explain && kept.length > 0) {
-    blocks.push({
-      title: 'As they were',
-      heads: ['layer', 'why'],
-      rows: kept.map(({ layer, refusals: reasons }) => [
-        plain(layer),
-        reasons.map(({ method, reason }) => (method ? `${method}: ${reason}` : reason)).join('; '),
-      ]),
-    });
-  }
+  const why = (title: string, some: typeof all): readonly RewriteBlock[] => {
+    const told = some.filter(({ refusals: reasons }) => reasons.length > 0);
+    if (!explain || told.length === 0) return [];
+    const reasonsOf = (l: (typeof all)[number]) =>
+      l.refusals.map(({ method, reason }) => (method ? `${method}: ${reason}` : reason)).join('; ');
+    return [{ title, heads: ['layer', 'why'], rows: told.map((l) => [plain(l.layer), reasonsOf(l)]) }];
+  };
+  blocks.push(...why('As they were', kept), ...why('Forms that others do not have', changed));
   return blocks;
 }
 
-const refusals = ({ refusals: all }: RewriteReport): readonly Block[] =>
+const refusals = ({ refusals: all }: RewriteReport): readonly RewriteBlock[] =>
   all.length === 0
     ? []
     : [
@@ -159,7 +158,7 @@ const refusals = ({ refusals: all }: RewriteReport): readonly Block[] =>
         },
       ];
 
-function verification({ verification: v }: RewriteReport): Block {
+function verification({ verification: v }: RewriteReport): RewriteBlock {
   const what = v.noise ? `${counted(v.samples, 'input')} of noise` : counted(v.samples, 'sample');
   const bound = v.bound === null ? '' : `; an exact rewrite may differ by ${scientific(v.bound)}`;
   return {

@@ -35,7 +35,7 @@ export interface RewriteArguments extends DimensionTexts, PictureTexts {
   readonly samples?: string;
   readonly explain?: boolean;
   readonly report?: string;
-  readonly format: 'table' | 'json' | 'md';
+  readonly format: 'table' | ReportFormat;
 }
 
 const SAMPLES = 512;
@@ -53,7 +53,8 @@ export async function runRewrite(
   const device = options.device === undefined ? undefined : await deviceFor(options.device);
   const most = options.samples === undefined ? SAMPLES : wholeNumber(options.samples, '--samples');
   const source = await openSource(path);
-  const { graph, diagnostics } = importSource(source, { ...dimensionOptions(options), requireWeights: true });
+  const imported = importSource(source, { ...dimensionOptions(options), requireWeights: true });
+  const { graph, diagnostics } = imported;
   if (!terminal.quiet) printDiagnostics(diagnostics, terminal);
   const samples =
     options.calibrate === undefined ? [] : await calibration(graph, options.calibrate, options, most);
@@ -70,15 +71,20 @@ export async function runRewrite(
   }).finally(() => progress.end());
   const { report } = result;
   if (output !== undefined) {
-    const model = modelFiles(result.graph, output, { metadata: metadataOf(report) });
+    const model = modelFiles(result.graph, output, {
+      metadata: metadataOf(report),
+      ...('opset' in imported ? { opset: imported.opset } : {}),
+    });
     if (!terminal.quiet) printDiagnostics(model.diagnostics, terminal);
     signal.throwIfAborted();
     for (const [file, content] of model.files) await writeFileAtomic(file, content);
     terminal.note(`wrote ${[...model.files.keys()].join(' and ')}`);
   }
   const shown = { width: terminal.width, colour: terminal.colour, explain: options.explain ?? false };
-  if (written && reportFile !== undefined) await writeFileAtomic(reportFile, render(report, written, shown));
-  terminal.print(render(report, options.format, shown));
+  if (written && reportFile !== undefined) {
+    await writeFileAtomic(reportFile, await render(report, written, shown));
+  }
+  terminal.print(await render(report, options.format, shown));
 }
 
 /** @throws CompileError `usage-invalid` for a network of several inputs, or none */
@@ -100,15 +106,32 @@ const listed = (texts: readonly string[] = []): readonly string[] => texts.flatM
 
 type Shown = Parameters<typeof renderRewrite>[1];
 
-function render(report: RewriteReport, format: RewriteArguments['format'], shown: Shown): string {
-  if (format === 'json') return `${JSON.stringify(report, null, 2)}\n`;
-  return format === 'md' ? renderRewriteMarkdown(report, shown) : renderRewrite(report, shown);
+async function render(
+  report: RewriteReport,
+  format: RewriteArguments['format'],
+  shown: Shown,
+): Promise<string> {
+  switch (format) {
+    case 'json':
+      return `${JSON.stringify(report, null, 2)}\n`;
+    case 'md':
+      return renderRewriteMarkdown(report, shown);
+    case 'html':
+      return (await import('../../report/html/rewrite.ts')).renderRewriteHtml(report);
+    case 'table':
+      return renderRewrite(report, shown);
+  }
 }
 
-function reportFormat(file: string): 'json' | 'md' {
-  const extension = /\.(json|md)$/i.exec(file)?.[1]?.toLowerCase();
-  if (extension === 'json' || extension === 'md') return extension;
-  return fail('usage-invalid', `--report ${file}`, 'its extension says no format', 'end it in .json or .md');
+const REPORT_FORMATS = ['json', 'md', 'html'] as const;
+type ReportFormat = (typeof REPORT_FORMATS)[number];
+
+function reportFormat(file: string): ReportFormat {
+  const extension = /\.([a-z]+)$/i.exec(file)?.[1]?.toLowerCase();
+  const format = REPORT_FORMATS.find((known) => known === extension);
+  if (format) return format;
+  const hint = 'end it in .json, .md or .html';
+  return fail('usage-invalid', `--report ${file}`, 'its extension says no format', hint);
 }
 
 /** @throws CompileError `usage-invalid` where methods and limit do not go together */

@@ -38,10 +38,10 @@ export function addRewrite(program: Command, context: CommandContext): void {
     .option('--calibrate <path>', 'inputs to fit it to: an .npy of samples, or a folder of .npy or pictures')
     .option('--samples <n>', 'take at most so many of them (512 unless said)')
     .option('--explain', 'print every refusal too')
-    .option('--report <file>', 'write the report to a file: .json, .md')
+    .option('--report <file>', 'write the report to a file: .json, .md, .html')
     .addOption(
       new Option('--format <format>', 'how to print the report')
-        .choices(['table', 'json', 'md'])
+        .choices(['table', 'json', 'md', 'html'])
         .default('table'),
     );
   pictureOptions(command);

@@ -7,10 +7,11 @@
  *   node scripts/rewrite-accuracy.mjs --readme     and write it into README.md
  *   node scripts/rewrite-accuracy.mjs --held-out   on 10,000 training images instead, for comparing choices
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { internal, repository } from './bench/internal.mjs';
+import { writeBetween } from './rewrite/generated.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -54,11 +55,6 @@ const table = [
 console.log(`original: ${percent(own)} %\n\n${table}`);
 
 if (values.readme) {
-  const readme = join(repository, 'README.md');
-  const [start, end] = ['<!-- generated: rewrite-accuracy -->', '<!-- /generated: rewrite-accuracy -->'];
-  const text = readFileSync(readme, 'utf8');
-  const [from, to] = [text.indexOf(start), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error('README.md has no place for the table');
   const told = `Accuracy in % on the 10,000 test images; the original has ${percent(own)} %. A dot: no ranks meet the budget.`;
-  writeFileSync(readme, `${text.slice(0, from + start.length)}\n${told}\n\n${table}\n${text.slice(to)}`);
+  writeBetween(join(repository, 'README.md'), 'rewrite-accuracy', `${told}\n\n${table}`);
 }

@@ -6,7 +6,7 @@
 import { Matrix } from 'ml-matrix';
 import type { Family, MixBlock, RankOption } from './family.ts';
 import { type ConvLayer, pointAxes } from './layer.ts';
-import { cholesky } from './linear-algebra.ts';
+import { covarianceRoot } from './linear-algebra.ts';
 import { channelCovariance, type Moments } from './moments.ts';
 import { shorterBasis } from './projection.ts';
 
@@ -19,7 +19,7 @@ export function depthwiseLast(layer: ConvLayer, moments: Moments): Family | unde
   const most = Math.min(taps, cin, Math.floor(MOST_ELEMENTS / (cout * taps * cin * taps)));
   if (most < 1) return undefined;
   const covariance = channelCovariance(layer, moments);
-  const root = covariance && cholesky(covariance);
+  const root = covariance && covarianceRoot(covariance);
   // features of an output: those of its first channel at every tap, then those of its second
   const basis = Matrix.zeros(cout * most * taps, cin * taps);
   const points = Matrix.zeros(cout * most, cin);

@@ -4,7 +4,7 @@
  */
 import { Matrix } from 'ml-matrix';
 import type { ConvLayer } from './layer.ts';
-import { cholesky, rowsOf, times } from './linear-algebra.ts';
+import { cholesky, DATA_RIDGE, rowsOf, times } from './linear-algebra.ts';
 
 export interface Moments {
   /** Were these measured on data? Else patches count as independent numbers of variance 1. */
@@ -41,9 +41,6 @@ function gram({ covariance }: Moments, basis: Matrix): Matrix {
   // symmetric, so that the basis, which is mostly zero, stands on the left twice
   return times(basis, times(basis, covariance).transpose());
 }
-
-/** Of data, beside which less is chance: the part of a variance that features are shrunk by. */
-const DATA_RIDGE = 1e-7;
 
 /** The triangle of a covariance of features. */
 export const triangleOf = (moments: Moments, basis: Matrix): Matrix =>

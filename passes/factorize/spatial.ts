@@ -7,7 +7,7 @@ import { Matrix } from 'ml-matrix';
 import { product } from '#ir/types.ts';
 import { type Family, type Method, type RankOption, ranksUpTo } from './family.ts';
 import { type ConvLayer, POINT_AXIS } from './layer.ts';
-import { cholesky } from './linear-algebra.ts';
+import { covarianceRoot } from './linear-algebra.ts';
 import type { Moments } from './moments.ts';
 import { projectedBasis, shorterBasis } from './projection.ts';
 
@@ -124,5 +124,5 @@ function lineCovariance(
 function firstFilters(w: Matrix, covariance: Matrix | undefined): Matrix {
   return w.columns <= w.rows
     ? projectedBasis(w, covariance)
-    : shorterBasis(w, covariance && cholesky(covariance));
+    : shorterBasis(w, covariance && covarianceRoot(covariance));
 }

@@ -8,7 +8,7 @@
 import { Matrix } from 'ml-matrix';
 import { type Family, type Method, type RankOption, ranksUpTo } from './family.ts';
 import { type ConvLayer, pointAxes } from './layer.ts';
-import { cholesky, eigen, solveLower, solveUpper, times } from './linear-algebra.ts';
+import { covarianceRoot, eigen, solveLower, solveUpper, times } from './linear-algebra.ts';
 import { channelCovariance, crossWith, type Moments, triangleOf, weightMatrix } from './moments.ts';
 import { projectedBasis, shorterBasis } from './projection.ts';
 
@@ -37,7 +37,7 @@ function pair(layer: ConvLayer, moments: Moments): Family {
   const basis =
     cin <= cout
       ? projectedBasis(weights, moments.covariance)
-      : shorterBasis(weights, moments.covariance && cholesky(moments.covariance));
+      : shorterBasis(weights, moments.covariance && covarianceRoot(moments.covariance));
   return {
     basis,
     options: ranksUpTo(Math.min(most, basis.rows), PAIR_RANKS).map(

@@ -56,7 +56,7 @@ export const rewriteBlocks = (report: RewriteReport, view: RewriteView): readonl
   totals(report),
   ...passes(report),
   ...layers(report, view),
-  ...(view.explain ? refusals(report) : []),
+  ...(view.explain ? [...applications(report), ...refusals(report)] : []),
   verification(report),
 ];
 
@@ -146,6 +146,17 @@ function layers(
   blocks.push(...why('As they were', kept), ...why('Forms that others do not have', changed));
   return blocks;
 }
+
+const applications = ({ applications: all }: RewriteReport): readonly RewriteBlock[] =>
+  all.length === 0
+    ? []
+    : [
+        {
+          title: 'Applied',
+          heads: ['at', 'rule'],
+          rows: all.map(({ rule, node }) => [plain(node), rule]),
+        },
+      ];
 
 const refusals = ({ refusals: all }: RewriteReport): readonly RewriteBlock[] =>
   all.length === 0

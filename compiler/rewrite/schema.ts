@@ -50,6 +50,9 @@ export const rewriteSchema = z.strictObject({
       }),
     )
     .describe('exact ones that changed something, in order'),
+  applications: z
+    .array(z.strictObject({ rule: z.string(), node: z.string() }))
+    .describe('where exact rules were applied, in order; nodes by the names that they had'),
   refusals: z
     .array(z.strictObject({ rule: z.string(), node: z.string(), reason: z.string() }))
     .describe('where an exact rule matched and did not hold'),

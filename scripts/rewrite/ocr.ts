@@ -3,11 +3,16 @@ import { readFileSync } from 'node:fs';
 import { decode } from 'fast-png';
 import { chromium } from 'playwright-core';
 import { importModel } from '#compiler/import/index.ts';
-import { rewriteGraph } from '#compiler/rewrite/index.ts';
+import { factorize } from '#compiler/rewrite/factorize.ts';
+import { formsOf } from '#compiler/rewrite/forms.ts';
 import { runnableNetwork, type Sample } from '#compiler/rewrite/network.ts';
+import { cloneGraph } from '#ir/clone.ts';
 import type { Graph } from '#ir/graph.ts';
 import { f32 } from '#ir/tensor.ts';
+import { graphCost } from '#passes/analysis/cost.ts';
 import { FACTORIZATIONS } from '#passes/factorize/family.ts';
+import { runPipeline } from '#passes/pass.ts';
+import { graphPipeline } from '#passes/pipeline.ts';
 import { randomIntegers } from '#runtime/abi.ts';
 
 const [WIDTH, HEIGHT] = [320, 48];
@@ -94,11 +99,22 @@ export async function linesOfText(
 export const recogniser = (model: Uint8Array<ArrayBuffer>): Graph =>
   importModel(model, { shapes: { x: [1, 3, HEIGHT, WIDTH] } }).graph;
 
-export const rewriteRecogniser = (graph: Graph, part: number, samples: readonly Sample[]) =>
-  rewriteGraph(graph, {
-    factorize: { methods: FACTORIZATIONS, limit: { quantity: 'macs', limit: { part } } },
-    samples,
-  });
+/** Exact passes, and then any part of the MACs; forms are measured once. */
+export async function rewriter(source: Graph, samples: readonly Sample[]) {
+  const exact = cloneGraph(source);
+  runPipeline(exact, graphPipeline);
+  const { macs } = graphCost(exact).totals;
+  const options = { methods: FACTORIZATIONS, samples };
+  const forms = await formsOf(exact, options);
+  return {
+    macs,
+    async at(part: number): Promise<{ readonly graph: Graph; readonly macs: number }> {
+      const limit = { kind: 'budget', quantity: 'macs', most: part * macs } as const;
+      const { graph } = await factorize(exact, { ...options, forms, limit });
+      return { graph, macs: graphCost(graph).totals.macs };
+    },
+  };
+}
 
 export interface Reading {
   /** 1 − edits / characters, over all lines. */

@@ -43,6 +43,18 @@ test('exact passes: a smaller model, the same results, and what was done in its 
   });
 });
 
+test('--explain prints each application and each refusal', async () => {
+  const { stdout } = await cli.run(['rewrite', 'net.onnx', '--explain', '--format', 'json']);
+  const { applications, passes } = rewriteSchema.parse(JSON.parse(stdout));
+  expect(applications.filter(({ rule }) => rule === 'fuseBatchNormIntoConv')).toHaveLength(1);
+  const { stdout: table } = await cli.run(['rewrite', 'net.onnx', '--explain']);
+  for (const { rule, node } of applications) {
+    expect(table).toContain(rule);
+    expect(table).toContain(node.slice(-8));
+  }
+  expect(passes.some(({ pass }) => pass === 'fuseBatchNormIntoConv')).toBe(true);
+});
+
 test('a pass that is skipped does nothing', async () => {
   const { stdout } = await cli.run([
     'rewrite',

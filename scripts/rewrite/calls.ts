@@ -7,12 +7,13 @@ import type { Graph } from '#ir/graph.ts';
 import { expandComposites } from '#passes/canonicalize/expand-composites.ts';
 import { foldConstants } from '#passes/canonicalize/fold-constants.ts';
 import { removeDeadValues } from '#passes/canonicalize/remove-dead-values.ts';
+import { expandBatchNorm } from '#passes/fuse/expand-batch-norm.ts';
 import { runPass, runPipeline } from '#passes/pass.ts';
 import { graphPipeline, lowerPipeline } from '#passes/pipeline.ts';
 
 export interface Calls {
   readonly nodes: number;
-  /** Each node by itself. */
+  /** Each node by itself, batch norms and composites as the ops that they are made of. */
   readonly before: number;
   readonly exactNodes: number;
   readonly after: number;
@@ -23,7 +24,8 @@ const callsOf = (graph: Graph): number => lowerGraph(graph).calls.length;
 export async function kernelCalls(path: string): Promise<Calls> {
   const { graph } = await readModel(path, { requireWeights: true });
   const single = cloneGraph(graph);
-  for (const pass of [expandComposites, removeDeadValues, foldConstants]) runPass(single, pass);
+  for (const pass of [expandComposites, expandBatchNorm, removeDeadValues, foldConstants])
+    runPass(single, pass);
   const fused = cloneGraph(graph);
   runPipeline(fused, graphPipeline);
   const exactNodes = fused.nodes.length;

@@ -37,7 +37,7 @@ export function addRewrite(program: Command, context: CommandContext): void {
     )
     .option('--calibrate <path>', 'inputs to fit it to: an .npy of samples, or a folder of .npy or pictures')
     .option('--samples <n>', 'take at most so many of them (512 unless said)')
-    .option('--explain', 'print every refusal too')
+    .option('--explain', 'print every application of a rule and every refusal too')
     .option('--report <file>', 'write the report to a file: .json, .md, .html')
     .addOption(
       new Option('--format <format>', 'how to print the report')

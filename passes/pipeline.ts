@@ -22,6 +22,7 @@ import { fuseElementwise } from './fuse/fuse-elementwise.ts';
 import { fuseResidual } from './fuse/fuse-residual.ts';
 import { fuseScaleIntoConv } from './fuse/fuse-scale-into-conv.ts';
 import { globalPoolBeforePointwise } from './fuse/global-pool-before-pointwise.ts';
+import { joinScaleAndShift } from './fuse/join-scale-and-shift.ts';
 import { mergeConvPairs } from './fuse/merge-conv-pairs.ts';
 import { mergeParallelConvs } from './fuse/merge-parallel-convs.ts';
 import { rankOneToSeparable } from './fuse/rank-one-to-separable.ts';
@@ -114,6 +115,10 @@ export const graphPipeline: Pipeline = {
       pass: rankOneToSeparable,
       because: 'scales may have changed kernels until now, and pairs are not to be merged again',
     },
+    {
+      pass: joinScaleAndShift,
+      because: 'what no layer has taken by now none will, and one op moves half of what two do',
+    },
     { pass: foldConstants, because: 'batch norms with computed parameters are ops on them now' },
     { pass: removeIdentities, because: 'a scale of 1 or a shift of 0 may be left of a batch norm' },
     { pass: mergeCommonSubexpressions, because: 'new weights and biases may be equal' },
@@ -149,6 +154,10 @@ export const lowerPipeline: Pipeline = {
       pass: expandComposites,
       because:
         'targets know few ops, and what a composite is made of fuses with its neighbours like all else',
+    },
+    {
+      pass: expandBatchNorm,
+      because: 'kernels take a multiplication and an addition where they take other elementwise ops',
     },
     { pass: removeDeadValues, because: 'a reader that is dead must not stand in the way of a fusion' },
     { pass: foldConstants, because: 'scales and zero points of composites are ops on constants now' },

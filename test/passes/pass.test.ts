@@ -145,9 +145,11 @@ test('the pipelines list each pass with a reason, in this order', () => {
     'mergeConvPairs',
     'removeDeadChannels',
     'rankOneToSeparable',
+    'joinScaleAndShift',
   ]);
   expect(passNames(PIPELINES.lower)).toEqual([
     'expandComposites',
+    'expandBatchNorm',
     'removeDeadValues',
     'foldConstants',
     'fuseActivation',

@@ -45,6 +45,20 @@ async function makeDevice(backend: 'vulkan' | 'null'): Promise<GPUDevice> {
   );
 }
 
+/** `navigator.gpu` of Node, as a page has it; undone by what this returns. */
+export async function provideGpu(backend: 'vulkan' | 'null' = 'vulkan'): Promise<() => void> {
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  await deviceOf(backend);
+  const { create } = await import('webgpu');
+  const gpu = create([`backend=${backend}`]);
+  instances.push(gpu);
+  Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
+  return () => {
+    if (before) Object.defineProperty(globalThis, 'navigator', before);
+    else Reflect.deleteProperty(globalThis, 'navigator');
+  };
+}
+
 /** The graph after the passes of a compile. */
 export function optimisedForGpu(source: Graph): Graph {
   const graph = cloneGraph(source);

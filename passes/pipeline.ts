@@ -18,6 +18,7 @@ import { fuseActivation } from './fuse/fuse-activation.ts';
 import { fuseBatchNormBeforeConv } from './fuse/fuse-batch-norm-before-conv.ts';
 import { fuseBatchNormIntoConv } from './fuse/fuse-batch-norm-into-conv.ts';
 import { fuseBiasIntoConv } from './fuse/fuse-bias-into-conv.ts';
+import { fuseChannelShuffle } from './fuse/fuse-channel-shuffle.ts';
 import { fuseElementwise } from './fuse/fuse-elementwise.ts';
 import { fuseResidual } from './fuse/fuse-residual.ts';
 import { fuseScaleIntoConv } from './fuse/fuse-scale-into-conv.ts';
@@ -172,6 +173,10 @@ export const lowerPipeline: Pipeline = {
         },
       ],
       because: 'each fusion can leave a node with a single reader that had two',
+    },
+    {
+      pass: fuseChannelShuffle,
+      because: 'the activation between a layer and its shuffle is in the epilogue by now',
     },
   ],
 };

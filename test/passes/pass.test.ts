@@ -155,6 +155,7 @@ test('the pipelines list each pass with a reason, in this order', () => {
     'fuseActivation',
     'fuseResidual',
     'fuseElementwise',
+    'fuseChannelShuffle',
   ]);
   for (const { steps } of Object.values(PIPELINES)) {
     for (const step of steps) {

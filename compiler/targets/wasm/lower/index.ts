@@ -81,6 +81,7 @@ const quantisedRefusal = (node: Node): string | undefined =>
 
 const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   Conv: { lower: lowerConv, refuse: floats },
+  ShuffledConv: { lower: lowerConv, refuse: floats },
   ConvTranspose: { lower: lowerConvTranspose, refuse: (node) => transposedRefusal(node) ?? floats(node) },
   Gemm: { lower: lowerGemm, refuse: floats },
   MatMul: { lower: lowerMatMul, refuse: floats },

@@ -62,6 +62,8 @@ export interface PixelProduct extends PixelWindows {
   readonly channels: number;
   readonly weights: PixelWeights;
   readonly bias: PixelBias;
+  /** Channels are stored in the order of a shuffle with as many groups. */
+  readonly shuffled?: boolean;
 }
 
 /** The loops of a product over pixels; depth and run count elements. */
@@ -115,7 +117,7 @@ export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
           count: groups,
           steps: [
             p.perGroup * 4,
-            channels * (output.strides[1] ?? 4),
+            (p.shuffled ? 1 : channels) * (output.strides[1] ?? 4),
             weights.groupBytes,
             bias.groupBytes,
             ...epilogue.strides.map((s) => (s[1] ?? 0) * channels),
@@ -128,6 +130,7 @@ export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
         bias: bias.views.length > 0,
         tile,
         epilogue: epilogue.kernel,
+        ...(p.shuffled ? { spread: groups } : {}),
       },
     },
     [start, weights.view, ...bias.views, output, ...epilogue.views],

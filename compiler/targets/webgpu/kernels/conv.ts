@@ -36,6 +36,8 @@ export interface ConvParams {
   readonly channels: number;
   readonly inputChannelStep: number;
   readonly outputChannelStep: number;
+  /** Words from the first channel of a group to that of the next. */
+  readonly outputGroupStep: number;
   readonly bias: boolean;
   /** Pixels of a row that an invocation computes; 1 of a transposed convolution. */
   readonly pixels: number;
@@ -99,8 +101,13 @@ export const conv: KernelFamily<ConvParams> = {
       );
       for (const helper of code.helpers) helpers.add(helper as never);
       body.push(...code.lines);
-      const steps = [batch.outputStep, params.outputChannelStep, ...axes.map((a) => a.outputStep)];
-      const offset = offsetOf(steps, position);
+      const steps = [
+        batch.outputStep,
+        params.outputGroupStep,
+        4 * params.outputChannelStep,
+        ...axes.map((a) => a.outputStep),
+      ];
+      const offset = offsetOf(steps, ['l0', g, quad, ...at]);
       if (vectors) body.push(memory.store4(y, offset, code.value));
       else {
         body.push(`let r${p} = ${code.value};`);

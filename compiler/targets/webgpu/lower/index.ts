@@ -62,6 +62,7 @@ const open = never((node) => `there is no kernel for ${node.op}`);
 
 const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   Conv: { lower: lowerConv, refuse: floats },
+  ShuffledConv: { lower: lowerConv, refuse: floats },
   ConvTranspose: { lower: lowerConvTranspose, refuse: floats },
   Gemm: { lower: lowerGemm, refuse: floats },
   MatMul: { lower: lowerMatMul, refuse: floats },

@@ -73,6 +73,7 @@ function emitWeighted(context: LowerContext, { a, out, weightAt, bias, epilogue 
         channels: columns,
         inputChannelStep: aStep,
         outputChannelStep: outStep,
+        outputGroupStep: 0,
         bias: bias !== undefined,
         pixels: pixelsOf(rows, (rows * row) / 4),
         vectors,

@@ -10,7 +10,7 @@ import type { ConvAxis } from '../kernels/conv.ts';
 import type { WindowParams } from '../kernels/window.ts';
 
 export function lowerConv(node: Node, context: LowerContext): void {
-  if (!isOp(node, 'Conv')) return;
+  if (!isOp(node, 'Conv') && !isOp(node, 'ShuffledConv')) return;
   const { attrs } = node;
   const weight = operand(node, 1);
   const axes = windowAxes(convWindow(attrs, weight.type.shape));
@@ -92,7 +92,10 @@ function lowerProduct(
     epilogue,
     transposed,
   );
-  const channelStep = toWords(out.strides[1] ?? 0);
+  const step = toWords(out.strides[1] ?? 0);
+  // a shuffle puts the channels of a group as far apart as there are groups
+  const shuffled = isOp(node, 'ShuffledConv');
+  const channelStep = shuffled ? step * groups : step;
   const steps = [out.strides[0] ?? 0, ...out.strides.slice(2)].map(toWords);
   const vectors =
     channels % 4 === 0 &&
@@ -114,6 +117,7 @@ function lowerProduct(
         channels,
         inputChannelStep: toWords(input.strides[1] ?? 0),
         outputChannelStep: channelStep,
+        outputGroupStep: shuffled ? step : step * channels,
         bias: bias !== undefined,
         pixels: transposed ? 1 : pixelsOf(rows, product(out.shape) / 4),
         vectors,

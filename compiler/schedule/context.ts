@@ -76,6 +76,11 @@ export abstract class ViewContext<Kernel> {
     return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, layout) };
   }
 
+  /** New memory for a value, in row-major order. */
+  scratchFor({ type }: Value): View {
+    return this.scratch(type.shape, this.memoryType(type.dtype));
+  }
+
   /** New memory for an output of the node, in the layout that was assigned to it. */
   output(node: Node, index = 0): View {
     const value = result(node, index);

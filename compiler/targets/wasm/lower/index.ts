@@ -1,4 +1,5 @@
 /** How each op becomes kernel calls. An op that is missing here does not type-check. */
+import { elementwiseParts } from '#compiler/schedule/elementwise.ts';
 import {
   lowerChannelShuffle,
   lowerConcat,
@@ -18,7 +19,7 @@ import { unsupportedFunction } from '../simd-expr.ts';
 import { lowerConv } from './conv.ts';
 import { lowerConvTranspose, transposedRefusal } from './conv-transpose.ts';
 import { isKnownProduct, lowerQLinearConv, lowerQLinearMatMul } from './dot.ts';
-import { elementwiseParts, elementwisePlan, lowerCast, lowerElementwise } from './elementwise.ts';
+import { elementwisePlan, lowerCast, lowerElementwise } from './elementwise.ts';
 import { lowerGather } from './gather.ts';
 import { lowerConvInteger, lowerMatMulInteger } from './integer.ts';
 import {

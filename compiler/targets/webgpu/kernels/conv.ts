@@ -3,6 +3,7 @@
  * an invocation computes four output channels of a row of pixels. Padding is bounds; layouts are steps; so nothing is
  * copied before or after, and a channel shuffle is a step of the stores.
  */
+import type { HelperName } from '../wgsl-expr.ts';
 import {
   type KernelEpilogue,
   type KernelFamily,
@@ -81,7 +82,7 @@ export const conv: KernelFamily<ConvParams> = {
     lines.push(`let xb = ${offsetOf([batch.inputStep, params.inputChannelStep * perGroup], ['l0', g])};`);
     lines.push(...tapLoops(params, memory, names, g, quad, quads));
     // the epilogue, and the stores
-    const helpers = new Set<never>();
+    const helpers = new Set<HelperName>();
     for (const p of pixelList) {
       const at = [...names];
       if (last && pixels > 1) at[rank - 1] = `(o${rank - 1} + ${p})`;
@@ -99,7 +100,7 @@ export const conv: KernelFamily<ConvParams> = {
         [`s${p}`, ...operands.map((_, k) => `e${p}_${k}`)],
         `t${p}_`,
       );
-      for (const helper of code.helpers) helpers.add(helper as never);
+      for (const helper of code.helpers) helpers.add(helper);
       body.push(...code.lines);
       const steps = [
         batch.outputStep,

@@ -1,5 +1,6 @@
 /** Reductions, softmax, and sums along an axis: an invocation, or a workgroup, for each result or row. */
 import type { Loop } from '#compiler/schedule/loops.ts';
+import type { Combine } from '#compiler/schedule/reductions.ts';
 import type { Word } from '../words.ts';
 import {
   countsOf,
@@ -15,8 +16,6 @@ import {
   totalOf,
   WORKGROUP,
 } from './family.ts';
-
-export type Combine = 'add' | 'max' | 'min' | 'mul';
 
 export interface ReduceParams {
   readonly combine: Combine;

@@ -1,38 +1,12 @@
 /** Elementwise ops and casts as calls of the map family. */
+import { elementwiseParts } from '#compiler/schedule/elementwise.ts';
 import type { View } from '#compiler/schedule/view.ts';
-import { arg, constant, type Expr, substitute } from '#ir/expr.ts';
-import {
-  epilogueOperands,
-  type Node,
-  opDef,
-  operand,
-  ownInputs,
-  result,
-  tensorOf,
-  type Value,
-} from '#ir/graph.ts';
+import { arg } from '#ir/expr.ts';
+import { type Node, operand, result } from '#ir/graph.ts';
 import type { DType } from '#ir/types.ts';
 import type { LowerContext } from '../context.ts';
 import { type Domain, unsupportedIn } from '../wgsl-expr.ts';
 import { wordOf } from '../words.ts';
-
-/** The expression of an elementwise node, epilogue included, with single constants written into it; and the other operands. */
-function parts(node: Node): { expr: Expr; operands: Value[] } {
-  const own = opDef(node.op).expression?.(node.attrs as never, node.arity) ?? arg(0);
-  const whole = node.epilogue
-    ? substitute(node.epilogue, (i) => (i === 0 ? own : arg(node.arity + i - 1)))
-    : own;
-  const operands: Value[] = [];
-  const terms = [...ownInputs(node), ...epilogueOperands(node)].map((value): Expr => {
-    const data = tensorOf(value)?.data;
-    const only = data?.length === 1 ? Number(data[0]) : undefined;
-    if (only !== undefined && (value?.type.dtype === 'f32' || Number.isSafeInteger(only)))
-      return constant(only);
-    if (value) operands.push(value);
-    return arg(operands.length - 1);
-  });
-  return { expr: substitute(whole, (i) => terms[i] ?? arg(i)), operands };
-}
 
 /** Floats where any is one, unsigned integers where all are, else signed ones. */
 function domainOf(types: readonly DType[]): Domain {
@@ -44,14 +18,14 @@ function domainOf(types: readonly DType[]): Domain {
 }
 
 export function elementwiseRefusal(node: Node): string | undefined {
-  const { expr, operands } = parts(node);
+  const { expr, operands } = elementwiseParts(node);
   const domain = domainOf([...operands.map((v) => v.type.dtype), result(node).type.dtype]);
   const missing = unsupportedIn(expr, domain);
   return missing === undefined ? undefined : `no code for ${missing} of ${domain}`;
 }
 
 export function lowerElementwise(node: Node, context: LowerContext): void {
-  const { expr, operands } = parts(node);
+  const { expr, operands } = elementwiseParts(node);
   const { dtype } = result(node).type;
   const domain = domainOf([...operands.map((v) => v.type.dtype), dtype]);
   const inputs = operands.map((value) => ranked(context.anyView(value), result(node).type.shape.length));

@@ -1,32 +1,9 @@
 /** Reductions, global pooling, softmax, running sums and the largest along an axis. */
 import { type Loop, mergeLoops } from '#compiler/schedule/loops.ts';
+import { isReduction, keptAxes, RECIPES, type Recipe } from '#compiler/schedule/reductions.ts';
 import { axesByStride, type View } from '#compiler/schedule/view.ts';
-import { isOp, type Node, type OpName, operand } from '#ir/graph.ts';
+import { isOp, type Node, operand } from '#ir/graph.ts';
 import { inWords, type LowerContext, toWords, wordIn } from '../context.ts';
-import type { Combine } from '../kernels/reduce.ts';
-
-interface Recipe {
-  readonly combine: Combine;
-  readonly before: string;
-  /** The result from the combined value; `count` elements were combined. */
-  after(count: number): string;
-}
-
-const same = (): string => 'x0';
-
-const RECIPES = {
-  ReduceSum: { combine: 'add', before: 'x0', after: same },
-  ReduceMean: { combine: 'add', before: 'x0', after: (n) => `div(x0, ${n})` },
-  ReduceMax: { combine: 'max', before: 'x0', after: same },
-  ReduceMin: { combine: 'min', before: 'x0', after: same },
-  ReduceProd: { combine: 'mul', before: 'x0', after: same },
-  ReduceL1: { combine: 'add', before: 'abs(x0)', after: same },
-  ReduceL2: { combine: 'add', before: 'mul(x0, x0)', after: () => 'sqrt(x0)' },
-  ReduceLogSum: { combine: 'add', before: 'x0', after: () => 'log(x0)' },
-  ReduceSumSquare: { combine: 'add', before: 'mul(x0, x0)', after: same },
-} as const satisfies Partial<Record<OpName, Recipe>>;
-
-const isReduction = (op: OpName): op is keyof typeof RECIPES => Object.hasOwn(RECIPES, op);
 
 export function reductionRefusal(node: Node): string | undefined {
   const { dtype } = operand(node, 0).type;
@@ -39,18 +16,6 @@ export function lowerReduction(node: Node, context: LowerContext): void {
   const { axes, keepDims } = node.attrs as { axes: readonly number[]; keepDims: boolean };
   const input = context.anyView(operand(node, 0));
   reduceInto(node, context, input, keptAxes(input.shape.length, axes, keepDims), RECIPES[node.op]);
-}
-
-/** For each input axis, the output axis that it becomes; −1 where it is reduced. */
-function keptAxes(rank: number, axes: readonly number[], keepDims: boolean): number[] {
-  const out: number[] = [];
-  let next = 0;
-  for (let axis = 0; axis < rank; axis++) {
-    const reduced = axes.includes(axis);
-    out.push(reduced ? -1 : next);
-    if (!reduced || keepDims) next++;
-  }
-  return out;
 }
 
 export function lowerGlobalAveragePool(node: Node, context: LowerContext): void {

@@ -11,6 +11,7 @@ import { type Finding, type FindingOptions, findings, RULES } from '#passes/anal
 import { receptiveFields } from '#passes/analysis/receptive-field.ts';
 import { passNames } from '#passes/pass.ts';
 import { graphPipeline } from '#passes/pipeline.ts';
+import { blocksRun } from '../../support/work.ts';
 import { absent } from './networks.ts';
 
 const all = (graph: Graph, options: FindingOptions = {}, sizesKnown = true): readonly Finding[] =>
@@ -96,6 +97,36 @@ describe('gridding', () => {
     for (const dilations of [[2, 3], [1, 2, 4], [2]]) {
       expect(of('gridding', stack(...dilations))).toBeUndefined();
     }
+  });
+
+  test('two branches behind a dilated layer are as many stacks', () => {
+    const graph = net([1, 4, 32, 32], (b, x, conv) => {
+      const trunk = conv(x, [4, 4, 3, 3], { dilations: [2, 2] });
+      return [1, 2]
+        .map(() => conv(trunk, [4, 4, 3, 3], { dilations: [4, 4] }))
+        .reduce((sum, y) => b.add(sum, y), trunk);
+    });
+    expect(of('gridding', graph)?.places.map((p) => p.layers.length)).toEqual([2, 2]);
+  });
+
+  test('a thousand layers are looked at in twice the time of five hundred', async () => {
+    const deep = (count: number) => stack(...Array.from({ length: count }, (_, i) => (i % 50 === 0 ? 2 : 1)));
+    const [some, more] = [deep(500), deep(1000)];
+    const context = (graph: Graph) => ({
+      graph,
+      cost: graphCost(graph),
+      fields: receptiveFields(graph),
+      composites: [],
+      sizesKnown: true,
+      name: () => '',
+    });
+    const [a, b] = [context(some), context(more)];
+    const [few = 0, twice = 0] = await blocksRun([
+      () => RULES.gridding.find(a),
+      () => RULES.gridding.find(b),
+    ]);
+    expect(twice / few).toBeLessThan(2.2);
+    expect(few / some.nodes.length).toBeLessThan(40);
   });
 });
 

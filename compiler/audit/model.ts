@@ -103,6 +103,8 @@ export function otherSizes(
 
 export interface SymbolicMacs {
   readonly expr: string | null;
+  /** Where there is an expression in open dimensions. */
+  readonly polynomial?: Polynomial;
   readonly reason?: string;
   /** The sizes for which it holds, where it does not for all. */
   readonly only?: string;
@@ -154,7 +156,8 @@ export function symbolicMacs(
       if (!fit.polynomial) return { expr: null, reason: fit.reason };
       const above = examples.length === 0 || holdsBelow(fit.polynomial) ? [] : [`sizes from ${EXAMPLE_SIZE}`];
       const limits = [...only, ...above].join(', ');
-      return { expr: formatPolynomial(fit.polynomial), ...(limits === '' ? {} : { only: limits }) };
+      const { polynomial } = fit;
+      return { expr: formatPolynomial(polynomial), polynomial, ...(limits === '' ? {} : { only: limits }) };
     } catch (error) {
       if (!(error instanceof CompileError)) throw error;
       const message = error.diagnostics[0]?.message ?? '';
@@ -172,7 +175,8 @@ export function symbolicMacs(
       return undefined;
     }
     const term = { numerator: BigInt(macs), denominator: 1n, exponents: [1] };
-    return { expr: formatPolynomial({ symbols: [batch], terms: macs === 0 ? [] : [term] }) };
+    const polynomial = { symbols: [batch], terms: macs === 0 ? [] : [term] };
+    return { expr: formatPolynomial(polynomial), polynomial };
   };
   const every = inProportion() ?? fitted(EVERYWHERE, []);
   if (every.expr !== null || examples.length === 0) return every;

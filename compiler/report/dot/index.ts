@@ -2,6 +2,7 @@
  * The network as a picture, in Graphviz' DOT: layers coloured by their share of the MACs, edges as thick as they carry
  * bytes, frames around composites and modules.
  */
+import { atExample } from '../../audit/example.ts';
 import type { AuditLayer, AuditReport } from '../../audit/schema.ts';
 import { bytes, counted, displayNames, field, percent, plain, shape, short } from '../format.ts';
 import { signature, summary, title } from '../summary.ts';
@@ -11,7 +12,8 @@ import { type Frame, type FrameTree, framesOf } from './frames.ts';
 export type DotOptions = BoxOptions;
 
 /** Plain labels only: Graphviz as WebAssembly is built without HTML-like ones. */
-export function renderDot(report: AuditReport, options: DotOptions = {}): string {
+export function renderDot(given: AuditReport, options: DotOptions = {}): string {
+  const report = atExample(given);
   const { boxes, edges } = arrange(report, options);
   const names = displayNames(report);
   const largest = Math.max(0, ...boxes.map((box) => sums(box).share ?? 0));

@@ -13,6 +13,7 @@ import {
   short,
   units,
 } from '../format.ts';
+import { memoryNote } from '../summary.ts';
 import { type Axis, at, renderChart, type Scales } from './frame.ts';
 import { html, type Markup } from './markup.ts';
 
@@ -284,7 +285,7 @@ ${bytes(n)} alive</title></rect>`;
         : layerAxis(report.layers.length),
       panels: [{ y: mebibytes, draw }],
     }),
-    caption: html`${footprint ? 'Of the compiled program, scratch memory included.' : 'Of the graph as it is, before any pass.'}${peak ? html` Most is alive at ${layerLink(report, peak)}.` : ''}`,
+    caption: html`${footprint ? 'Of the compiled program, scratch memory included.' : `Of the graph as it is, before any pass. Of ${bytes(memory?.lowerBoundBytes ?? 0)}, the largest live set, ${memory ? memoryNote(memory) : ''}.`}${peak ? html` Most is alive at ${layerLink(report, peak)}.` : ''}`,
   };
 }
 

@@ -1,5 +1,7 @@
 /** The audit as one page: a file that needs no other, and no network. */
+
 import { FINDINGS } from '#ir/finding-catalogue.ts';
+import { atExample } from '../../audit/example.ts';
 import type { AuditLayer, AuditReport } from '../../audit/schema.ts';
 import { VERSION } from '../../version.ts';
 import { budgetRows } from '../budget.ts';
@@ -24,7 +26,8 @@ import { type Content, html, type Markup, NOTHING, trusted } from './markup.ts';
 import { SCRIPT } from './script.ts';
 import { STYLE } from './style.ts';
 
-export function renderHtml(report: AuditReport): string {
+export function renderHtml(given: AuditReport): string {
+  const report = atExample(given);
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -64,7 +67,7 @@ ${notes(report)}
 const facts = (report: AuditReport): Markup =>
   html`<dl class="facts">${summary(report).map(
     ({ label, value, rounded, note }) =>
-      html`<div><dt>${label}</dt><dd>${rounded || value}<small>${rounded ? value : ''} ${note}</small></dd></div>`,
+      html`<div><dt>${label}</dt><dd>${rounded || value}${rounded ? html`<small>${value}</small>` : ''}${note ? html`<small>${note}</small>` : ''}</dd></div>`,
   )}</dl>`;
 
 function counting(report: AuditReport): Markup {
@@ -105,12 +108,14 @@ function findings(report: AuditReport): Markup {
         .slice(0, MOST_LINKS)
         .map((layer, i) => html`${i > 0 ? ', ' : ''}${layerLink(report, layer)}`);
       const rest = places.length > MOST_LINKS ? ` and ${places.length - MOST_LINKS} more` : '';
-      return html`<li><strong>${FINDINGS[code].title}.</strong> ${message}.<br><span class="soft">${FINDINGS[code].hint}.</span>${
+      return html`<li><strong>${FINDINGS[code].title}.</strong> ${message}.<br><span class="soft">${sentence(FINDINGS[code].hint)}</span>${
         places.length > 0 ? html`<br><span class="soft">At ${shown}${rest}</span>` : ''
       } <code>${code}</code></li>`;
     },
   )}</ul>${more ? html`<p class="soft">${more}</p>` : ''}</section>`;
 }
+
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 const MOST_LINKS = 6;
 

@@ -90,7 +90,10 @@ export function renderMarkdown(given: AuditReport): string {
             ? []
             : [
                 findingLines(report)
-                  .map(({ code, message }) => `- **${code}**: ${inert(message)}`)
+                  .map(
+                    ({ code, message, command }) =>
+                      `- **${code}**: ${inert(message)}${command === null ? '' : `; \`${command}\``}`,
+                  )
                   .join('\n'),
               ]),
           inert(findings),

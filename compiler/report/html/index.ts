@@ -20,6 +20,7 @@ import {
   shape,
   units,
 } from '../format.ts';
+import { openSizes, sizesText } from '../formula.ts';
 import { countLines, exampleNotes, isCountedOtherwise, signature, summary, title } from '../summary.ts';
 import { figures, kindColours, layerLink } from './charts.ts';
 import { type Content, html, type Markup, NOTHING, trusted } from './markup.ts';
@@ -48,7 +49,9 @@ ${facts(report)}
 ${counting(report)}
 ${budget(report)}
 ${findings(report)}
-<section aria-labelledby="pictures"><h2 id="pictures">Pictures</h2><div class="figures">${figures(report).map(
+<section aria-labelledby="pictures"><h2 id="pictures">Pictures</h2>${atSizes(report)}<div class="figures">${figures(
+    report,
+  ).map(
     ({ title: name, chart, caption }) =>
       html`<figure><h3>${name}</h3>${chart}<figcaption>${caption}</figcaption></figure>`,
   )}</div></section>
@@ -62,6 +65,12 @@ ${notes(report)}
 </html>
 `;
   return page.text;
+}
+
+/** Where sizes are missing: which ones the pictures and tables below are at. */
+function atSizes(report: AuditReport): Content {
+  const sizes = openSizes(report);
+  return sizes.some(({ example }) => example) ? html`<p class="soft">At ${sizesText(sizes)}.</p>` : '';
 }
 
 const facts = (report: AuditReport): Markup =>
@@ -102,13 +111,13 @@ function findings(report: AuditReport): Markup {
   const byName = new Map(report.layers.map((layer) => [layer.name, layer]));
   const more = report.moreFindings > 0 ? `${counted(report.moreFindings, 'more finding')}.` : '';
   return html`<section><h2>Findings</h2><ul class="findings">${report.findings.map(
-    ({ code, message, layers: names }) => {
+    ({ code, message, layers: names, command }) => {
       const places = names.flatMap((name) => byName.get(name) ?? []);
       const shown = places
         .slice(0, MOST_LINKS)
         .map((layer, i) => html`${i > 0 ? ', ' : ''}${layerLink(report, layer)}`);
       const rest = places.length > MOST_LINKS ? ` and ${places.length - MOST_LINKS} more` : '';
-      return html`<li><strong>${FINDINGS[code].title}.</strong> ${message}.<br><span class="soft">${sentence(FINDINGS[code].hint)}</span>${
+      return html`<li><strong>${FINDINGS[code].title}.</strong> ${sentence(message)}<br><span class="soft">${sentence(FINDINGS[code].hint)}</span>${command === null ? '' : html`<br><code>${command}</code>`}${
         places.length > 0 ? html`<br><span class="soft">At ${shown}${rest}</span>` : ''
       } <code>${code}</code></li>`;
     },
@@ -200,7 +209,7 @@ function layers(report: AuditReport): Markup {
     ...(report.roofline ? [['predicted', '']] : []),
   ] as const;
   const idle = report.layers.length - report.layers.filter(isWeighty).length;
-  return html`<section aria-labelledby="all"><h2 id="all">Layers</h2><p class="soft">${
+  return html`<section aria-labelledby="all"><h2 id="all">Layers</h2>${atSizes(report)}<p class="soft">${
     idle > 0
       ? `${counted(idle, 'node')} of ${report.layers.length} have neither ${units(report)} nor parameters.`
       : ''

@@ -27,6 +27,7 @@ figcaption { color: var(--soft); font-size: .87rem; }
 @media (min-width: 70rem) {
   /* a title sticks to what scrolls, which is the page then; no table is wider */
   .scroll:has(> #layers) { overflow-x: clip; }
+  #layers td.text { white-space: normal; overflow-wrap: anywhere; }
 }
 .scroll:focus-visible, a:focus-visible, button:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 svg { display: block; width: 100%; min-width: 26rem; height: auto; font: 11px system-ui, sans-serif; }

@@ -33,6 +33,7 @@ const WIDEST = 8192;
 
 export const gridding = defineRule({
   ofSizes: false,
+  command: null,
   spoils: true,
   find: ({ graph }) =>
     graph.nodes.some(isDilated) ? lastOfRuns(graph).flatMap(([node, sights]) => placeAt(node, sights)) : [],

@@ -4,13 +4,14 @@ import { elementsOf, type Tensor } from '#ir/tensor.ts';
 import { byteSize, elementCount, formatType } from '#ir/types.ts';
 import { sameBytes } from '../../canonicalize/merge-common-subexpressions.ts';
 import { bytes } from '../figures.ts';
-import { defineRule, evidence, type Place, saving, total } from './finding.ts';
+import { defineRule, evidence, type Place, REWRITE, saving, total } from './finding.ts';
 
 /** Constants of fewer bytes are not compared. */
 const SMALLEST = 64;
 
 export const weightsDuplicated = defineRule({
   ofSizes: false,
+  command: REWRITE,
   passes: ['mergeCommonSubexpressions'],
   find: ({ graph }) => equalConstants(graph).map(placeOf),
   describe(places, { name }) {

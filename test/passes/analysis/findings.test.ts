@@ -319,6 +319,22 @@ describe('by the values of weights', () => {
   });
 });
 
+test('branches-mergeable: a 1×1 and a scaled value beside a 3×3, and not what keeps an activation of its own', () => {
+  const block = (active: boolean) =>
+    net([1, 4, 8, 8], (b, x, conv) => {
+      const small = conv(x, [4, 4, 1, 1], { name: 'small' });
+      return b.add(conv(x, [4, 4, 3, 3], { name: 'large' }), active ? b.relu(small) : small);
+    });
+  const finding = of('branches-mergeable', block(false));
+  expect(finding).toMatchObject({
+    layers: ['small'],
+    saves: { macs: 64 * 16, parameters: 16 },
+    command: 'convolith rewrite MODEL -o rewritten.onnx',
+  });
+  expect(finding?.saves.bytes).toBeGreaterThan(0);
+  expect(of('branches-mergeable', block(true))).toBeUndefined();
+});
+
 describe('past-border', () => {
   const chain = (count: number, flat: boolean) =>
     net([1, 4, 8, 8], (b, x, conv) => {
@@ -334,9 +350,15 @@ describe('past-border', () => {
     expect(finding?.places[0]?.evidence.paddingShare).toBeCloseTo(1 - (6 / 11) ** 2, 12);
   });
 
-  test('not before, and not where outputs have positions', () => {
+  test('not before', () => {
     expect(of('past-border', chain(4, true))).toBeUndefined();
-    expect(of('past-border', chain(5, false))).toBeUndefined();
+  });
+
+  test('where outputs have positions, with what that means', () => {
+    expect(of('past-border', chain(5, true))?.message).not.toContain('positions');
+    expect(of('past-border', chain(5, false))?.message).toContain(
+      'as outputs have positions, these layers may still place what they see',
+    );
   });
 });
 

@@ -5,6 +5,7 @@
 import { atExample } from '../../audit/example.ts';
 import type { AuditLayer, AuditReport } from '../../audit/schema.ts';
 import { bytes, counted, displayNames, field, percent, plain, shape, short } from '../format.ts';
+import { openSizes, sizesText } from '../formula.ts';
 import { signature, summary, title } from '../summary.ts';
 import { arrange, type Box, type BoxOptions, type Edge, idOf } from './boxes.ts';
 import { type Frame, type FrameTree, framesOf } from './frames.ts';
@@ -66,10 +67,13 @@ function heading(report: AuditReport, edges: readonly Edge[]): readonly string[]
     .slice(0, 4)
     .filter((l) => l.label === 'MACs' || l.label === 'parameters')
     .map((l) => `${l.rounded || l.value} ${l.label}`);
+  const legend = report.totals.macs ? ['the darker, the more MACs'] : [];
+  const open = openSizes(report);
+  const at = open.some(({ example }) => example) ? [`at ${sizesText(open)}`] : [];
   const sizes = edges.map((edge) => edge.bytes);
   const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
   const flow = least < most ? [`edges by their bytes, ${bytes(least)} to ${bytes(most)}, logarithmic`] : [];
-  return [title(report), signature(report), [...figures, 'the darker, the more MACs'].join('  ·  '), ...flow];
+  return [title(report), signature(report), [...figures, ...legend].join('  ·  '), ...at, ...flow];
 }
 
 /** By the logarithm of the bytes. */
@@ -105,6 +109,9 @@ const sums = ({ layers }: Pick<Box, 'layers'>): Sums =>
     { macs: 0, share: 0, parameters: 0, shared: 0 },
   );
 
+/** A line below the name of a frame, which the arrows to what is in it end in. */
+const ROOM = ' ';
+
 function border({ module, composite, boxes }: Frame): string {
   const { macs } = sums({ layers: [...boxes].flatMap((box) => box.layers) });
   const label = [
@@ -113,7 +120,7 @@ function border({ module, composite, boxes }: Frame): string {
     ...(macs ? [`${short(macs)} MAC`] : []),
   ];
   const [line, fill] = composite === undefined ? ['#cbd2d9', '#fafbfc'] : ['#9fb3c8', '#f0f4f8'];
-  return `graph [class=${composite === undefined ? 'module' : 'composite'}, style="rounded,filled", color="${line}", fillcolor="${fill}", fontsize=10.5, fontcolor="#52606d", labeljust=l, margin=9, label=${quoted([label.join('  ·  ')])}];`;
+  return `graph [class=${composite === undefined ? 'module' : 'composite'}, style="rounded,filled", color="${line}", fillcolor="${fill}", fontsize=10.5, fontcolor="#52606d", labeljust=l, margin=9, label=${quoted([label.join('  ·  '), ROOM])}];`;
 }
 
 function card(box: Box, names: ReadonlyMap<AuditLayer, string>, largest: number, withShape: boolean): string {
@@ -163,8 +170,19 @@ function moduleLines({ module = '', layers, steps }: Box): readonly string[] {
 const lastLines = ({ layers, steps, module }: Box, light: boolean): readonly string[] => {
   const last = layers.at(-1);
   const seen = light || !last || last.receptiveField === null ? [] : [`field ${field(last)}`];
-  return [...seen, ...(module === undefined ? steps.map((step) => `→ ${step.op}`) : [])];
+  return [...seen, ...(module === undefined ? stepNames(steps).map((step) => `→ ${step}`) : [])];
 };
+
+/** x·f(x), as exporters spell hard swish and swish, is one step. */
+const stepNames = (steps: readonly AuditLayer[]): readonly string[] =>
+  steps
+    .map(({ op }) => op)
+    .join(' ')
+    .replaceAll('Add Clip Mul Div', 'x·Clip')
+    .replaceAll('Add Clip Div Mul', 'x·Clip')
+    .replaceAll('Sigmoid Mul', 'x·Sigmoid')
+    .split(' ')
+    .filter((name) => name !== '');
 
 /** From white for nothing through orange to deep red for the largest. */
 function shade(part: number): string {

@@ -180,6 +180,12 @@ const rooflineSchema = z
   .strictObject({
     device: z.string(),
     source: z.string().describe('whether it was measured, or where its figures are from'),
+    roof: z
+      .strictObject({
+        gflops: z.number().positive().describe('10⁹ floating-point operations per second, at most'),
+        gigabytesPerSecond: z.number().positive().describe('10⁹ bytes per second of main memory'),
+      })
+      .describe('what no layer does more of that is read from main memory'),
     totalUs: us,
     layers: z.array(
       z.strictObject({
@@ -191,6 +197,11 @@ const rooflineSchema = z
         memoryUs: us.describe('what memory adds, or, by a data sheet, takes alone'),
         bound: z.enum(['compute', 'memory', 'calls']),
         gflops: z.number().nonnegative().describe('2·MACs by the predicted time'),
+        intensity: z
+          .number()
+          .nonnegative()
+          .nullable()
+          .describe('FLOP per byte of activations and weights, after the passes'),
       }),
     ),
   })

@@ -78,8 +78,8 @@ export function renderMarkdown(given: AuditReport): string {
     ...section('Compiled', LINE_TITLES, compiled?.map(cellsOf) ?? []),
     ...(predicted
       ? [
-          ...section('Predicted', LINE_TITLES, predicted.lines.map(cellsOf)),
-          inert(`${predicted.title}, ${predicted.source}`),
+          ...section(`Predicted ${inert(predicted.title)}`, LINE_TITLES, predicted.lines.map(cellsOf)),
+          inert(predicted.source),
         ]
       : []),
     ...(findings === ''

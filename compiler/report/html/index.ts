@@ -21,9 +21,18 @@ import {
   units,
 } from '../format.ts';
 import { openSizes, sizesText } from '../formula.ts';
-import { countLines, exampleNotes, isCountedOtherwise, signature, summary, title } from '../summary.ts';
-import { figures, kindColours, layerLink } from './charts.ts';
+import {
+  countLines,
+  exampleNotes,
+  isCountedOtherwise,
+  type SummaryLine,
+  signature,
+  summary,
+  title,
+} from '../summary.ts';
+import { figures, kindColours } from './charts.ts';
 import { type Content, html, type Markup, NOTHING, trusted } from './markup.ts';
+import { layerLink } from './roofline.ts';
 import { SCRIPT } from './script.ts';
 import { STYLE } from './style.ts';
 
@@ -165,15 +174,21 @@ const bar = (part: number | null): Markup =>
 
 function compiled(report: AuditReport): Markup {
   const { footprint, roofline } = report;
-  const lines = [
-    ...(footprint ? footprintLines(report, footprint) : []),
-    ...(roofline ? rooflineLines(roofline).lines : []),
-  ];
-  if (lines.length === 0) return NOTHING;
-  return html`<section><h2>Compiled</h2>${table(
-    ['', 'exact:', 'rounded:', 'remark'],
-    lines.map(({ label, value, rounded, note }) => [label, value, rounded, note]),
-  )}${roofline ? html`<p class="soft">On ${roofline.device}: ${roofline.source}.</p>` : ''}</section>`;
+  const titled = (heading: string, lines: readonly SummaryLine[], below: Content): Markup =>
+    html`<section><h2>${heading}</h2>${table(
+      ['', 'exact:', 'rounded:', 'remark'],
+      lines.map(({ label, value, rounded, note }) => [label, value, rounded, note]),
+      heading,
+    )}${below}</section>`;
+  return html`${footprint ? titled('Compiled', footprintLines(report, footprint), '') : ''}${
+    roofline
+      ? titled(
+          `Predicted on ${roofline.device}`,
+          rooflineLines(roofline).lines,
+          html`<p class="soft">${sentence(roofline.source)}</p>`,
+        )
+      : ''
+  }`;
 }
 
 /** Every layer that costs something; where there are times, those too. */
@@ -232,9 +247,9 @@ const notes = (report: AuditReport): Markup =>
   )}${report.diagnostics.map((d) => html`<li>${d.kind}: ${d.message}</li>`)}</ul><p class="soft">Made by convolith ${VERSION}.</p></section>`;
 
 /** A title that ends in a colon is of a column of numbers. */
-function table(titles: readonly string[], rows: readonly (readonly Content[])[]): Markup {
+function table(titles: readonly string[], rows: readonly (readonly Content[])[], heading = ''): Markup {
   const kind = (name: string | undefined) => (name?.endsWith(':') ? '' : 'text');
-  const label = titles
+  const label = [heading, ...titles]
     .filter((name) => name !== '')
     .join(', ')
     .replaceAll(':', '');

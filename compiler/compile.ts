@@ -126,7 +126,7 @@ async function compileGraphs(
     const check = await checkProgram(program, SELF_TEST_SEED, {
       ...(options.signal && { signal: options.signal }),
       onProgress: (fraction) => progress(fraction * part),
-      ...(module && { memory: module.runnable.memory }),
+      ...(module && { module: { code: module.code, memory: module.runnable.memory } }),
     });
     checked.push({
       // what a full check compares with: the network of which the weights are rounded
@@ -156,7 +156,7 @@ async function emitted(
   programs: readonly LinkedProgram<WasmKernel>[],
   { constantBytes, constantParts }: Pick<WasmProgram, 'constantBytes' | 'constantParts'>,
 ): Promise<EmittedModule> {
-  const code = emitLinked(name, programs, constantBytes);
+  const code = emitLinked(name, programs, constantBytes, { steps: programs.length === 1 });
   const { constants, pages } = code.memory;
   const runnable = await RunnableModule.load(code.bytes, {
     memoryBytes: pages * 65536,

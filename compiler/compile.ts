@@ -1,6 +1,6 @@
 /** `compile`: a model becomes a bundle. */
 
-import type { Diagnostic } from '#ir/diagnostics.ts';
+import { type Diagnostic, InternalError } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import {
   ABI_VERSION,
@@ -144,7 +144,10 @@ async function compileGraphs(
   return bundleOf(name, checked, module, options, costs);
 }
 
-/** The module of a bundle, in memory that holds the weights. */
+/**
+ * The module of a bundle, in memory that holds the weights. What is loaded has `step` beside, where there is one size: then the
+ * check of the layers and the run of the whole share what the engine has made of the same functions.
+ */
 interface EmittedModule {
   readonly code: WasmCode;
   readonly runnable: RunnableModule;
@@ -158,7 +161,8 @@ async function emitted(
 ): Promise<EmittedModule> {
   const code = emitLinked(name, programs, constantBytes, { steps: programs.length === 1 });
   const { constants, pages } = code.memory;
-  const runnable = await RunnableModule.load(code.bytes, {
+  if (!WebAssembly.validate(code.bytes)) throw new InternalError('the module is not valid');
+  const runnable = await RunnableModule.load(code.stepBytes ?? code.bytes, {
     memoryBytes: pages * 65536,
     weightsAddress: constants,
     weightBytes: constantBytes,

@@ -131,7 +131,7 @@ async function compileGraphs(
     const check = await checkProgram(program, SELF_TEST_SEED, {
       ...(options.signal && { signal: options.signal }),
       onProgress: (fraction) => progress(fraction * part),
-      ...(module && { memory: module.runnable.memory }),
+      ...(module && { module: { code: module.code, memory: module.runnable.memory } }),
     });
     checked.push({
       optimised: graph,
@@ -150,7 +150,10 @@ async function compileGraphs(
   return bundleOf(name, checked, module, options, costs);
 }
 
-/** The module of a bundle, in memory that holds the weights. */
+/**
+ * The module of a bundle, in memory that holds the weights. What is loaded has `step` beside, where there is one size: then the
+ * check of the layers and the run of the whole share what the engine has made of the same functions.
+ */
 interface EmittedModule {
   readonly code: WasmCode;
   readonly runnable: RunnableModule;
@@ -162,9 +165,10 @@ async function emitted(
   programs: readonly LinkedProgram<WasmKernel>[],
   { constantBytes, constantParts }: Pick<WasmProgram, 'constantBytes' | 'constantParts'>,
 ): Promise<EmittedModule> {
-  const code = emitLinked(name, programs, constantBytes);
+  const code = emitLinked(name, programs, constantBytes, { steps: programs.length === 1 });
   const { constants, pages } = code.memory;
-  const runnable = await RunnableModule.load(code.bytes, {
+  if (!WebAssembly.validate(code.bytes)) throw new InternalError('the module is not valid');
+  const runnable = await RunnableModule.load(code.stepBytes ?? code.bytes, {
     memoryBytes: pages * 65536,
     weightsAddress: constants,
     weightBytes: constantBytes,

@@ -7,6 +7,7 @@
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { type Ex, op } from '../encoder/index.ts';
 import type { MultiplyAdd } from '../engines.ts';
+import { addProduct } from '../simd-vector.ts';
 import { type Share, type Team, unevenness } from '../team.ts';
 import { cheapest, tilesOfWidth } from '../tiles.ts';
 import {
@@ -21,7 +22,6 @@ import {
   LANES,
   loadSplat,
   loadVector,
-  multiplyAdd,
   nest,
   overPieces,
   type PartOfLoop,
@@ -71,13 +71,16 @@ export interface Arithmetic {
   store(body: Body, pointer: Pointer, value: Vector, lanes: number, offset: number): void;
   /** Of four results side by side. */
   readonly resultBytes: number;
+  /** How polynomials in the epilogue add products. */
+  readonly inEpilogue?: MultiplyAdd | undefined;
 }
 
 const floats = (how: MultiplyAdd | undefined): Arithmetic => ({
-  multiplyAdd: (x, y, sum) => multiplyAdd(how, x, y, sum),
+  multiplyAdd: (x, y, sum) => addProduct(how, x, y, sum),
   finish: (sum) => sum,
   store: storeLanes,
   resultBytes: VECTOR_BYTES,
+  inEpilogue: how,
 });
 
 const product = (loops: readonly Loop[]): number => loops.reduce((p, loop) => p * loop.count, 1);
@@ -168,7 +171,7 @@ export function emitProduct(
   const output = args[at] as Pointer;
   const bias = p.bias ? args[2] : undefined;
   const extras = args.slice(at + 1);
-  const epilogue = new EpilogueCode(body, p.epilogue);
+  const epilogue = new EpilogueCode(body, p.epilogue, arithmetic.inEpilogue);
   const { along, pieces } = divisionOf(p);
   const share = pieces > 1 ? team.share(body, pieces) : undefined;
   const mine = (division: Division): Share | undefined => (along === division ? share : undefined);

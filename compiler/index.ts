@@ -85,6 +85,7 @@ export {
 export type { PictureOptions, PictureSize, PreprocessOptions } from './preprocess/options.ts';
 export { renderDiff } from './report/diff.ts';
 export { renderHtml } from './report/html/index.ts';
+export { renderRewriteHtml } from './report/html/rewrite.ts';
 export {
   renderCsv,
   renderDot,
@@ -94,6 +95,16 @@ export {
   renderSarif,
   renderTable,
 } from './report/index.ts';
+export { renderRewrite, renderRewriteMarkdown } from './report/rewrite.ts';
+export {
+  type RewriteBudget,
+  type RewriteLimit,
+  type RewriteOptions,
+  type RewriteReport,
+  type RewriteResult,
+  rewriteGraph,
+} from './rewrite/index.ts';
+export { REWRITE_VERSION, rewriteSchema } from './rewrite/schema.ts';
 export { DEVICES, type Device } from './roofline/devices.ts';
 export { type CalibrateOptions, calibrate } from './tune/calibrate.ts';
 export { type TuneOptions, type TuneResult, tuneModel } from './tune/index.ts';

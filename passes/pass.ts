@@ -14,8 +14,16 @@ export interface Refusal {
   readonly reason: string;
 }
 
+/** A place where a rule was applied. */
+export interface Application {
+  readonly rule: string;
+  readonly node: string;
+}
+
 export interface PassResult {
   readonly changes: number;
+  /** In order, by the names that nodes had; of passes that look at one place after the other. */
+  readonly applications?: readonly Application[];
   readonly refusals: readonly Refusal[];
 }
 

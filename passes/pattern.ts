@@ -5,7 +5,7 @@
 import { InternalError } from '#ir/diagnostics.ts';
 import { constantOf, type Graph, type Node, type OpName, opDef, producer, type Value } from '#ir/graph.ts';
 import { isLive } from './edit.ts';
-import type { PassContext, PassResult, Refusal } from './pass.ts';
+import type { Application, PassContext, PassResult, Refusal } from './pass.ts';
 
 /** Matches a value by what it is; the same pattern object matches the same value wherever it occurs. */
 export interface ValuePattern {
@@ -134,20 +134,21 @@ export const defineRule = <Plan extends object>(spec: RuleSpec<Plan>): Rule => (
 /** Applies rules in sweeps over the nodes, producers first, until none applies. */
 export function applyRules(graph: Graph, rules: readonly Rule[], context: PassContext): PassResult {
   let budget = 1000 + 50 * graph.nodes.length;
-  let changes = 0;
+  const applications: Application[] = [];
   for (;;) {
-    const before = changes;
+    const before = applications.length;
     const refusals: Refusal[] = [];
     for (const node of graph.nodes) {
       context.signal?.throwIfAborted();
       for (const rule of rules) {
         if (!isLive(node)) break;
         const outcome = rule.tryAt(node, graph);
-        if (outcome === true) changes++;
+        if (outcome === true) applications.push({ rule: rule.name, node: node.name });
         else if (outcome) refusals.push({ rule: rule.name, node: node.name, reason: outcome.reason });
       }
     }
-    if (changes === before) return { changes, refusals };
+    const changes = applications.length;
+    if (changes === before) return { changes, applications, refusals };
     budget -= changes - before;
     if (budget < 0)
       throw new InternalError(`rules ${rules.map((r) => r.name).join(', ')} do not come to an end`);

@@ -38,7 +38,8 @@ export async function withCompiled(
   };
 }
 
-async function deviceFor(text: string): Promise<RooflineDevice> {
+/** By its name, or the file of a profile. @throws CompileError `usage-invalid` */
+export async function deviceFor(text: string): Promise<RooflineDevice> {
   const device = deviceNamed(text);
   if (device) return { kind: 'dataSheet', device };
   const looksLikeFile = /[./\\]/.test(text);

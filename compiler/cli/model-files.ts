@@ -31,7 +31,7 @@ export interface ModelOutput {
 export function modelFiles(
   graph: Graph,
   output: string,
-  more: Pick<ExportOnnxOptions, 'metadata'> = {},
+  more: Pick<ExportOnnxOptions, 'metadata' | 'opset'> = {},
 ): ModelOutput {
   const files = new Map<string, string | Uint8Array>();
   const format = modelFormat(output);

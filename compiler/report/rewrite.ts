@@ -1,6 +1,7 @@
 /** What a rewrite did, for a terminal and as Markdown. */
 import type { RewriteReport } from '../rewrite/schema.ts';
 import { type Column, renderColumns } from './columns.ts';
+import { microseconds } from './footprint.ts';
 import { bytes, counted, grouped, percent, plain, short } from './format.ts';
 import { table } from './markdown.ts';
 import { wrap } from './wrap.ts';
@@ -13,7 +14,7 @@ export interface RewriteView {
 }
 
 /** A table, before it is drawn one way or the other. */
-interface Block {
+export interface RewriteBlock {
   readonly title: string;
   /** A title that ends in a colon is of numbers. */
   readonly heads: readonly string[];
@@ -26,7 +27,7 @@ export function renderRewrite(report: RewriteReport, view: RewriteView = {}): st
   const paint = (open: number, close: number) => (text: string) =>
     colour ? `\u001b[${open}m${text}\u001b[${close}m` : text;
   const [bold, dim] = [paint(1, 22), paint(2, 22)];
-  const blocks = blocksOf(report, view).map(({ title, heads, rows, note }) => {
+  const blocks = rewriteBlocks(report, view).map(({ title, heads, rows, note }) => {
     const columns = heads.map(
       (head, i): Column => ({
         title: head.replace(/:$/, ''),
@@ -42,7 +43,7 @@ export function renderRewrite(report: RewriteReport, view: RewriteView = {}): st
 }
 
 export function renderRewriteMarkdown(report: RewriteReport, view: RewriteView = {}): string {
-  const blocks = blocksOf(report, view).map(({ title, heads, rows, note }) =>
+  const blocks = rewriteBlocks(report, view).map(({ title, heads, rows, note }) =>
     [`## ${title}`, rows.length > 0 ? table(heads, rows) : '', note ?? '']
       .filter((s) => s !== '')
       .join('\n\n'),
@@ -50,15 +51,16 @@ export function renderRewriteMarkdown(report: RewriteReport, view: RewriteView =
   return `# ${plain(report.model)}, rewritten\n\n${blocks.join('\n\n')}\n`;
 }
 
-const blocksOf = (report: RewriteReport, view: RewriteView): readonly Block[] => [
+/** The parts of the report, in order. */
+export const rewriteBlocks = (report: RewriteReport, view: RewriteView): readonly RewriteBlock[] => [
   totals(report),
   ...passes(report),
   ...layers(report, view),
-  ...(view.explain ? refusals(report) : []),
+  ...(view.explain ? [...applications(report), ...refusals(report)] : []),
   verification(report),
 ];
 
-function totals({ model, before, after }: RewriteReport): Block {
+function totals({ model, before, after, device }: RewriteReport): RewriteBlock {
   const row = (name: string, of: (t: RewriteReport['before']) => number, write: (n: number) => string) => [
     name,
     write(of(before)),
@@ -74,11 +76,13 @@ function totals({ model, before, after }: RewriteReport): Block {
       row('parameters', (t) => t.parameters, grouped),
       row('traffic', (t) => t.movedBytes, bytes),
       row('peak activations', (t) => t.peakActivationBytes, bytes),
+      ...(device === null ? [] : [row('predicted time', (t) => t.us ?? 0, microseconds)]),
     ],
+    ...(device === null ? {} : { note: `time as predicted for ${plain(device)}` }),
   };
 }
 
-function passes({ passes: done }: RewriteReport): readonly Block[] {
+function passes({ passes: done }: RewriteReport): readonly RewriteBlock[] {
   if (done.length === 0)
     return [{ title: 'Exact passes', heads: [], rows: [], note: 'none found anything to do' }];
   const less = (n: number) => (n === 0 ? '' : n > 0 ? `−${short(n)}` : `+${short(-n)}`);
@@ -91,45 +95,70 @@ function passes({ passes: done }: RewriteReport): readonly Block[] {
   ];
 }
 
-function layers({ layers: all, calibration }: RewriteReport, { explain }: RewriteView): readonly Block[] {
+function layers(
+  { layers: all, calibration, device }: RewriteReport,
+  { explain }: RewriteView,
+): readonly RewriteBlock[] {
   if (!all) return [];
   const changed = all.filter((l) => l.form);
   const measure = calibration
-    ? `errors: mean square of what the outputs of a layer are off by, as part of their variance, on ${counted(calibration.samples, 'sample')}; first as chosen, then as fitted behind the layers before`
-    : 'errors: mean square of what the weights are off by; no data was given, so nothing is known of outputs';
-  const rows = changed.map(({ layer, before, form }) => [
-    plain(layer),
-    form?.method ?? '',
-    form?.rank ?? '',
-    `${short(before.macs)} → ${short(form?.after.macs ?? 0)}`,
-    percent((form?.after.macs ?? 0) / (before.macs || 1)),
-    `${short(before.parameters)} → ${short(form?.after.parameters ?? 0)}`,
-    scientific(form?.chosenError),
-    scientific(form?.error),
-  ]);
+    ? `weights off: sum of squares of what weights are off by, as part of theirs, before any fit. Outputs off: mean square of what the outputs of a layer are off by, as part of their variance, on ${counted(calibration.samples, 'sample')}, as the form was chosen; fitted: behind the layers rewritten before`
+    : 'weights off: sum of squares of what weights are off by, as part of theirs; no data was given, so nothing is known of outputs';
+  const arrow = (from: number, to: number, write: (n: number) => string) => `${write(from)} → ${write(to)}`;
+  const timed = device !== null;
+  const rows = changed.flatMap(({ layer, before, form }) =>
+    form
+      ? [
+          [
+            plain(layer),
+            form.method,
+            form.rank,
+            arrow(before.macs, form.after.macs, short),
+            arrow(before.parameters, form.after.parameters, short),
+            arrow(before.bytes, form.after.bytes, bytes),
+            ...(timed ? [arrow(before.us ?? 0, form.after.us ?? 0, microseconds)] : []),
+            scientific(form.weightError),
+            ...(calibration ? [scientific(form.chosenError), scientific(form.error)] : []),
+          ],
+        ]
+      : [],
+  );
   const kept = all.filter((l) => !l.form);
-  const blocks: Block[] = [
+  const blocks: RewriteBlock[] = [
     {
       title: `Factorised: ${changed.length} of ${counted(all.length, 'convolution')}`,
-      heads: ['layer', 'form', 'rank', 'MACs:', ':', 'parameters:', 'error:', 'fitted:'],
+      heads: [
+        ...['layer', 'form', 'rank', 'MACs:', 'parameters:', 'traffic:'],
+        ...(timed ? ['time:'] : []),
+        ...['weights off:', ...(calibration ? ['outputs off:', 'fitted:'] : [])],
+      ],
       rows,
       note: measure,
     },
   ];
-  if (explain && kept.length > 0) {
-    blocks.push({
-      title: 'As they were',
-      heads: ['layer', 'why'],
-      rows: kept.map(({ layer, refusals: reasons }) => [
-        plain(layer),
-        reasons.map(({ method, reason }) => (method ? `${method}: ${reason}` : reason)).join('; '),
-      ]),
-    });
-  }
+  const why = (title: string, some: typeof all): readonly RewriteBlock[] => {
+    const told = some.filter(({ refusals: reasons }) => reasons.length > 0);
+    if (!explain || told.length === 0) return [];
+    const reasonsOf = (l: (typeof all)[number]) =>
+      l.refusals.map(({ method, reason }) => (method ? `${method}: ${reason}` : reason)).join('; ');
+    return [{ title, heads: ['layer', 'why'], rows: told.map((l) => [plain(l.layer), reasonsOf(l)]) }];
+  };
+  blocks.push(...why('As they were', kept), ...why('Forms that others do not have', changed));
   return blocks;
 }
 
-const refusals = ({ refusals: all }: RewriteReport): readonly Block[] =>
+const applications = ({ applications: all }: RewriteReport): readonly RewriteBlock[] =>
+  all.length === 0
+    ? []
+    : [
+        {
+          title: 'Applied',
+          heads: ['at', 'rule'],
+          rows: all.map(({ rule, node }) => [plain(node), rule]),
+        },
+      ];
+
+const refusals = ({ refusals: all }: RewriteReport): readonly RewriteBlock[] =>
   all.length === 0
     ? []
     : [
@@ -140,7 +169,7 @@ const refusals = ({ refusals: all }: RewriteReport): readonly Block[] =>
         },
       ];
 
-function verification({ verification: v }: RewriteReport): Block {
+function verification({ verification: v }: RewriteReport): RewriteBlock {
   const what = v.noise ? `${counted(v.samples, 'input')} of noise` : counted(v.samples, 'sample');
   const bound = v.bound === null ? '' : `; an exact rewrite may differ by ${scientific(v.bound)}`;
   return {

@@ -7,14 +7,17 @@ import { graphLiveness } from '#passes/analysis/liveness.ts';
 import type { FactorizationName } from '#passes/factorize/family.ts';
 import { type PassTrace, type Pipeline, passNames, runPipeline, type Step } from '#passes/pass.ts';
 import { graphPipelineWith, OPTIONAL_PASSES } from '#passes/pipeline.ts';
+import type { RooflineDevice } from '../audit/roofline.ts';
 import { didYouMean } from '../suggest.ts';
-import { type BudgetQuantity, factorize } from './factorize.ts';
+import { type FactorizeResult, factorize } from './factorize.ts';
 import type { Sample } from './network.ts';
+import type { Limit } from './plan.ts';
+import { type BudgetQuantity, networkCost, quantityOf } from './quantities.ts';
 import { REWRITE_VERSION, type RewriteReport } from './schema.ts';
 import { noiseSamples, verifyRewrite } from './verify.ts';
 
-export type { BudgetQuantity } from './factorize.ts';
 export type { Sample } from './network.ts';
+export type { BudgetQuantity } from './quantities.ts';
 export type { RewriteReport } from './schema.ts';
 
 export interface RewriteOptions {
@@ -23,16 +26,21 @@ export interface RewriteOptions {
   readonly skip?: readonly string[];
   /** Optional passes, which trade one cost for another. */
   readonly also?: readonly string[];
-  /** Replace convolutions by chains of cheaper ones, so that the network takes at most so much. */
+  /** Replace convolutions by chains of cheaper ones, so far as is said. */
   readonly factorize?: {
     readonly methods: readonly FactorizationName[];
-    readonly budget: RewriteBudget;
+    readonly limit: RewriteLimit;
   };
+  /** For which times are predicted: of all, and of each form of a layer. */
+  readonly device?: RooflineDevice;
   /** Inputs of the network: forms are chosen and fitted on these, and the result is compared on them. */
   readonly samples?: readonly Sample[];
   readonly signal?: AbortSignal;
   readonly onProgress?: (what: string, fraction: number) => void;
 }
+
+/** So that the network takes at most so much, or takes the least while what it keeps of all variance is at least 1 − error. */
+export type RewriteLimit = RewriteBudget | { readonly error: number; readonly quantity: BudgetQuantity };
 
 export interface RewriteBudget {
   readonly quantity: BudgetQuantity;
@@ -55,7 +63,7 @@ const MOST_COMPARED = 64;
  * where exact passes change results by more than rounding does
  */
 export async function rewriteGraph(source: Graph, options: RewriteOptions = {}): Promise<RewriteResult> {
-  const { samples = [], signal } = options;
+  const { samples = [], signal, device } = options;
   refuseMissing(source);
   const exact = cloneGraph(source);
   const traces = runPipeline(exact, pipelineOf(options), signal ? { signal } : {});
@@ -66,8 +74,9 @@ export async function rewriteGraph(source: Graph, options: RewriteOptions = {}):
   const factorized = options.factorize && {
     ...(await factorize(exact, {
       methods: options.factorize.methods,
-      budget: limitOf(exact, options.factorize.budget),
+      limit: limitOf(exact, options.factorize.limit, device),
       samples,
+      ...(device && { device }),
       ...watched,
     })),
   };
@@ -92,11 +101,13 @@ export async function rewriteGraph(source: Graph, options: RewriteOptions = {}):
     report: {
       version: REWRITE_VERSION,
       model: options.name ?? source.name,
-      before: totalsOf(source),
-      after: totalsOf(graph),
+      before: totalsOf(source, device),
+      after: totalsOf(graph, device),
+      device: device ? deviceTitle(device) : null,
       passes: traces.filter((t) => t.changes > 0).map(passEntry),
+      applications: traces.flatMap(({ applications = [] }) => applications.map((a) => ({ ...a }))),
       refusals: lastRefusals(traces),
-      ...(factorized ? { layers: factorized.layers.map((l) => ({ ...l, refusals: [...l.refusals] })) } : {}),
+      ...(factorized ? factorizedPart(factorized, options) : {}),
       ...(samples.length > 0 ? { calibration: { samples: samples.length } } : {}),
       verification: {
         ...verification,
@@ -148,16 +159,15 @@ function without(pipeline: Pipeline, skip: readonly string[]): Pipeline {
   return { ...pipeline, steps };
 }
 
-function limitOf(
-  graph: Graph,
-  { quantity, limit }: RewriteBudget,
-): { quantity: BudgetQuantity; limit: number } {
-  const { totals } = graphCost(graph);
-  const whole = quantity === 'macs' ? totals.macs : totals.parameters;
-  return { quantity, limit: 'part' in limit ? limit.part * whole : limit.most };
+function limitOf(graph: Graph, limit: RewriteLimit, device: RooflineDevice | undefined): Limit {
+  const { quantity } = limit;
+  if ('error' in limit) return { kind: 'error', quantity, most: limit.error };
+  if ('most' in limit.limit) return { kind: 'budget', quantity, most: limit.limit.most };
+  const whole = quantityOf(networkCost(graph, device), quantity);
+  return { kind: 'budget', quantity, most: limit.limit.part * whole };
 }
 
-function totalsOf(graph: Graph): RewriteReport['before'] {
+function totalsOf(graph: Graph, device: RooflineDevice | undefined): RewriteReport['before'] {
   const { totals } = graphCost(graph);
   return {
     nodes: graph.nodes.length,
@@ -166,8 +176,20 @@ function totalsOf(graph: Graph): RewriteReport['before'] {
     parameterBytes: totals.parameterBytes,
     movedBytes: totals.bytesRead + totals.bytesWritten,
     peakActivationBytes: graphLiveness(graph).peakBytes,
+    us: networkCost(graph, device).us,
   };
 }
+
+const deviceTitle = (on: RooflineDevice): string =>
+  on.kind === 'measured' ? `${on.profile.engine} on ${on.profile.cpu}` : on.device.title;
+
+const factorizedPart = (
+  { layers, curve, chosen }: FactorizeResult,
+  { factorize: asked }: RewriteOptions,
+) => ({
+  layers: layers.map((l) => ({ ...l, refusals: [...l.refusals] })),
+  curve: { quantity: asked?.limit.quantity ?? 'macs', points: [...curve], chosen },
+});
 
 const passEntry = ({ pass, changes, before, after }: PassTrace) => ({
   pass,

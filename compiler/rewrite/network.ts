@@ -1,7 +1,7 @@
 /** A graph that can be run many times, by the kernels that compiling it gives. */
 import { cloneGraph } from '#ir/clone.ts';
 import { evaluateGraph } from '#ir/evaluate.ts';
-import type { Graph } from '#ir/graph.ts';
+import type { Graph, Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { graphPipeline, lowerPipeline } from '#passes/pipeline.ts';
@@ -69,4 +69,20 @@ function referenceNetwork(source: Graph): Network {
       return graph.outputs.flatMap(({ value }) => values.get(value) ?? []);
     },
   };
+}
+
+export const numbersOf = (data: ArrayLike<number | bigint> | undefined): ArrayLike<number> =>
+  (data ?? []) as ArrayLike<number>;
+
+/** A copy whose only outputs are values of these names, in order. */
+export function withOutputs(source: Graph, names: readonly string[]): Graph {
+  const graph = cloneGraph(source);
+  const values = new Map<string, Value>(graph.values.map((v) => [v.name, v]));
+  graph.setOutputs(
+    names.flatMap((name, i) => {
+      const value = values.get(name);
+      return value ? [{ name: `${i}:${name}`, value }] : [];
+    }),
+  );
+  return graph;
 }

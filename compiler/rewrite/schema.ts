@@ -1,6 +1,7 @@
 /** What a rewrite did, as data: what `rewrite --format json` prints. */
 import { z } from 'zod';
 import { FACTORIZATIONS } from '#passes/factorize/family.ts';
+import { QUANTITIES } from './quantities.ts';
 
 /** Raised when a field changes its meaning or goes away. */
 export const REWRITE_VERSION = 1;
@@ -15,12 +16,22 @@ const totalsSchema = z.strictObject({
   parameterBytes: count,
   movedBytes: count.describe('activations and weights, read and written'),
   peakActivationBytes: count,
+  us: part.nullable().describe('predicted microseconds; null without a device'),
 });
 
 const costSchema = z.strictObject({
   macs: count,
   parameters: count,
-  moved: count.describe('elements of activations read and written'),
+  bytes: count.describe('activations and weights, read and written'),
+  us: part.nullable().describe('predicted microseconds of the layer alone; null without a device'),
+});
+
+const pointSchema = z.strictObject({
+  macs: count,
+  parameters: count,
+  bytes: count,
+  us: part.nullable(),
+  error: part,
 });
 
 export const rewriteSchema = z.strictObject({
@@ -28,6 +39,7 @@ export const rewriteSchema = z.strictObject({
   model: z.string(),
   before: totalsSchema,
   after: totalsSchema,
+  device: z.string().nullable().describe('for which times are predicted'),
   passes: z
     .array(
       z.strictObject({
@@ -38,6 +50,9 @@ export const rewriteSchema = z.strictObject({
       }),
     )
     .describe('exact ones that changed something, in order'),
+  applications: z
+    .array(z.strictObject({ rule: z.string(), node: z.string() }))
+    .describe('where exact rules were applied, in order; nodes by the names that they had'),
   refusals: z
     .array(z.strictObject({ rule: z.string(), node: z.string(), reason: z.string() }))
     .describe('where an exact rule matched and did not hold'),
@@ -51,6 +66,7 @@ export const rewriteSchema = z.strictObject({
             method: z.enum(FACTORIZATIONS),
             rank: z.string(),
             after: costSchema,
+            weightError: part.describe('of weights, before any fit to data'),
             chosenError: part.describe('when it was chosen'),
             error: part.describe('after its last factor was fitted, behind layers rewritten before'),
           })
@@ -63,6 +79,16 @@ export const rewriteSchema = z.strictObject({
     )
     .optional()
     .describe('convolutions, where they were to be factorised'),
+  curve: z
+    .strictObject({
+      quantity: z.enum(QUANTITIES),
+      points: z.array(pointSchema).describe('the least error at each cost'),
+      chosen: pointSchema,
+    })
+    .optional()
+    .describe(
+      'what the whole network can reach: errors of layers together, as they were when forms were chosen',
+    ),
   calibration: z.strictObject({ samples: count }).optional(),
   verification: z.strictObject({
     samples: count,

@@ -1,45 +1,45 @@
 /**
  * A convolution as a pointwise one to R channels, one depthwise one along each axis, and a pointwise one back: the
- * canonical polyadic decomposition of its weights (Lebedev et al., ICLR 2015), by alternating least squares. A best fit
- * need not exist: terms can grow without end while they cancel (Phan et al., ECCV 2020); the ridge of each step bounds
- * them, and a fit whose terms outweigh the weights is not offered.
+ * canonical polyadic decomposition of its weights (Lebedev et al., ICLR 2015). And without the last: each filter a product
+ * of one vector per axis (flattened; Jin et al., 2014), which is the same decomposition of every filter by itself, of rank 1.
  */
 import { Matrix } from 'ml-matrix';
-import { product } from '#ir/types.ts';
-import { type Family, type Method, ranksUpTo } from './family.ts';
-import { type ConvLayer, POINT_AXIS, pointAxes } from './layer.ts';
-import { cholesky, solveLower, solveUpper, times } from './linear-algebra.ts';
+import type { WindowAxis } from '#ir/window.ts';
+import { canonicalFactors, tapPlaces } from './alternating.ts';
+import { type Family, type Method, type MixBlock, ranksUpTo } from './family.ts';
+import { type ConvLayer, type FactorShape, POINT_AXIS, pointAxes } from './layer.ts';
 
-const RANKS = 5;
-const SWEEPS = 40;
-/** Steps of a sweep are so many multiplications; beyond, the fit takes too long. */
-const MOST_WORK = 2e8;
-/** Terms together may have this many times the norm of the weights. */
-const MOST_CANCELLING = 4;
+const RANKS = 8;
+/** Products of one sweep; beyond, the fit takes too long. */
+const MOST_WORK = 2e9;
 
 export const cp: Method = {
   name: 'cp',
-  summary: 'pointwise to R channels, depthwise along each axis, pointwise back',
+  summary: 'pointwise to R channels, depthwise along each axis, pointwise back, or without the last',
   refuse: ({ taps, cin, cout, weight }) =>
     taps === 1
       ? 'its kernel has one element'
       : cin < 2 || cout < 2
         ? 'it has one channel on a side'
-        : weight.length * Math.min(cin, cout) > MOST_WORK
+        : weight.length * Math.max(cin, cout) > MOST_WORK
           ? 'its weights are too many for alternating least squares'
           : undefined,
-  families: (layer) =>
-    ranksUpTo(Math.max(layer.cin, layer.cout), RANKS).map((rank) => () => family(layer, rank)),
+  families: (layer) => [
+    ...ranksUpTo(Math.max(layer.cin, layer.cout), RANKS).map((rank) => () => sumOfProducts(layer, rank)),
+    ...(longAxes(layer).length > 1 ? [() => flattened(layer)] : []),
+  ],
 };
 
-function family(layer: ConvLayer, rank: number): Family | undefined {
-  const { cin, cout, kernel, axes, taps } = layer;
-  const long = kernel.flatMap((k, axis) => (k > 1 ? [axis] : []));
-  const sizes = [cout, cin, ...long.map((axis) => kernel[axis] ?? 1)];
-  const factors = alternatingLeastSquares(layer.weight, sizes, rank);
+const longAxes = ({ kernel }: ConvLayer): readonly number[] =>
+  kernel.flatMap((k, axis) => (k > 1 ? [axis] : []));
+
+function sumOfProducts(layer: ConvLayer, rank: number): Family | undefined {
+  const { cin, cout, kernel, taps } = layer;
+  const lengths = longAxes(layer).map((axis) => kernel[axis] ?? 1);
+  const factors = canonicalFactors(layer.weight, [cout, cin, ...lengths], rank);
   const [, channels, ...lines] = factors ?? [];
   if (!channels) return undefined;
-  const places = tapPlaces(sizes.slice(2));
+  const places = tapPlaces(lengths);
   const basis = Matrix.zeros(rank, cin * taps);
   for (let r = 0; r < rank; r++) {
     for (let c = 0; c < cin; c++) {
@@ -51,21 +51,14 @@ function family(layer: ConvLayer, rank: number): Family | undefined {
   }
   return {
     basis,
+    ofWeights: true,
     options: [
       {
         rank: `R = ${rank}`,
         features: rank,
         chain: [
           { role: 'reduce', cout: rank, cinPerGroup: cin, group: 1, axes: pointAxes(layer) },
-          ...long.map((along) => ({
-            role: kernel.map((k, a) => (a === along ? k : 1)).join('x'),
-            cout: rank,
-            cinPerGroup: 1,
-            group: rank,
-            axes: axes.map((axis, a) =>
-              a === along || (!long.includes(a) && along === long[0]) ? axis : POINT_AXIS,
-            ),
-          })),
+          ...lineShapes(layer, rank),
           { role: 'expand', cout, cinPerGroup: rank, group: 1, axes: pointAxes(layer) },
         ],
       },
@@ -78,97 +71,64 @@ function family(layer: ConvLayer, rank: number): Family | undefined {
   };
 }
 
-/** The place along each axis of every tap, in order. */
-function tapPlaces(kernel: readonly number[]): readonly (readonly number[])[] {
-  return Array.from({ length: product(kernel) }, (_, tap) => {
-    let rest = tap;
-    return kernel
-      .toReversed()
-      .map((k) => {
-        const at = rest % k;
-        rest = Math.floor(rest / k);
-        return at;
-      })
-      .reverse();
-  });
-}
-
-/** One matrix per mode, size × rank, columns but those of the first of length 1; undefined for what degenerates. */
-function alternatingLeastSquares(
-  tensor: Float32Array,
-  sizes: readonly number[],
-  rank: number,
-): readonly Matrix[] | undefined {
-  const random = uniform(rank);
-  const factors = sizes.map((size) => unitColumns(fill(size, rank, random)));
-  for (let sweep = 0; sweep < SWEEPS; sweep++) {
-    for (let mode = sizes.length - 1; mode >= 0; mode--) {
-      let normal: Matrix | undefined;
-      factors.forEach((f, m) => {
-        if (m === mode) return;
-        const g = times(f.transpose(), f);
-        normal = normal ? normal.mul(g) : g;
-      });
-      if (!normal) return undefined;
-      const l = cholesky(normal, 1e-6);
-      const target = timesOthers(tensor, sizes, factors, mode, rank);
-      const next = solveUpper(l, solveLower(l, target.transpose())).transpose();
-      factors[mode] = mode === 0 ? next : unitColumns(next);
-    }
-  }
-  const norm = Math.hypot(
-    ...Array.from({ length: rank }, (_, r) => Math.hypot(...(factors[0]?.getColumn(r) ?? []))),
+/** Each output mixes what its own vectors but the last give at the taps of the last axis. */
+function flattened(layer: ConvLayer): Family | undefined {
+  const { cin, cout, kernel, taps, weight } = layer;
+  const lengths = longAxes(layer).map((axis) => kernel[axis] ?? 1);
+  const filters = Array.from({ length: cout }, (_, o) =>
+    canonicalFactors(weight.subarray(o * cin * taps, (o + 1) * cin * taps), [1, cin, ...lengths], 1),
   );
-  return norm > MOST_CANCELLING * Math.sqrt(tensor.reduce((s, w) => s + w * w, 0)) ? undefined : factors;
-}
-
-/** The unfolding of a tensor along one mode times the Khatri–Rao product of the other modes' factors. */
-function timesOthers(
-  tensor: Float32Array,
-  sizes: readonly number[],
-  factors: readonly Matrix[],
-  mode: number,
-  rank: number,
-): Matrix {
-  const result = Matrix.zeros(sizes[mode] ?? 1, rank);
-  const place = sizes.map(() => 0);
-  const term = new Float64Array(rank);
-  for (const value of tensor) {
-    term.fill(value);
-    for (let m = 0; m < sizes.length; m++) {
-      if (m === mode) continue;
-      const factor = factors[m];
-      for (let r = 0; r < rank; r++) term[r] = (term[r] ?? 0) * (factor?.get(place[m] ?? 0, r) ?? 0);
+  const last = lengths.length - 1;
+  const length = lengths[last] ?? 1;
+  const places = tapPlaces(lengths);
+  const basis = Matrix.zeros(cout * length, cin * taps);
+  const blocks: MixBlock[] = [];
+  for (const [o, factors] of filters.entries()) {
+    const [, channels, ...lines] = factors ?? [];
+    if (!channels) return undefined;
+    for (let c = 0; c < cin; c++) {
+      places.forEach((place, tap) => {
+        const before = place.slice(0, last).reduce((w, at, i) => w * (lines[i]?.get(at, 0) ?? 1), 1);
+        basis.set(o * length + (place[last] ?? 0), c * taps + tap, channels.get(c, 0) * before);
+      });
     }
-    const row = place[mode] ?? 0;
-    for (let r = 0; r < rank; r++) result.set(row, r, result.get(row, r) + (term[r] ?? 0));
-    for (let m = sizes.length - 1; m >= 0; m--) {
-      place[m] = (place[m] ?? 0) + 1;
-      if ((place[m] ?? 0) < (sizes[m] ?? 1)) break;
-      place[m] = 0;
-    }
+    blocks.push({ outputs: [o], features: Array.from({ length }, (_, k) => o * length + k) });
   }
-  return result;
-}
-
-const fill = (rows: number, columns: number, next: () => number): Matrix =>
-  Matrix.from1DArray(rows, columns, Array.from({ length: rows * columns }, next));
-
-function unitColumns(m: Matrix): Matrix {
-  for (let j = 0; j < m.columns; j++) {
-    const norm = Math.hypot(...m.getColumn(j));
-    if (norm > 0) m.mulColumn(j, 1 / norm);
-  }
-  return m;
-}
-
-/** Numbers between −1 and 1 that are the same each time (mulberry32). */
-function uniform(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 31 - 1;
+  const vectors = (mode: number) =>
+    Float32Array.from(filters.flatMap((factors) => factors?.[mode]?.getColumn(0) ?? []));
+  return {
+    basis,
+    blocks,
+    ofWeights: true,
+    options: [
+      {
+        rank: 'flattened',
+        features: length,
+        chain: [
+          { role: 'lateral', cout, cinPerGroup: cin, group: 1, axes: pointAxes(layer) },
+          ...lineShapes(layer, cout),
+        ],
+      },
+    ],
+    weights: (_, mix) => [
+      vectors(1),
+      ...lengths.slice(0, -1).map((_length, i) => vectors(2 + i)),
+      Float32Array.from({ length: cout * length }, (_, i) => mix.get(Math.floor(i / length), i)),
+    ],
   };
+}
+
+/** A depthwise convolution along each axis that is longer than 1; the first takes along the strides of the others. */
+function lineShapes(layer: ConvLayer, channels: number): readonly FactorShape[] {
+  const { kernel, axes } = layer;
+  const long = longAxes(layer);
+  const axisOf = (axis: WindowAxis, a: number, along: number): WindowAxis =>
+    a === along || (!long.includes(a) && along === long[0]) ? axis : POINT_AXIS;
+  return long.map((along) => ({
+    role: kernel.map((k, a) => (a === along ? k : 1)).join('x'),
+    cout: channels,
+    cinPerGroup: 1,
+    group: channels,
+    axes: axes.map((axis, a) => axisOf(axis, a, along)),
+  }));
 }

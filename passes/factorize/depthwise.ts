@@ -4,6 +4,7 @@
  * T = min(k², Cout); T·(1/Cout + 1/k²) of the MACs.
  */
 import { Matrix } from 'ml-matrix';
+import { depthwiseLast } from './depthwise-last.ts';
 import type { Family, Method, RankOption } from './family.ts';
 import { type ConvLayer, pointAxes } from './layer.ts';
 import { type Moments, weightMatrix } from './moments.ts';
@@ -11,10 +12,10 @@ import { projectedBasis } from './projection.ts';
 
 export const depthwise: Method = {
   name: 'depthwise',
-  summary: 'a depthwise convolution of multiplier T, then a pointwise one',
+  summary: 'a depthwise convolution of multiplier T, then a pointwise one, or the other way round',
   refuse: ({ taps, cin }) =>
     taps === 1 ? 'its kernel has one element' : cin === 1 ? 'it has one input channel' : undefined,
-  families: (layer, moments) => [() => family(layer, moments)],
+  families: (layer, moments) => [() => family(layer, moments), () => depthwiseLast(layer, moments)],
 };
 
 function family(layer: ConvLayer, moments: Moments): Family {

@@ -6,22 +6,41 @@ const RIDGE = 1e-13;
 
 /**
  * The lower triangle L with L·Lᵀ = A + λ·I, λ a small part of A's mean diagonal. Its leading blocks are those of A's
- * leading blocks, which makes one decomposition do for all nested sets of features.
+ * leading blocks, which makes one decomposition do for all nested sets of features. A feature of which rounding leaves
+ * less than that, as sums in f32 do, is as good as not there: its row of L⁻¹·B is next to nothing.
  */
-export function cholesky(a: Matrix, ridge = RIDGE): Matrix {
+export const cholesky = (a: Matrix, ridge = RIDGE): Matrix => triangle(a, ridge, 1);
+
+/** Of data, beside which less is chance: the part of a variance that is added to it. */
+export const DATA_RIDGE = 1e-7;
+
+/** The same of a measured covariance, for products: directions in which nothing varies are zero. */
+export const covarianceRoot = (a: Matrix): Matrix => triangle(a, DATA_RIDGE, 0);
+
+/** Pivots below this part of λ are rounding. */
+const LEAST_PIVOT = 0.1;
+
+/** @param lost the pivot of what rounding has left nothing of, as part of the mean diagonal */
+function triangle(a: Matrix, ridge: number, lost: number): Matrix {
   const n = a.rows;
   let trace = 0;
   for (let i = 0; i < n; i++) trace += a.get(i, i);
-  const shift = Math.max((ridge * trace) / Math.max(1, n), 1e-30);
+  const mean = Math.max(trace / Math.max(1, n), 1e-17);
+  const shift = ridge * mean;
   const l = Array.from({ length: n }, () => new Float64Array(n));
+  const isLost = new Uint8Array(n);
   for (let i = 0; i < n; i++) {
     const li = l[i] as Float64Array;
     for (let j = 0; j <= i; j++) {
       const lj = l[j] as Float64Array;
       let sum = a.get(i, j) + (i === j ? shift : 0);
       for (let k = 0; k < j; k++) sum -= (li[k] as number) * (lj[k] as number);
-      // what rounding makes negative was next to nothing
-      li[j] = i === j ? Math.sqrt(Math.max(sum, shift * 1e-3)) : sum / (lj[j] as number);
+      if (i !== j) li[j] = isLost[j] === 1 ? 0 : sum / (lj[j] as number);
+      else if (sum > LEAST_PIVOT * shift) li[j] = Math.sqrt(sum);
+      else {
+        isLost[j] = 1;
+        li[j] = Math.sqrt(lost * mean);
+      }
     }
   }
   return Matrix.checkMatrix(l);

@@ -4,7 +4,7 @@
  */
 import { Matrix } from 'ml-matrix';
 import type { ConvLayer } from './layer.ts';
-import { cholesky, rowsOf, times } from './linear-algebra.ts';
+import { cholesky, DATA_RIDGE, rowsOf, times } from './linear-algebra.ts';
 
 export interface Moments {
   /** Were these measured on data? Else patches count as independent numbers of variance 1. */
@@ -42,9 +42,6 @@ function gram({ covariance }: Moments, basis: Matrix): Matrix {
   return times(basis, times(basis, covariance).transpose());
 }
 
-/** Of data, beside which less is chance: the part of a variance that features are shrunk by. */
-const DATA_RIDGE = 1e-7;
-
 /** The triangle of a covariance of features. */
 export const triangleOf = (moments: Moments, basis: Matrix): Matrix =>
   moments.measured ? cholesky(gram(moments, basis), DATA_RIDGE) : cholesky(gram(moments, basis));
@@ -54,4 +51,18 @@ export const crossWith = ({ cross }: Moments, basis: Matrix): Matrix => times(cr
 
 export function squares(m: Matrix): number {
   return rowsOf(m).reduce((sum, row) => row.reduce((s, x) => s + x * x, sum), 0);
+}
+
+/** Between the channels of a patch, averaged over its taps. */
+export function channelCovariance({ cin, taps }: ConvLayer, { covariance }: Moments): Matrix | undefined {
+  if (!covariance) return undefined;
+  const result = Matrix.zeros(cin, cin);
+  for (let c = 0; c < cin; c++) {
+    for (let d = 0; d < cin; d++) {
+      let sum = 0;
+      for (let k = 0; k < taps; k++) sum += covariance.get(c * taps + k, d * taps + k);
+      result.set(c, d, sum / taps);
+    }
+  }
+  return result;
 }

@@ -7,9 +7,9 @@ import { Matrix } from 'ml-matrix';
 import { product } from '#ir/types.ts';
 import { type Family, type Method, type RankOption, ranksUpTo } from './family.ts';
 import { type ConvLayer, POINT_AXIS } from './layer.ts';
-import { cholesky, leftSingular, times } from './linear-algebra.ts';
+import { covarianceRoot } from './linear-algebra.ts';
 import type { Moments } from './moments.ts';
-import { projectedBasis, unitRows } from './projection.ts';
+import { projectedBasis, shorterBasis } from './projection.ts';
 
 /** Ranks that are tried, up to the exact one. */
 const RANKS = 48;
@@ -121,9 +121,8 @@ function lineCovariance(
   return result;
 }
 
-/** As `projectedBasis`, by whichever side of the matrix is the shorter. */
 function firstFilters(w: Matrix, covariance: Matrix | undefined): Matrix {
-  if (w.columns <= w.rows) return projectedBasis(w, covariance);
-  const { vectors } = leftSingular(covariance ? times(w, cholesky(covariance)) : w);
-  return unitRows(times(vectors.transpose(), w));
+  return w.columns <= w.rows
+    ? projectedBasis(w, covariance)
+    : shorterBasis(w, covariance && covarianceRoot(covariance));
 }

@@ -2,32 +2,60 @@
  * A convolution as a pointwise one to r₁ channels, one of the same kernel from r₁ to r₂, and a pointwise one back
  * (Tucker-2; Kim et al., ICLR 2016). The channels kept are those that matter most to the outputs; the core is the
  * reduced-rank regression of the outputs on them (Izenman 1975), which is the Tucker decomposition where there is no data.
- * Exact at (Cin, Cout).
+ * Exact at (Cin, Cout). A kernel of one element has no core: two pointwise ones with R channels between (Denton et al.,
+ * NIPS 2014), exact at R = min(Cin, Cout).
  */
 import { Matrix } from 'ml-matrix';
 import { type Family, type Method, type RankOption, ranksUpTo } from './family.ts';
 import { type ConvLayer, pointAxes } from './layer.ts';
-import { eigen, solveLower, solveUpper, times } from './linear-algebra.ts';
-import { crossWith, type Moments, triangleOf } from './moments.ts';
-import { projectedBasis } from './projection.ts';
+import { covarianceRoot, eigen, solveLower, solveUpper, times } from './linear-algebra.ts';
+import { channelCovariance, crossWith, type Moments, triangleOf, weightMatrix } from './moments.ts';
+import { projectedBasis, shorterBasis } from './projection.ts';
 
 /** Numbers of channels that are tried, between none and all, on either side. */
 const RANKS = 12;
 
 export const tucker: Method = {
   name: 'tucker',
-  summary: 'a pointwise convolution to r₁ channels, a k×k one to r₂, a pointwise one back',
-  refuse: ({ taps, cin, cout }) =>
-    taps === 1
-      ? 'its kernel has one element'
-      : cin < 2 || cout < 2
-        ? 'it has one channel on a side'
-        : undefined,
+  summary:
+    'a pointwise convolution to r₁ channels, a k×k one to r₂, a pointwise one back; of a pointwise one, two',
+  refuse: ({ cin, cout }) => (cin < 2 || cout < 2 ? 'it has one channel on a side' : undefined),
   families(layer, moments) {
+    if (layer.taps === 1) return [() => pair(layer, moments)];
     const channels = projectedBasis(channelUnfolding(layer), channelCovariance(layer, moments));
     return ranksUpTo(layer.cin, RANKS).map((r1) => () => family(layer, moments, channels, r1));
   },
 };
+
+/** Ranks of a pair that are tried. */
+const PAIR_RANKS = 32;
+
+function pair(layer: ConvLayer, moments: Moments): Family {
+  const { cin, cout, axes } = layer;
+  const most = Math.min(cin, cout);
+  const weights = weightMatrix(layer);
+  const basis =
+    cin <= cout
+      ? projectedBasis(weights, moments.covariance)
+      : shorterBasis(weights, moments.covariance && covarianceRoot(moments.covariance));
+  return {
+    basis,
+    options: ranksUpTo(Math.min(most, basis.rows), PAIR_RANKS).map(
+      (rank): RankOption => ({
+        rank: `R = ${rank}`,
+        features: rank,
+        chain: [
+          { role: 'reduce', cout: rank, cinPerGroup: cin, group: 1, axes },
+          { role: 'expand', cout, cinPerGroup: rank, group: 1, axes: pointAxes(layer) },
+        ],
+      }),
+    ),
+    weights: ({ features: rank }, mix) => [
+      Float32Array.from(basis.subMatrix(0, rank - 1, 0, cin - 1).to1DArray()),
+      Float32Array.from(mix.to1DArray()),
+    ],
+  };
+}
 
 function family(layer: ConvLayer, moments: Moments, channels: Matrix, r1: number): Family {
   const { cin, cout, taps, axes } = layer;
@@ -74,18 +102,4 @@ function channelUnfolding({ cin, cout, taps, weight }: ConvLayer): Matrix {
     }
   }
   return unfolded;
-}
-
-/** Between the channels of a patch, averaged over its taps. */
-function channelCovariance({ cin, taps }: ConvLayer, { covariance }: Moments): Matrix | undefined {
-  if (!covariance) return undefined;
-  const result = Matrix.zeros(cin, cin);
-  for (let c = 0; c < cin; c++) {
-    for (let d = 0; d < cin; d++) {
-      let sum = 0;
-      for (let k = 0; k < taps; k++) sum += covariance.get(c * taps + k, d * taps + k);
-      result.set(c, d, sum / taps);
-    }
-  }
-  return result;
 }

@@ -16,6 +16,7 @@ export async function internal(source) {
     outfile,
     bundle: true,
     platform: 'node',
+    external: ['playwright-core'],
     format: 'esm',
     logLevel: 'error',
   });

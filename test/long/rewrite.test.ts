@@ -6,7 +6,9 @@ import { expect, test } from 'vitest';
 import { exportOnnx } from '#compiler/export/onnx/index.ts';
 import { readModel } from '#compiler/files/index.ts';
 import { planProgram } from '#compiler/plan.ts';
+import { DEVICES } from '#compiler/roofline/devices.ts';
 import { cloneGraph } from '#ir/clone.ts';
+import type { Graph } from '#ir/graph.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { graphPipeline } from '#passes/pipeline.ts';
@@ -14,6 +16,16 @@ import { compareOutputs } from '../support/agreement.ts';
 import { withModels, zooModel, zooNames } from '../support/collection.ts';
 import { runOnnxruntime } from '../support/onnxruntime.ts';
 import { noise } from '../support/op.ts';
+
+/** By the data sheet of a device, each node by itself: the longer of its arithmetic and of its traffic. */
+function predictedNs(graph: Graph): number {
+  const [{ gflops, gigabytesPerSecond }] = DEVICES;
+  return [...graphCost(graph).nodes.values()].reduce(
+    (sum, { flops, bytesRead, bytesWritten }) =>
+      sum + Math.max(flops / gflops, (bytesRead + bytesWritten) / gigabytesPerSecond),
+    0,
+  );
+}
 
 withModels.describe('exact passes on the zoo', () => {
   for (const name of zooNames()) {
@@ -25,6 +37,8 @@ withModels.describe('exact passes on the zoo', () => {
       const [was, is] = [graphCost(before).totals, graphCost(graph).totals];
       expect(is.macs).toBeLessThanOrEqual(was.macs);
       expect(is.bytesRead + is.bytesWritten).toBeLessThanOrEqual(was.bytesRead + was.bytesWritten);
+
+      expect(predictedNs(graph)).toBeLessThanOrEqual(predictedNs(before));
 
       const feeds = Object.fromEntries(
         before.inputs.map(({ name: input, type }) => [

@@ -50,6 +50,7 @@ describe('runPipeline', () => {
       {
         pass: 'merge',
         changes: 1,
+        applications: [{ rule: 'mergeRelus', node: 'y' }],
         refusals: [],
         before: { nodes: 2, macs: 0, otherOps: 4 },
         after: { nodes: 1, macs: 0, otherOps: 2 },

@@ -3,8 +3,16 @@ import type { Graph } from '#ir/graph.ts';
 import { FACTORIZATIONS, type FactorizationName } from '#passes/factorize/family.ts';
 import { writeFileAtomic } from '../../files/atomic.ts';
 import { renderRewrite, renderRewriteMarkdown } from '../../report/rewrite.ts';
-import { type RewriteBudget, type RewriteReport, rewriteGraph, type Sample } from '../../rewrite/index.ts';
+import {
+  type RewriteBudget,
+  type RewriteLimit,
+  type RewriteReport,
+  rewriteGraph,
+  type Sample,
+} from '../../rewrite/index.ts';
+import { type BudgetQuantity, QUANTITIES } from '../../rewrite/quantities.ts';
 import { VERSION } from '../../version.ts';
+import { deviceFor } from '../compiled-sections.ts';
 import { printDiagnostics } from '../errors.ts';
 import { importSource, openSource } from '../load.ts';
 import { modelFiles, modelFormat } from '../model-files.ts';
@@ -20,11 +28,14 @@ export interface RewriteArguments extends DimensionTexts, PictureTexts {
   readonly also?: readonly string[];
   readonly factorize?: string;
   readonly budget?: string;
+  readonly maxError?: string;
+  readonly minimise?: BudgetQuantity;
+  readonly device?: string;
   readonly calibrate?: string;
   readonly samples?: string;
   readonly explain?: boolean;
   readonly report?: string;
-  readonly format: 'table' | 'json' | 'md';
+  readonly format: 'table' | ReportFormat;
 }
 
 const SAMPLES = 512;
@@ -39,9 +50,11 @@ export async function runRewrite(
   if (output !== undefined) modelFormat(output);
   const written = reportFile === undefined ? undefined : reportFormat(reportFile);
   const factorize = factorization(options);
+  const device = options.device === undefined ? undefined : await deviceFor(options.device);
   const most = options.samples === undefined ? SAMPLES : wholeNumber(options.samples, '--samples');
   const source = await openSource(path);
-  const { graph, diagnostics } = importSource(source, { ...dimensionOptions(options), requireWeights: true });
+  const imported = importSource(source, { ...dimensionOptions(options), requireWeights: true });
+  const { graph, diagnostics } = imported;
   if (!terminal.quiet) printDiagnostics(diagnostics, terminal);
   const samples =
     options.calibrate === undefined ? [] : await calibration(graph, options.calibrate, options, most);
@@ -51,21 +64,27 @@ export async function runRewrite(
     skip: listed(options.skip),
     also: listed(options.also),
     ...(factorize ? { factorize } : {}),
+    ...(device ? { device } : {}),
     samples,
     signal,
     onProgress: (what, fraction) => progress.update(fraction, 1, what),
   }).finally(() => progress.end());
   const { report } = result;
   if (output !== undefined) {
-    const model = modelFiles(result.graph, output, { metadata: metadataOf(report) });
+    const model = modelFiles(result.graph, output, {
+      metadata: metadataOf(report),
+      ...('opset' in imported ? { opset: imported.opset } : {}),
+    });
     if (!terminal.quiet) printDiagnostics(model.diagnostics, terminal);
     signal.throwIfAborted();
     for (const [file, content] of model.files) await writeFileAtomic(file, content);
     terminal.note(`wrote ${[...model.files.keys()].join(' and ')}`);
   }
   const shown = { width: terminal.width, colour: terminal.colour, explain: options.explain ?? false };
-  if (written && reportFile !== undefined) await writeFileAtomic(reportFile, render(report, written, shown));
-  terminal.print(render(report, options.format, shown));
+  if (written && reportFile !== undefined) {
+    await writeFileAtomic(reportFile, await render(report, written, shown));
+  }
+  terminal.print(await render(report, options.format, shown));
 }
 
 /** @throws CompileError `usage-invalid` for a network of several inputs, or none */
@@ -87,36 +106,92 @@ const listed = (texts: readonly string[] = []): readonly string[] => texts.flatM
 
 type Shown = Parameters<typeof renderRewrite>[1];
 
-function render(report: RewriteReport, format: RewriteArguments['format'], shown: Shown): string {
-  if (format === 'json') return `${JSON.stringify(report, null, 2)}\n`;
-  return format === 'md' ? renderRewriteMarkdown(report, shown) : renderRewrite(report, shown);
+async function render(
+  report: RewriteReport,
+  format: RewriteArguments['format'],
+  shown: Shown,
+): Promise<string> {
+  switch (format) {
+    case 'json':
+      return `${JSON.stringify(report, null, 2)}\n`;
+    case 'md':
+      return renderRewriteMarkdown(report, shown);
+    case 'html':
+      return (await import('../../report/html/rewrite.ts')).renderRewriteHtml(report);
+    case 'table':
+      return renderRewrite(report, shown);
+  }
 }
 
-function reportFormat(file: string): 'json' | 'md' {
-  const extension = /\.(json|md)$/i.exec(file)?.[1]?.toLowerCase();
-  if (extension === 'json' || extension === 'md') return extension;
-  return fail('usage-invalid', `--report ${file}`, 'its extension says no format', 'end it in .json or .md');
+const REPORT_FORMATS = ['json', 'md', 'html'] as const;
+type ReportFormat = (typeof REPORT_FORMATS)[number];
+
+function reportFormat(file: string): ReportFormat {
+  const extension = /\.([a-z]+)$/i.exec(file)?.[1]?.toLowerCase();
+  const format = REPORT_FORMATS.find((known) => known === extension);
+  if (format) return format;
+  const hint = 'end it in .json, .md or .html';
+  return fail('usage-invalid', `--report ${file}`, 'its extension says no format', hint);
 }
 
-/** @throws CompileError `usage-invalid` where methods and budget do not go together */
-function factorization({ factorize, budget, calibrate, samples }: RewriteArguments) {
+/** @throws CompileError `usage-invalid` where methods and limit do not go together */
+function factorization({
+  factorize,
+  budget,
+  maxError,
+  minimise,
+  device,
+  calibrate,
+  samples,
+}: RewriteArguments) {
   if (factorize === undefined) {
-    const given = { '--budget': budget, '--calibrate': calibrate, '--samples': samples };
+    const given = {
+      '--budget': budget,
+      '--max-error': maxError,
+      '--minimise': minimise,
+      '--calibrate': calibrate,
+      '--samples': samples,
+    };
     const option = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
     if (option !== undefined) {
-      fail(
-        'usage-invalid',
-        option,
-        'it goes with --factorize',
-        'give --factorize all too, or leave this out',
-      );
+      const hint = 'give --factorize all too, or leave this out';
+      fail('usage-invalid', option, 'it goes with --factorize', hint);
     }
     return undefined;
   }
-  if (budget === undefined) {
-    fail('usage-invalid', '--factorize', 'a budget says how far to go', 'such as --budget "macs<=50%"');
+  const methods = methodsOf(factorize);
+  const limit = limitOf(budget, maxError, minimise);
+  if (limit.quantity === 'time' && device === undefined) {
+    fail('usage-invalid', 'time', 'it depends on a device', `give --device too: ${DEVICE_HINT}`);
   }
-  return { methods: methodsOf(factorize), budget: parseRewriteBudget(budget) };
+  return { methods, limit };
+}
+
+const DEVICE_HINT = 'a profile that convolith calibrate wrote, or a name such as jetson-nano';
+
+function limitOf(
+  budget: string | undefined,
+  maxError: string | undefined,
+  minimise: BudgetQuantity | undefined,
+): RewriteLimit {
+  if (budget !== undefined && maxError !== undefined) {
+    fail('usage-invalid', '--max-error', 'it goes without --budget', 'give one of the two');
+  }
+  if (budget !== undefined) {
+    if (minimise !== undefined) {
+      fail('usage-invalid', '--minimise', 'it goes with --max-error', 'a budget says what it limits');
+    }
+    return parseRewriteBudget(budget);
+  }
+  if (maxError === undefined) {
+    const hint = 'such as --budget "macs<=50%", or --max-error 0.02';
+    fail('usage-invalid', '--factorize', 'a budget says how far to go', hint);
+  }
+  const error = Number(maxError.trim() === '' ? Number.NaN : maxError);
+  if (!(error >= 0 && error < 1)) {
+    fail('usage-invalid', `--max-error ${maxError}`, 'it is no part from 0 to 1', 'write 0.02 for 2 %');
+  }
+  return { error, quantity: minimise ?? 'macs' };
 }
 
 function methodsOf(text: string): readonly FactorizationName[] {
@@ -130,16 +205,21 @@ function methodsOf(text: string): readonly FactorizationName[] {
 }
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9 };
+/** In microseconds. */
+const TIMES: Readonly<Record<string, number>> = { us: 1, ms: 1e3, s: 1e6 };
+const LIMIT = /^(macs|params|bytes|time)\s*<=\s*(\d+(?:\.\d+)?)\s*(%|[kMG]?|us|ms|s)$/;
 
-/** `macs<=50%`, `params<=2M`. @throws CompileError `usage-invalid` */
+/** `macs<=50%`, `params<=2M`, `bytes<=80%`, `time<=3ms`. @throws CompileError `usage-invalid` */
 export function parseRewriteBudget(text: string): RewriteBudget {
-  const [, quantity, number = '', unit = ''] =
-    /^(macs|params)\s*<=\s*(\d+(?:\.\d+)?)\s*(%|[kMG]?)$/.exec(text.trim()) ?? [];
+  const [, name, number = '', unit = ''] = LIMIT.exec(text.trim()) ?? [];
+  const quantity = QUANTITIES.find((q) => q === name);
+  const scale = unit === '%' ? 0.01 : (quantity === 'time' ? TIMES : UNITS)[unit];
   const amount = Number(number);
-  if ((quantity !== 'macs' && quantity !== 'params') || !(amount > 0)) {
-    fail('usage-invalid', `--budget ${text}`, 'it is no limit', 'write macs<=50% or params<=2M, in quotes');
+  if (!quantity || scale === undefined || !(amount > 0)) {
+    const hint = 'write macs<=50%, params<=2M, bytes<=80% or time<=3ms, in quotes';
+    fail('usage-invalid', `--budget ${text}`, 'it is no limit', hint);
   }
-  return { quantity, limit: unit === '%' ? { part: amount / 100 } : { most: amount * (UNITS[unit] ?? 1) } };
+  return { quantity, limit: unit === '%' ? { part: amount * scale } : { most: amount * scale } };
 }
 
 /** What was done, for those who open the model. */

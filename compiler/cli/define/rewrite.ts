@@ -1,5 +1,6 @@
 /** `rewrite` on the command line. */
 import { type Command, Option } from 'commander';
+import { QUANTITIES } from '../../rewrite/quantity-names.ts';
 import type { RewriteArguments } from '../commands/rewrite.ts';
 import { collect } from '../options.ts';
 import type { CommandContext } from '../program.ts';
@@ -18,15 +19,29 @@ export function addRewrite(program: Command, context: CommandContext): void {
       'optional passes, which trade one cost for another: convTransposeToPixelShuffle (repeatable)',
       collect,
     )
-    .option('--factorize <methods>', 'depthwise,spatial,tucker,cp, or all; needs a budget')
-    .option('--budget <limit>', 'what the network may take at most: macs<=50%, params<=2M')
+    .option('--factorize <methods>', 'depthwise,spatial,tucker,cp,group, or all; needs a limit')
+    .option(
+      '--budget <limit>',
+      'what the network may take at most: macs<=50%, params<=2M, bytes<=80%, time<=3ms',
+    )
+    .option(
+      '--max-error <part>',
+      'or what it may be off by: the part of all variance that layers lose together',
+    )
+    .addOption(
+      new Option('--minimise <what>', 'what --max-error makes as small as it can').choices([...QUANTITIES]),
+    )
+    .option(
+      '--device <name>',
+      'predict times: a profile that calibrate wrote, or jetson-nano, jetson-agx-orin …',
+    )
     .option('--calibrate <path>', 'inputs to fit it to: an .npy of samples, or a folder of .npy or pictures')
     .option('--samples <n>', 'take at most so many of them (512 unless said)')
-    .option('--explain', 'print every refusal too')
-    .option('--report <file>', 'write the report to a file: .json, .md')
+    .option('--explain', 'print every application of a rule and every refusal too')
+    .option('--report <file>', 'write the report to a file: .json, .md, .html')
     .addOption(
       new Option('--format <format>', 'how to print the report')
-        .choices(['table', 'json', 'md'])
+        .choices(['table', 'json', 'md', 'html'])
         .default('table'),
     );
   pictureOptions(command);

@@ -11,6 +11,7 @@ import {
   type ValueInfoProto,
 } from '../../import/onnx/generated/onnx-proto.js';
 import { VERSION } from '../../version.ts';
+import { irVersionOf, keptOpset, opsetOf } from './opsets.ts';
 import { DATA_TYPES, ExportRefusal, type ExportRule, NodeExport, storedTensor } from './rule.ts';
 import { RULES } from './rules.ts';
 
@@ -19,6 +20,8 @@ export interface ExportOnnxOptions {
   readonly dataFile?: string;
   /** 1024 unless given. */
   readonly inlineLimit?: number;
+  /** The operator set to keep, where nothing in the graph needs a later one; 21 unless given. */
+  readonly opset?: number;
   /** Entries of the model's metadata. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -29,21 +32,19 @@ export interface ExportedOnnx {
   readonly data?: Uint8Array<ArrayBuffer>;
 }
 
-/** Group normalisation with a scale per channel, and pooling as PyTorch counts, are of this version. */
-const OPSET = 21;
-const IR_VERSION = 10;
 /** A protocol buffer is smaller than 2 GiB. */
 const LARGEST_MODEL = 2 ** 31 - 2 ** 20;
 
 /**
- * Writes the graph as an ONNX model of opset 21, or of a later one where an op needs it.
+ * Writes the graph as an ONNX model of the opset that is asked for, or of a later one where an op needs it.
  * @throws CompileError with every `export-unsupported` and `weights-missing` found
  */
 export function exportOnnx(graph: Graph, options: ExportOnnxOptions = {}): ExportedOnnx {
   const problems: Diagnostic[] = [];
   const names = new Names(graph);
   const nodes: Init<NodeProto>[] = [];
-  let opset = OPSET;
+  const wanted = keptOpset(options.opset);
+  let opset = wanted;
   const stores = new Stores(options);
   for (const value of graph.values) {
     if (value.source.kind !== 'constant') continue;
@@ -58,7 +59,8 @@ export function exportOnnx(graph: Graph, options: ExportOnnxOptions = {}): Expor
       const out = new NodeExport(
         node,
         (v) => names.of(v),
-        (wanted) => names.fresh(wanted),
+        (name) => names.fresh(name),
+        wanted,
       );
       try {
         ruleOf(node)?.(node, out);
@@ -66,7 +68,7 @@ export function exportOnnx(graph: Graph, options: ExportOnnxOptions = {}): Expor
         if (!(error instanceof ExportRefusal)) throw error;
         problems.push(diagnostic('export-unsupported', node.name, `${node.op}: ${error.message}`));
       }
-      opset = Math.max(opset, out.opset);
+      opset = Math.max(opset, out.opset, ...out.nodes.map(opsetOf));
       nodes.push(...out.nodes);
       for (const [name, tensor] of out.constants) stores.add(name, tensor);
     }
@@ -84,7 +86,7 @@ export function exportOnnx(graph: Graph, options: ExportOnnxOptions = {}): Expor
   }
   if (problems.length > 0) throw new CompileError(problems);
   const model = ModelProto.encode({
-    irVersion: opset > OPSET ? 13 : IR_VERSION,
+    irVersion: irVersionOf(opset),
     opsetImport: [{ domain: '', version: opset }],
     producerName: 'convolith',
     producerVersion: VERSION,

@@ -58,7 +58,16 @@ export class NodeExport {
   readonly #node: Node;
   readonly #fresh: (wanted: string) => string;
 
-  constructor(node: Node, nameOf: (value: Value) => string, fresh: (wanted: string) => string) {
+  /** The operator set that is to be kept where that can be. */
+  readonly wanted: number;
+
+  constructor(
+    node: Node,
+    nameOf: (value: Value) => string,
+    fresh: (wanted: string) => string,
+    wanted: number,
+  ) {
+    this.wanted = wanted;
     this.#node = node;
     this.#fresh = fresh;
     const names = node.operands.slice(0, node.arity).map((v) => (v ? nameOf(v) : ''));

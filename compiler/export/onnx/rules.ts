@@ -5,6 +5,7 @@ import { RECURRENT_ACTIVATIONS } from '#ir/ops/recurrent.ts';
 import { tensor } from '#ir/tensor.ts';
 import { isWide, product, type Shape } from '#ir/types.ts';
 import { extent, outputSize, windowAxes } from '#ir/window.ts';
+import { LAST_AXES_ATTRIBUTE } from './opsets.ts';
 import {
   DATA_TYPES,
   ExportRefusal,
@@ -31,9 +32,9 @@ const inputShape = (node: Node): Shape => operand(node, 0).type.shape;
 const poolAttributes = ({ kernel, strides, dilations, pads, ceil }: PoolAttrs) => ({
   kernel_shape: ints(kernel),
   strides: ints(strides),
-  dilations: ints(dilations),
+  ...(dilations.every((d) => d === 1) ? {} : { dilations: ints(dilations) }),
   pads: ints(pads),
-  ceil_mode: int(ceil),
+  ...(ceil ? { ceil_mode: int(true) } : {}),
 });
 
 /**
@@ -101,6 +102,10 @@ function maxPoolWithIndices(node: Node<'MaxPoolWithIndices'>, out: NodeExport): 
 type Reduction = Extract<OpName, `Reduce${string}`>;
 const reduction = (node: Node<Reduction>, out: NodeExport): void => {
   const { axes, keepDims } = node.attrs;
+  if (node.op !== 'ReduceSum' && axes.length > 0 && out.wanted <= LAST_AXES_ATTRIBUTE) {
+    out.emit(node.op, { keepdims: int(keepDims), axes: ints(axes) });
+    return;
+  }
   const inputs = [...out.inputs, out.list(axes, 'axes')];
   out.emit(node.op, { keepdims: int(keepDims), noop_with_empty_axes: int(axes.length === 0) }, { inputs });
 };
@@ -140,6 +145,7 @@ function resize(node: Node<'Resize'>, out: NodeExport): void {
   );
   const byScale = scaled.every((size, i) => size === attrs.sizes[i]);
   const [x = ''] = out.inputs;
+  if (attrs.coordinates === 'half_pixel_symmetric') out.opset = 19;
   const roi = attrs.roi.length === 0 ? '' : out.floats(attrs.roi, 'roi');
   out.emit(
     'Resize',
@@ -149,7 +155,7 @@ function resize(node: Node<'Resize'>, out: NodeExport): void {
       nearest_mode: word(attrs.nearestMode),
       cubic_coeff_a: float(attrs.cubicA),
       exclude_outside: int(attrs.excludeOutside),
-      antialias: int(attrs.antialias),
+      ...(attrs.antialias ? { antialias: int(true) } : {}),
     },
     {
       inputs: byScale
@@ -354,11 +360,9 @@ export const RULES: { readonly [K in OpName]?: ExportRule<K> } = {
   ArgMin: extremum,
   Resize: resize,
   Reshape: ({ attrs }, out) =>
-    out.emit(
-      'Reshape',
-      { allowzero: int(attrs.shape.includes(0)) },
-      { inputs: [...out.inputs, out.list(attrs.shape, 'shape')] },
-    ),
+    out.emit('Reshape', attrs.shape.includes(0) ? { allowzero: int(true) } : {}, {
+      inputs: [...out.inputs, out.list(attrs.shape, 'shape')],
+    }),
   Flatten: axis,
   Squeeze: ({ attrs }, out) => withList('Squeeze', attrs.axes, 'axes', out),
   Unsqueeze: ({ attrs }, out) => withList('Unsqueeze', attrs.axes, 'axes', out),

@@ -43,6 +43,18 @@ test('exact passes: a smaller model, the same results, and what was done in its 
   });
 });
 
+test('--explain prints each application and each refusal', async () => {
+  const { stdout } = await cli.run(['rewrite', 'net.onnx', '--explain', '--format', 'json']);
+  const { applications, passes } = rewriteSchema.parse(JSON.parse(stdout));
+  expect(applications.filter(({ rule }) => rule === 'fuseBatchNormIntoConv')).toHaveLength(1);
+  const { stdout: table } = await cli.run(['rewrite', 'net.onnx', '--explain']);
+  for (const { rule, node } of applications) {
+    expect(table).toContain(rule);
+    expect(table).toContain(node.slice(-8));
+  }
+  expect(passes.some(({ pass }) => pass === 'fuseBatchNormIntoConv')).toBe(true);
+});
+
 test('a pass that is skipped does nothing', async () => {
   const { stdout } = await cli.run([
     'rewrite',
@@ -83,6 +95,25 @@ test('a budget is met, on data; the report is that of the model that was written
   expect(ran).toBe(0);
 });
 
+test('a largest error is kept to, at the least time on a device; the report has MACs, bytes and times', async () => {
+  const { code, stdout, stderr } = await cli.run([
+    ...['rewrite', 'net.onnx', '--factorize', 'all', '--max-error', '0.1', '--minimise', 'time'],
+    ...['--device', 'jetson-nano', '--format', 'json', '-q', '--report', 'report.html'],
+  ]);
+  expect(code, stderr).toBe(0);
+  const report = rewriteSchema.parse(JSON.parse(stdout));
+  const kept = (report.layers ?? []).reduce((part, { form }) => part * (1 - (form?.chosenError ?? 0)), 1);
+  expect(1 - kept).toBeLessThanOrEqual(0.1);
+  expect(report.curve?.chosen.error).toBeCloseTo(1 - kept, 9);
+  expect(report.before.us).toBeGreaterThan(0);
+  expect(report.after.us).toBeLessThanOrEqual(report.before.us ?? 0);
+  for (const { before, form } of report.layers ?? []) {
+    expect(form ? form.after.us : before.us).toBeGreaterThan(0);
+    expect(before.bytes).toBeGreaterThan(0);
+  }
+  expect(readFileSync(cli.at('report.html'), 'utf8')).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/);
+});
+
 test('without data errors are those of the weights, and the report says so', async () => {
   const { stdout } = await cli.run([
     ...['rewrite', 'net.onnx', '--factorize', 'depthwise,tucker', '--budget', 'params<=60%', '--explain'],
@@ -96,12 +127,17 @@ describe('what is wrong', () => {
     [['--factorize', 'all'], /--factorize.*budget/s],
     [['--budget', 'macs<=50%'], /--budget.*goes with --factorize/s],
     [['--factorize', 'all', '--budget', 'macs=50'], /macs=50.*no limit/s],
+    [['--factorize', 'all', '--budget', 'time<=50%'], /time.*device/s],
+    [['--factorize', 'all', '--budget', 'macs<=50%', '--max-error', '0.1'], /one of the two/],
+    [['--factorize', 'all', '--max-error', '2'], /--max-error 2.*part from 0 to 1/s],
+    [['--factorize', 'all', '--budget', 'time<=50%', '--device', 'nano'], /nano.*jetson-nano/s],
+    [['--max-error', '0.1'], /--max-error.*goes with --factorize/s],
     [['--factorize', 'sptial', '--budget', 'macs<=50%'], /sptial.*spatial/s],
     [['--factorize', 'all', '--budget', 'macs<=1'], /no choice of ranks/],
     [['--skip', 'fuseBatchNorm'], /no such pass/],
     [['--also', 'nothing'], /no such optional pass/],
     [['-o', 'x.bin'], /x\.bin.*\.onnx or \.json/s],
-    [['--report', 'x.pdf'], /x\.pdf.*\.json or \.md/s],
+    [['--report', 'x.pdf'], /x\.pdf.*\.json, \.md or \.html/s],
   ])('%j', async (args, message) => {
     const { code, stderr } = await cli.run(['rewrite', 'net.onnx', ...args]);
     expect(stderr).toMatch(message);

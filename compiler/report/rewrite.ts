@@ -89,8 +89,14 @@ function passes({ passes: done }: RewriteReport): readonly RewriteBlock[] {
   return [
     {
       title: 'Exact passes',
-      heads: ['pass', 'changes:', 'nodes:', 'MACs:'],
-      rows: done.map(({ pass, changes, nodes, macs }) => [pass, grouped(changes), less(nodes), less(macs)]),
+      heads: ['pass', 'changes:', 'nodes:', 'MACs:', 'other operations:'],
+      rows: done.map(({ pass, changes, nodes, macs, otherOps }) => [
+        pass,
+        grouped(changes),
+        less(nodes),
+        less(macs),
+        less(otherOps),
+      ]),
     },
   ];
 }

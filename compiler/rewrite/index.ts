@@ -196,6 +196,7 @@ const passEntry = ({ pass, changes, before, after }: PassTrace) => ({
   changes,
   nodes: before.nodes - after.nodes,
   macs: before.macs - after.macs,
+  otherOps: before.otherOps - after.otherOps,
 });
 
 /** A rule is asked again and again: what its last run refused. */

@@ -47,6 +47,7 @@ export const rewriteSchema = z.strictObject({
         changes: count,
         nodes: z.int().describe('nodes less than before; below 0 for more'),
         macs: z.int().describe('MACs less than before'),
+        otherOps: z.int().describe('other operations less than before'),
       }),
     )
     .describe('exact ones that changed something, in order'),

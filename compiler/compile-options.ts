@@ -10,13 +10,16 @@ import { WEIGHT_FORMATS, type WeightFormat } from './weights/formats.ts';
 export const COMPILE_STAGES = ['import', 'optimise', 'generate', 'check', 'bundle'] as const;
 export type CompileStage = (typeof COMPILE_STAGES)[number];
 
-export const COMPILE_TARGETS = ['wasm'] as const;
+export const COMPILE_TARGETS = ['wasm', 'webgpu'] as const;
 export type CompileTarget = (typeof COMPILE_TARGETS)[number];
 
 export interface CompileGraphOptions {
   /** The bundle's name; the graph's unless given. */
   readonly name?: string;
-  /** What to compile for; `['wasm']` unless given. */
+  /**
+   * What to compile for; `['wasm']` unless given. WebGPU comes beside WebAssembly, which a bundle runs on where there is no
+   * GPU.
+   */
   readonly target?: readonly CompileTarget[];
   /** Values inside the network, by name, that the bundle gives as outputs too. */
   readonly outputs?: readonly string[];
@@ -114,6 +117,10 @@ export function checkOptions(options: CompileGraphOptions): void {
     problems.push(
       diagnostic('usage-invalid', 'target', `expected some of ${COMPILE_TARGETS.join(', ')}; got ${got}`),
     );
+  }
+  if (unknown.length === 0 && target.length > 0 && !target.includes('wasm')) {
+    const message = 'a bundle needs wasm too, for where there is no GPU';
+    problems.push(diagnostic('usage-invalid', 'target', message, 'give wasm,webgpu'));
   }
   if (check !== 'sampled' && check !== 'full') {
     problems.push(diagnostic('usage-invalid', 'check', `expected sampled or full; got ${String(check)}`));

@@ -1,6 +1,6 @@
 /** `compile`: a model becomes a bundle. */
 
-import type { Diagnostic } from '#ir/diagnostics.ts';
+import { type Diagnostic, fail, InternalError } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import {
   ABI_VERSION,
@@ -10,7 +10,7 @@ import {
 } from '#runtime/abi.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
 import { storeWeights } from './bundle/stored-weights.ts';
-import { makeBundle } from './bundle/writer.ts';
+import { type BundleGpu, makeBundle } from './bundle/writer.ts';
 import { checkWhole } from './check/full-check.ts';
 import { RunnableModule } from './check/run-module.ts';
 import { checkProgram, checkSameOutputs } from './check/self-check.ts';
@@ -22,6 +22,7 @@ import {
   checkOptions,
   GRAPH_OPTIONS,
   MODEL_OPTIONS,
+  throwAny,
 } from './compile-options.ts';
 import { BASELINE, otherModules } from './modules.ts';
 import { rejectUnknownOptions } from './options.ts';
@@ -41,6 +42,7 @@ import {
   type WasmKernel,
   type WasmProgram,
 } from './targets/wasm/index.ts';
+import { webgpuTarget } from './targets/webgpu/index.ts';
 import { TunedChoices } from './tune/choices.ts';
 import { costsOf, parseProfile } from './tune/profile.ts';
 import { oneMachine, refuseSeveralSizes } from './tune/tuning.ts';
@@ -86,6 +88,8 @@ export async function compileGraph(
 
 /** A specialisation whose layers have been checked. */
 interface CheckedVariant {
+  /** The network that the kernels compute. */
+  readonly optimised: Graph;
   readonly variant: Variant;
   readonly program: LinkedProgram<WasmKernel>;
   readonly constantBytes: number;
@@ -104,6 +108,7 @@ async function compileGraphs(
   const variants = variantsOf(sources, options.outputs ?? [], preprocess);
   const costs = costsOf(options.profile && parseProfile(options.profile));
   const choices = await choicesFor(variants, options, costs);
+  if (options.target?.includes('webgpu') && variants.length > 1) refuseSeveralOnGpu();
   const part = options.check === 'full' ? SAMPLED_PART : 1;
   const name = options.name ?? variants[0]?.graph.name ?? '';
   const pool = new ConstantPool();
@@ -126,9 +131,10 @@ async function compileGraphs(
     const check = await checkProgram(program, SELF_TEST_SEED, {
       ...(options.signal && { signal: options.signal }),
       onProgress: (fraction) => progress(fraction * part),
-      ...(module && { memory: module.runnable.memory }),
+      ...(module && { module: { code: module.code, memory: module.runnable.memory } }),
     });
     checked.push({
+      optimised: graph,
       // what a full check compares with: the network of which the weights are rounded
       variant: rounds ? { ...variant, graph } : variant,
       // of several, only one at a time has its own weights in memory
@@ -144,7 +150,10 @@ async function compileGraphs(
   return bundleOf(name, checked, module, options, costs);
 }
 
-/** The module of a bundle, in memory that holds the weights. */
+/**
+ * The module of a bundle, in memory that holds the weights. What is loaded has `step` beside, where there is one size: then the
+ * check of the layers and the run of the whole share what the engine has made of the same functions.
+ */
 interface EmittedModule {
   readonly code: WasmCode;
   readonly runnable: RunnableModule;
@@ -156,9 +165,10 @@ async function emitted(
   programs: readonly LinkedProgram<WasmKernel>[],
   { constantBytes, constantParts }: Pick<WasmProgram, 'constantBytes' | 'constantParts'>,
 ): Promise<EmittedModule> {
-  const code = emitLinked(name, programs, constantBytes);
+  const code = emitLinked(name, programs, constantBytes, { steps: programs.length === 1 });
   const { constants, pages } = code.memory;
-  const runnable = await RunnableModule.load(code.bytes, {
+  if (!WebAssembly.validate(code.bytes)) throw new InternalError('the module is not valid');
+  const runnable = await RunnableModule.load(code.stepBytes ?? code.bytes, {
     memoryBytes: pages * 65536,
     weightsAddress: constants,
     weightBytes: constantBytes,
@@ -248,6 +258,7 @@ async function bundleOf(
     weights: runnable.weights,
     ...(stored ? { stored } : {}),
     seededOutputs,
+    ...(options.target?.includes('webgpu') ? { webgpu: gpuOf(checked) } : {}),
   });
   progress(1);
   return {
@@ -256,6 +267,29 @@ async function bundleOf(
     diagnostics: distinct(checked.flatMap(({ check }) => check.diagnostics)),
     stats: { ...statsOf(checked, code), storedBytes: manifest.wasm.weights.bytes },
   };
+}
+
+function refuseSeveralOnGpu(): never {
+  return fail(
+    'usage-invalid',
+    'target',
+    'a bundle for WebGPU has one size',
+    'give one size, or leave out webgpu',
+  );
+}
+
+/** The network for WebGPU. @throws CompileError for nodes that it has no kernel for */
+function gpuOf([first]: readonly CheckedVariant[]): BundleGpu {
+  if (!first) throw new InternalError('a bundle has a network');
+  throwAny(webgpuTarget.unsupported(first.optimised));
+  const { wgsl, plan, banks } = webgpuTarget.emit(webgpuTarget.lower(first.optimised));
+  const weights = new Uint8Array(banks.reduce((sum, { bytes }) => sum + bytes, 0));
+  let at = 0;
+  for (const { bytes, parts } of banks) {
+    writeConstants(parts, weights.subarray(at, at + bytes));
+    at += bytes;
+  }
+  return { plan, wgsl, weights };
 }
 
 const NO_COST = { macs: 0, parameters: 0, arenaBytes: 0 };

@@ -36,9 +36,9 @@ export interface ConvClass {
   readonly label: string;
 }
 
-/** The kind of a Conv or ConvTranspose; undefined for any other node. */
+/** The kind of a convolution, whichever op it is; undefined for any other node. */
 export function classifyConv(node: Node): ConvClass | undefined {
-  if (!isOp(node, 'Conv') && !isOp(node, 'ConvTranspose')) return undefined;
+  if (!isOp(node, 'Conv') && !isOp(node, 'ShuffledConv') && !isOp(node, 'ConvTranspose')) return undefined;
   const transposed = node.op === 'ConvTranspose';
   const weight = operand(node as Node, 1).type.shape;
   const { group } = node.attrs;

@@ -283,7 +283,7 @@ export const CATALOGUE = {
     title: 'A total of an audit is beyond its budget',
     explanation:
       'The limits are those of --budget, each a total, a relation and an amount: macs<=300M, params<=5M, peak<=8MiB; k, M, G and T are powers of 1000, Ki, Mi, Gi and Ti of 1024. With diff the totals are those of the second model, and macs<=+5% is relative to the first. A total that is not known, because a size or a device is not given, meets no limit. The report is printed all the same; the exit code is 1.',
-    hint: 'the layers that the audit lists first cost the most; convolith diff OLD NEW shows what has grown',
+    hint: 'the findings name the layers that would save most; convolith diff OLD NEW shows what has grown',
   },
   'file-unreadable': {
     kind: 'usage',

@@ -35,7 +35,7 @@ export const FINDINGS = {
     title: 'Dense kernels hold most of the arithmetic',
     explanation:
       'A k×k convolution from every input channel to every output channel takes k²·Cin·Cout products per position; a depthwise convolution and a pointwise one behind it take k²·Cin + Cin·Cout (Howard et al., MobileNets, 2017). Layers are listed of which a separable pair would save half or more, and 1 % of the network or more; those that read fewer than 8 channels are not. The exchange changes what the network computes: it has to be trained again, and may lose accuracy.',
-    hint: 'where accuracy can be regained by training, replace the layers named first, which save most',
+    hint: 'rewrite with --factorize depthwise takes the kernels that are there apart, within a budget, and says how far off each layer is; where accuracy can be regained by training, replace the layers named first, which save most',
   },
   'groups-narrow': {
     kind: 'finding',
@@ -48,8 +48,15 @@ export const FINDINGS = {
     kind: 'finding',
     title: 'Batch normalisation is a layer of its own',
     explanation:
-      'At inference a batch normalisation scales and shifts each channel by constants. A convolution or dense layer next to it can have both in its weights and bias, with equal results up to rounding; then the normalisation, which reads and writes its whole tensor, is gone. compile does this. A normalisation between layers that cannot take it becomes one scale and one shift; where none can be folded, nothing is said.',
-    hint: 'nothing, for compile; other runtimes: export in inference mode, so that the exporter folds it',
+      'At inference a batch normalisation scales and shifts each channel by constants. A convolution or dense layer next to it can have both in its weights and bias, with equal results up to rounding; then the normalisation, which reads and writes its whole tensor, is gone. rewrite and compile do this. A normalisation between layers that cannot take it becomes one scale and one shift; where none can be folded, nothing is said.',
+    hint: 'compile does it by itself; for other runtimes rewrite the model, or export it in inference mode, so that the exporter folds it',
+  },
+  'branches-mergeable': {
+    kind: 'finding',
+    title: 'Branches of one value are added that could be one layer',
+    explanation:
+      'Convolutions are linear: the sum of two that read one value is a convolution whose weights are the sum of theirs, the smaller kernel padded with zeros, and the value itself is a convolution too. Networks of this kind are trained with branches and run without (Ding et al., RepVGG, 2021); a file with branches is in the form of training. rewrite and compile merge them, with equal results up to rounding.',
+    hint: 'rewrite the model, or export it in the form that is meant for inference',
   },
   'lanes-unfilled': {
     kind: 'finding',
@@ -62,7 +69,7 @@ export const FINDINGS = {
     kind: 'finding',
     title: 'Layers widen fields that span the whole image',
     explanation:
-      'The receptive field of what enters these layers is at least as large as the image: where a position is in the middle, their kernels bring in little that is new, and positions at the border see much padding. Richter et al. (Should You Go Deeper?, 2021) find that such layers add little to the accuracy of a classifier. Only networks whose outputs have no positions are looked at, and only where these layers hold 5 % of the MACs or of the parameters. Gates that see everything (squeeze-excite) are left out of the field. The size of the image decides: give the one that the network will run at.',
+      'The receptive field of what enters these layers is at least as large as the image: where a position is in the middle, their kernels bring in little that is new, and positions at the border see much padding. Richter et al. (Should You Go Deeper?, 2021) find that such layers add little to the accuracy of a classifier. Where outputs have positions, as in segmentation, such layers may still place what they see; below 5 % of the MACs and of the parameters little is lost either way: both are for information. Layers are listed where they hold 1 % or more. Gates that see everything (squeeze-excite) are left out of the field. The size of the image decides: give the one that the network will run at.',
     hint: 'for this image size, try a network with fewer of these layers or with less striding before them; or use larger images',
   },
   'permutations-removable': {
@@ -70,28 +77,28 @@ export const FINDINGS = {
     title: 'Data is moved into an order that could be made without moving',
     explanation:
       'A channel shuffle behind or before a convolution without groups is a permutation of its filters, exactly; between grouped convolutions it is not. Transposes that follow each other are one, or none.',
-    hint: 'put the permutation of a shuffle into the weights of the layer that is named; compile merges transposes itself',
+    hint: 'rewrite the model: the order of a shuffle goes into the weights of the layer that is named, and transposes that follow each other are merged; compile does so itself',
   },
   'weights-duplicated': {
     kind: 'finding',
     title: 'Equal weights are stored more than once',
     explanation:
       'Constants of the same type have the same values, each stored by itself. Found by comparing values, so weights that are not there are not compared.',
-    hint: 'store them once and let the layers share them',
+    hint: 'rewrite the model: equal weights are stored once, and the layers share them; compile does so itself',
   },
   'kernels-rank-1': {
     kind: 'finding',
     title: 'Kernels are products of a column and a row',
     explanation:
       'Each k×k kernel of these layers, which sees a single channel, equals a k×1 kernel followed by a 1×k kernel within one part in 10,000 of its norm. The pair gives the same results with 2k products per position in place of k². Blurs, and kernels that were trained as pairs and then multiplied out, are like this. Found by values, so layers without weights are not looked at.',
-    hint: 'write such a layer as two, k×1 with its vertical stride and padding, then 1×k with the rest and the bias',
+    hint: 'rewrite the model: where a pair is faster, such a layer becomes two, k×1 with its vertical stride and padding, then 1×k with the rest and the bias',
   },
   'filters-dead': {
     kind: 'finding',
     title: 'Filters are zero',
     explanation:
       'All weights of these filters are zero, so that their output channel is its bias everywhere, whatever the input is. Pruning and training with strong weight decay leave such filters. Found by values, so layers without weights are not looked at, nor are weights of more than 1 MiB that still lie in a file, as an audit is to be quick; whoever gives audit() a graph with its weights in memory has all of them looked at.',
-    hint: 'remove the channels here and from the layers that read them, adding what their bias contributes to the bias there',
+    hint: 'rewrite the model: the channels are removed here and from the layers that read them, what their bias contributes going into the bias there; a channel that leaves the network, or whose bias meets padding, stays',
   },
 } as const satisfies Record<string, FindingEntry>;
 

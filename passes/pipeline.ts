@@ -9,7 +9,6 @@ import { recogniseGlobalAveragePool } from './canonicalize/recognise-global-aver
 import { recogniseLayerNormalization } from './canonicalize/recognise-layer-normalization.ts';
 import { removeDeadValues } from './canonicalize/remove-dead-values.ts';
 import { removeIdentities } from './canonicalize/remove-identities.ts';
-import { contractBatchNorm } from './fuse/contract-batch-norm.ts';
 import { convTransposeToPixelShuffle } from './fuse/conv-transpose-to-pixel-shuffle.ts';
 import { expandBatchNorm } from './fuse/expand-batch-norm.ts';
 import { foldChannelPermutations } from './fuse/fold-channel-permutations.ts';
@@ -19,10 +18,12 @@ import { fuseActivation } from './fuse/fuse-activation.ts';
 import { fuseBatchNormBeforeConv } from './fuse/fuse-batch-norm-before-conv.ts';
 import { fuseBatchNormIntoConv } from './fuse/fuse-batch-norm-into-conv.ts';
 import { fuseBiasIntoConv } from './fuse/fuse-bias-into-conv.ts';
+import { fuseChannelShuffle } from './fuse/fuse-channel-shuffle.ts';
 import { fuseElementwise } from './fuse/fuse-elementwise.ts';
 import { fuseResidual } from './fuse/fuse-residual.ts';
 import { fuseScaleIntoConv } from './fuse/fuse-scale-into-conv.ts';
 import { globalPoolBeforePointwise } from './fuse/global-pool-before-pointwise.ts';
+import { joinScaleAndShift } from './fuse/join-scale-and-shift.ts';
 import { mergeConvPairs } from './fuse/merge-conv-pairs.ts';
 import { mergeParallelConvs } from './fuse/merge-parallel-convs.ts';
 import { rankOneToSeparable } from './fuse/rank-one-to-separable.ts';
@@ -115,6 +116,10 @@ export const graphPipeline: Pipeline = {
       pass: rankOneToSeparable,
       because: 'scales may have changed kernels until now, and pairs are not to be merged again',
     },
+    {
+      pass: joinScaleAndShift,
+      because: 'what no layer has taken by now none will, and one op moves half of what two do',
+    },
     { pass: foldConstants, because: 'batch norms with computed parameters are ops on them now' },
     { pass: removeIdentities, because: 'a scale of 1 or a shift of 0 may be left of a batch norm' },
     { pass: mergeCommonSubexpressions, because: 'new weights and biases may be equal' },
@@ -136,29 +141,24 @@ export const OPTIONAL_PASSES: readonly OptionalPass[] = [
   },
 ];
 
-/** `graph` as a model that is written: with optional passes, names of others are ignored. */
-export const rewritePipeline = (names: readonly string[] = []): Pipeline => ({
+/** `graph` with optional passes; names of others are ignored. */
+export const graphPipelineWith = (names: readonly string[]): Pipeline => ({
   name: graphPipeline.name,
-  steps: [
-    ...graphPipeline.steps,
-    ...OPTIONAL_PASSES.filter(({ pass }) => names.includes(pass.name)),
-    {
-      pass: contractBatchNorm,
-      because:
-        'what no layer took is one op for a runtime that fuses less, and only a layer could take it apart',
-    },
-  ],
+  steps: [...graphPipeline.steps, ...OPTIONAL_PASSES.filter(({ pass }) => names.includes(pass.name))],
 });
 
 /** What only a kernel program can express; after `graph`. */
 export const lowerPipeline: Pipeline = {
   name: 'lower',
   steps: [
-    { pass: expandBatchNorm, because: 'kernels know it as a multiplication and an addition' },
     {
       pass: expandComposites,
       because:
         'targets know few ops, and what a composite is made of fuses with its neighbours like all else',
+    },
+    {
+      pass: expandBatchNorm,
+      because: 'kernels take a multiplication and an addition where they take other elementwise ops',
     },
     { pass: removeDeadValues, because: 'a reader that is dead must not stand in the way of a fusion' },
     { pass: foldConstants, because: 'scales and zero points of composites are ops on constants now' },
@@ -173,6 +173,10 @@ export const lowerPipeline: Pipeline = {
         },
       ],
       because: 'each fusion can leave a node with a single reader that had two',
+    },
+    {
+      pass: fuseChannelShuffle,
+      because: 'the activation between a layer and its shuffle is in the epilogue by now',
     },
   ],
 };

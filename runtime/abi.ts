@@ -66,6 +66,8 @@ export interface ProgramManifest {
   readonly inputs: readonly ManifestTensor[];
   readonly outputs: readonly ManifestTensor[];
   readonly wasm: WasmManifest;
+  /** Where the bundle can run on WebGPU too. */
+  readonly webgpu?: WebgpuManifest;
   readonly cost: CostSummary;
   /** The same network at further sizes, over the same weights and in the same memory. */
   readonly further?: readonly Specialisation[];
@@ -110,6 +112,15 @@ export interface WasmManifest {
   readonly stored?: { readonly bytes: number; readonly parts: readonly StoredPart[] };
   readonly weightsAddress: number;
   /** Of the memory, whose size is fixed; whole pages. */
+  readonly memoryBytes: number;
+}
+
+export interface WebgpuManifest {
+  /** WGSL, an entry point for each kernel. */
+  readonly kernels: FileEntry;
+  /** The banks of constants, one after the other. */
+  readonly weights: FileEntry;
+  /** Bytes of all buffers together. */
   readonly memoryBytes: number;
 }
 

@@ -4,8 +4,13 @@
  */
 
 export interface LoadOptions {
-  /** `auto` takes the fastest that the bundle has and the engine runs. */
-  readonly backend?: 'auto' | 'wasm';
+  /**
+   * `webgpu` needs a bundle that was compiled for it. `auto` takes WebGPU where the bundle has it and there is a real GPU,
+   * else WebAssembly; `info.backendNote` says why. `auto` unless said.
+   */
+  readonly backend?: 'auto' | 'wasm' | 'webgpu';
+  /** A GPUDevice to run on, which stays the caller's; one of its own unless given. */
+  readonly device?: object;
   /** How many threads run the network together; 1 unless said. More need a bundle that was compiled for them. */
   readonly threads?: number;
   /**
@@ -41,14 +46,16 @@ export interface SpecialisationInfo {
 
 export interface ModelInfo {
   readonly name: string;
-  readonly backend: 'wasm';
-  /** What the module in use was made for: baseline SIMD, or relaxed SIMD. */
-  readonly engine: 'simd' | 'relaxed';
+  readonly backend: 'wasm' | 'webgpu';
+  /** Why a bundle for WebGPU runs on WebAssembly, where it does. */
+  readonly backendNote?: string;
+  /** What the module in use was made for: baseline SIMD, or relaxed SIMD; of WebGPU, the name of the adapter. */
+  readonly engine: string;
   /** How many threads run the network. */
   readonly threads: number;
   /** Why that is fewer than were asked for. */
   readonly threadsNote?: string;
-  /** All memory that the model uses, weights included; fixed. */
+  /** All memory that the model uses, weights included; fixed. On a GPU, that of its buffers. */
   readonly memoryBytes: number;
   /** Of the first specialisation, as outputs and macs. */
   readonly inputs: readonly TensorInfo[];

@@ -8,8 +8,10 @@ import {
   specialisationsOf,
   type TensorArray,
 } from './abi.ts';
+import { choose, partsOf, sizeOf } from './inputs.ts';
 import type { LoadOptions, Model, ModelInfo, TensorInfo } from './model-types.ts';
-import { type BundleFiles, loadWasm, type WasmInstance } from './wasm.ts';
+import { type BundleFiles, importScript, loadWasm, type WasmInstance } from './wasm.ts';
+import type { OpenGpu } from './webgpu.ts';
 
 export type { LoadOptions, LoadStage, ModelInfo, SpecialisationInfo, TensorInfo } from './model-types.ts';
 
@@ -42,77 +44,107 @@ export type AnyModel = Model<Readonly<Record<string, InputData>>, Results, Resul
 export const loader =
   (manifest: ProgramManifest, files: BundleFiles) =>
   async (options: LoadOptions = {}): Promise<AnyModel> => {
-    checkKeys(options, ['backend', 'threads', 'relaxed', 'warmup', 'verify', 'signal', 'onProgress'], 'load');
-    const { backend = 'auto', threads = 1, relaxed = true, warmup = true, verify = false } = options;
-    const { signal, onProgress } = options;
-    if (manifest.abi !== ABI_VERSION) {
-      throw new Error(`the manifest has version ${manifest.abi}, the runtime ${ABI_VERSION}`);
-    }
-    if (backend !== 'auto' && backend !== 'wasm') {
-      throw new Error(`backend: this bundle has "wasm" (or "auto"), not ${JSON.stringify(backend)}`);
-    }
-    const { mostThreads } = manifest.wasm;
-    if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
-      const most = mostThreads === 1 ? '1 thread' : `1 to ${mostThreads} threads`;
-      const hint = 'compile it with --threads for more';
-      throw new Error(`threads: this bundle runs on ${most}, not ${String(threads)}; ${hint}`);
-    }
-    for (const [name, value] of Object.entries({ relaxed, warmup, verify })) {
-      if (typeof value !== 'boolean')
-        throw new Error(`${name}: expected true or false, got ${String(value)}`);
-    }
+    checkLoadOptions(manifest, options);
+    const { backend = 'auto', signal } = options;
     signal?.throwIfAborted();
-    const instance = await loadWasm(manifest, files, {
-      signal,
-      verify,
-      threads,
-      relaxed,
-      onWeights: (fraction) => onProgress?.('weights', fraction),
-    });
-    const all = specialisationsOf(manifest);
-    for (const [i, one] of warmup ? all.entries() : []) {
-      await warmUp(instance, one, signal, (fraction) => onProgress?.('warmup', (i + fraction) / all.length));
-    }
-    signal?.throwIfAborted();
-    const note = warmup ? fewerThreads(instance, all[0]) : undefined;
-    return new WasmModel(manifest, instance, note);
+    const gpu = backend === 'wasm' ? undefined : await onGpu(manifest, files, options);
+    if (typeof gpu === 'object') return new LoadedModel(manifest, gpu);
+    if (backend === 'webgpu') throw new Error(`WebGPU: ${gpu ?? 'this bundle was compiled without it'}`);
+    const runner = await onWasm(manifest, files, options);
+    const info = gpu === undefined ? runner.info : { ...runner.info, backendNote: gpu };
+    return new LoadedModel(manifest, { ...runner, info });
   };
 
-class WasmModel implements AnyModel {
+const OPTIONS: readonly (keyof LoadOptions)[] = [
+  'backend',
+  'device',
+  'threads',
+  'relaxed',
+  'warmup',
+  'verify',
+  'signal',
+  'onProgress',
+];
+
+function checkLoadOptions({ abi, wasm, webgpu }: ProgramManifest, options: LoadOptions): void {
+  checkKeys(options, OPTIONS, 'load');
+  const { backend = 'auto', device, threads = 1, relaxed = true, warmup = true, verify = false } = options;
+  if (abi !== ABI_VERSION) throw new Error(`the manifest has version ${abi}, the runtime ${ABI_VERSION}`);
+  const known = ['auto', 'wasm', ...(webgpu ? ['webgpu'] : [])];
+  if (!known.includes(backend)) {
+    const list = known.slice(1).map((name) => JSON.stringify(name));
+    const hint = backend === 'webgpu' ? '; compile it with --target wasm,webgpu for that' : '';
+    throw new Error(
+      `backend: this bundle has ${list.join(' and ')} (or "auto"), not ${JSON.stringify(backend)}${hint}`,
+    );
+  }
+  if (device !== undefined && (typeof device !== 'object' || device === null || backend === 'wasm'))
+    throw new Error('device: expected a GPUDevice, for the backend "webgpu" or "auto"');
+  const { mostThreads } = wasm;
+  if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
+    const most = mostThreads === 1 ? '1 thread' : `1 to ${mostThreads} threads`;
+    const hint = 'compile it with --threads for more';
+    throw new Error(`threads: this bundle runs on ${most}, not ${String(threads)}; ${hint}`);
+  }
+  for (const [name, value] of Object.entries({ relaxed, warmup, verify })) {
+    if (typeof value !== 'boolean') throw new Error(`${name}: expected true or false, got ${String(value)}`);
+  }
+}
+
+/** The network on a GPU; why not, where it is not; undefined where the bundle has no code for one. */
+async function onGpu(
+  manifest: ProgramManifest,
+  files: BundleFiles,
+  options: LoadOptions,
+): Promise<Runner | string | undefined> {
+  if (!manifest.webgpu || !files.webgpu) return undefined;
+  if (options.device === undefined && !(globalThis.navigator as { gpu?: unknown } | undefined)?.gpu)
+    return 'this engine has no WebGPU';
+  const { open } = await importScript<{ open: OpenGpu }>(files.webgpu.script);
+  return open(manifest, files.webgpu, options);
+}
+
+async function onWasm(manifest: ProgramManifest, files: BundleFiles, options: LoadOptions): Promise<Runner> {
+  const { threads = 1, relaxed = true, warmup = true, verify = false, signal, onProgress } = options;
+  const instance = await loadWasm(manifest, files, {
+    signal,
+    verify,
+    threads,
+    relaxed,
+    onWeights: (fraction) => onProgress?.('weights', fraction),
+  });
+  const all = specialisationsOf(manifest);
+  for (const [i, one] of warmup ? all.entries() : []) {
+    await warmUp(instance, one, signal, (fraction) => onProgress?.('warmup', (i + fraction) / all.length));
+  }
+  signal?.throwIfAborted();
+  return wasmRunner(instance, warmup ? fewerThreads(instance, all[0]) : undefined);
+}
+
+/** What runs a network: it is given one array for each input, checked, and gives each output as a copy. */
+export interface Runner {
+  readonly info: Omit<ModelInfo, keyof NetworkInfo>;
+  run(
+    specialisation: Specialisation,
+    inputs: readonly unknown[],
+  ): readonly ShapedOutput[] | Promise<readonly ShapedOutput[]>;
+  dispose(): void;
+}
+
+class LoadedModel implements AnyModel {
   readonly info: ModelInfo;
   readonly #specialisations: readonly Specialisation[];
-  #instance: WasmInstance | undefined;
+  #runner: Runner | undefined;
 
-  constructor(manifest: ProgramManifest, instance: WasmInstance, alone: string | undefined) {
-    const { name, generator, cost } = manifest;
+  constructor(manifest: ProgramManifest, runner: Runner) {
     this.#specialisations = specialisationsOf(manifest);
-    const specialisations = this.#specialisations.map(({ inputs, outputs, cost: { macs } }) => ({
-      inputs: inputs.map(infoOf),
-      outputs: outputs.map(infoOf),
-      macs,
-    }));
-    this.#instance = instance;
-    const note = alone ?? instance.threadsNote;
-    this.info = {
-      name,
-      backend: 'wasm',
-      engine: instance.engine,
-      threads: alone === undefined ? (instance.crew?.threads ?? 1) : 1,
-      ...(note === undefined ? {} : { threadsNote: note }),
-      memoryBytes: instance.memory.buffer.byteLength,
-      inputs: manifest.inputs.map(infoOf),
-      outputs: manifest.outputs.map(infoOf),
-      macs: cost.macs,
-      specialisations,
-      parameters: cost.parameters,
-      generator,
-    };
+    this.#runner = runner;
+    this.info = { ...networkInfo(manifest), ...runner.info };
   }
 
-  // from reading the inputs to copying the outputs nothing is awaited, so no two runs can mix
   async run(inputs: Readonly<Record<string, InputData>>, options: RunOptions = {}) {
-    const instance = this.#instance;
-    if (!instance) throw new Error(`model "${this.info.name}" was disposed of; load it again`);
+    const runner = this.#runner;
+    if (!runner) throw new Error(`model "${this.info.name}" was disposed of; load it again`);
     checkKeys(options, ['shapes'], 'run');
     const given = inputs ?? {};
     const names = this.info.inputs.map((t) => t.name);
@@ -121,21 +153,67 @@ class WasmModel implements AnyModel {
       names.map((name) => [name, partsOf(Object.hasOwn(given, name) ? given[name] : undefined)]),
     );
     const chosen = choose(this.#specialisations, parts);
-    for (const tensor of chosen.inputs) view(instance, tensor).set(parts[tensor.name]?.data as never);
-    start(instance, chosen);
+    const results = runner.run(
+      chosen,
+      chosen.inputs.map(({ name }) => parts[name]?.data),
+    );
+    const shaped = results instanceof Promise ? await results : results;
     const outputs: Record<string, unknown> = Object.create(null);
-    for (const tensor of chosen.outputs) {
-      const output = tensor.count ? counted(instance, tensor, tensor.count) : whole(instance, tensor);
-      outputs[tensor.name] = options.shapes || tensor.count ? output : output.data;
-    }
+    chosen.outputs.forEach((tensor, i) => {
+      outputs[tensor.name] = options.shapes || tensor.count ? shaped[i] : shaped[i]?.data;
+    });
     return outputs;
   }
 
   dispose(): void {
-    this.#instance?.crew?.dismiss();
-    this.#instance = undefined;
+    this.#runner?.dispose();
+    this.#runner = undefined;
   }
 }
+
+/** Between reading the inputs and copying the outputs nothing is awaited, so no two runs can mix. */
+const wasmRunner = (instance: WasmInstance, alone: string | undefined): Runner => {
+  const note = alone ?? instance.threadsNote;
+  return {
+    info: {
+      backend: 'wasm',
+      engine: instance.engine,
+      threads: alone === undefined ? (instance.crew?.threads ?? 1) : 1,
+      ...(note === undefined ? {} : { threadsNote: note }),
+      memoryBytes: instance.memory.buffer.byteLength,
+    },
+    run(specialisation, inputs) {
+      specialisation.inputs.forEach((tensor, i) => {
+        view(instance, tensor).set(inputs[i] as never);
+      });
+      start(instance, specialisation);
+      return specialisation.outputs.map((tensor) =>
+        tensor.count ? counted(instance, tensor, tensor.count) : whole(instance, tensor),
+      );
+    },
+    dispose: () => instance.crew?.dismiss(),
+  };
+};
+
+/** What is known of a network wherever it runs. */
+type NetworkInfo = Pick<
+  ModelInfo,
+  'name' | 'inputs' | 'outputs' | 'macs' | 'specialisations' | 'parameters' | 'generator'
+>;
+
+const networkInfo = (manifest: ProgramManifest): NetworkInfo => ({
+  name: manifest.name,
+  inputs: manifest.inputs.map(infoOf),
+  outputs: manifest.outputs.map(infoOf),
+  macs: manifest.cost.macs,
+  specialisations: specialisationsOf(manifest).map(({ inputs, outputs, cost: { macs } }) => ({
+    inputs: inputs.map(infoOf),
+    outputs: outputs.map(infoOf),
+    macs,
+  })),
+  parameters: manifest.cost.parameters,
+  generator: manifest.generator,
+});
 
 const infoOf = ({ name, dtype, shape, picture }: ManifestTensor): TensorInfo => ({
   name,
@@ -143,8 +221,6 @@ const infoOf = ({ name, dtype, shape, picture }: ManifestTensor): TensorInfo => 
   shape: [...shape],
   ...(picture ? { pixels: picture.pixels } : {}),
 });
-
-const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 const view = ({ memory }: WasmInstance, { dtype, shape, address }: ManifestTensor): TensorArray =>
   new ARRAYS[dtype](memory.buffer, address, sizeOf(shape));
@@ -184,84 +260,6 @@ function checkKeys(given: object, known: readonly string[], where: string, what 
       throw new Error(`${where}: there is no ${what} ${JSON.stringify(key)}; there is ${list}`);
     }
   }
-}
-
-interface Given {
-  readonly data: unknown;
-  /** Undefined for data alone. */
-  readonly shape: readonly number[] | undefined;
-}
-
-function partsOf(given: unknown): Given {
-  if (typeof given === 'object' && given !== null && 'data' in given) {
-    const { data, shape, width, height } = given as Record<string, unknown>;
-    if (Array.isArray(shape)) return { data, shape };
-    if (typeof width === 'number' && typeof height === 'number')
-      return { data, shape: [1, height, width, 4] };
-  }
-  return { data: given, shape: undefined };
-}
-
-/** The specialisation that the inputs fit. @throws Error where that is none, or not just one */
-function choose(all: readonly Specialisation[], given: Readonly<Record<string, Given>>): Specialisation {
-  const problems = all.map(({ inputs }) => {
-    for (const tensor of inputs) {
-      const problem = problemOf(tensor, given[tensor.name]);
-      if (problem) return { tensor, problem };
-    }
-    return undefined;
-  });
-  const fitting = all.filter((_, i) => !problems[i]);
-  const [chosen] = fitting;
-  if (chosen && fitting.length === 1) return chosen;
-  const [first] = problems;
-  if (first && all.length === 1) {
-    const { name, dtype, shape } = first.tensor;
-    throw new Error(
-      `input ${JSON.stringify(name)}: expected a ${ARRAYS[dtype].name} of ${sizeOf(shape)} elements (${layoutOf(shape)}); ${first.problem}`,
-    );
-  }
-  const list = (among: readonly Specialisation[]) =>
-    among
-      .map(({ inputs }) =>
-        inputs.map((t) => `${JSON.stringify(t.name)} ${t.dtype} ${layoutOf(t.shape)}`).join(', '),
-      )
-      .join('; or ');
-  throw new Error(
-    chosen
-      ? `the inputs fit several specialisations: ${list(fitting)}; give { data, shape }`
-      : `the inputs fit no specialisation: there is ${list(all)}; ${describe(given)}`,
-  );
-}
-
-const layoutOf = (shape: readonly number[]): string => shape.join('×') || 'a scalar';
-
-const describe = (given: Readonly<Record<string, Given>>): string =>
-  Object.entries(given)
-    .map(([name, { data, shape }]) => {
-      const length = (data as { readonly length?: number } | undefined)?.length;
-      const size = shape ? layoutOf(shape) : length === undefined ? '' : `${length} elements`;
-      return `${JSON.stringify(name)}: got ${data?.constructor?.name ?? 'nothing'}${size && ` of ${size}`}`;
-    })
-    .join(', ');
-
-/** Plain arrays are taken, as nothing about them can be misread; a typed array of another type is likely a mistake. */
-function problemOf({ dtype, shape }: ManifestTensor, given: Given | undefined): string {
-  const type = ARRAYS[dtype];
-  const { data, shape: own } = given ?? {};
-  if (data === undefined || data === null) return 'nothing was given';
-  if (Array.isArray(data)) {
-    const wanted = dtype === 'i64' || dtype === 'u64' ? 'bigint' : 'number';
-    const odd = data.findIndex((x) => typeof x !== wanted);
-    if (odd >= 0) {
-      return `got an array whose element ${odd} is no ${wanted}${Array.isArray(data[odd]) ? ': flatten it' : ''}`;
-    }
-  } else if (!(data instanceof type) && !(dtype === 'u8' && data instanceof Uint8ClampedArray)) {
-    return `got ${data.constructor?.name ?? typeof data}`;
-  }
-  const { length } = data as TensorArray;
-  if (length !== sizeOf(shape)) return `got ${length} elements`;
-  return own && own.join() !== shape.join() ? `got ${layoutOf(own)}` : '';
 }
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));

@@ -12,6 +12,14 @@ export interface BundleFiles {
   readonly worker?: URL;
   /** The script that expands weights which are stored in fewer bytes, where they are. */
   readonly expand?: URL;
+  /** What runs the network on a GPU, where the bundle can. */
+  readonly webgpu?: GpuFiles;
+}
+
+export interface GpuFiles {
+  readonly script: URL;
+  readonly kernels: URL;
+  readonly weights: URL;
 }
 
 export interface LoadContext {
@@ -129,13 +137,17 @@ async function fill(
 }
 
 /** A script of the bundle that most loads do without. */
-const importScript = <T>(script: URL): Promise<T> =>
+export const importScript = <T>(script: URL): Promise<T> =>
   import(/* @vite-ignore */ /* webpackIgnore: true */ script.href) as Promise<T>;
 
-const sizeError = (name: string, expected: number, got: number | string): Error =>
+export const sizeError = (name: string, expected: number, got: number | string): Error =>
   new Error(`${name} has ${got} bytes; this bundle's has ${expected}: copy all files of the bundle again`);
 
-async function checkDigest(name: string, bytes: Uint8Array<ArrayBuffer>, entry: FileEntry): Promise<void> {
+export async function checkDigest(
+  name: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  entry: FileEntry,
+): Promise<void> {
   if (!globalThis.crypto?.subtle) {
     throw new Error('verify: true needs crypto.subtle, which pages have over https and on localhost only');
   }

@@ -1,7 +1,8 @@
 /**
  * How long `convolith audit` takes, the whole process, and how much memory: ResNet-50 and VGG-16 of the model collection
  * (the folder $CONVOLITH_MODELS, else `shared` beside the checkout), each with its weights beside it and inside, and
- * graphs of 5,000, 10,000 and 20,000 nodes. Medians of five runs, taken in turns; needs `npm run build`.
+ * graphs of 5,000, 10,000 and 20,000 nodes: of 1×1 kernels over an open batch, of 3×3 kernels that are dilated here and
+ * there, and of results that are read again in reverse order. Medians of five runs, taken in turns; needs `npm run build`.
  *
  *   node scripts/audit-speed.mjs [--runs N] [--folder FOLDER]
  */
@@ -34,14 +35,21 @@ const command = join(root, 'dist/cli.js');
 if (!existsSync(command)) throw new Error('there is no dist/cli.js: npm run build');
 mkdirSync(values.folder, { recursive: true });
 
+/** Of each value of a graph made here. */
+const CHANNELS = 8;
+
 const cases = [
   ...zoo('resnet50', 0.6),
   ...zoo('vgg16', 0.8),
-  ...[5000, 10000, 20000].map((nodes) => ({
-    name: `${nodes} nodes`,
-    file: made(`chain-${nodes}.onnx`, (file) => writeFileSync(file, residualChain(nodes))),
-    bound: 5,
-  })),
+  ...[5000, 10000, 20000].flatMap((nodes) =>
+    Object.entries({ chain: residualChain, kernels: dilatedChain, skips: longSkips }).map(
+      ([shape, graph]) => ({
+        name: `${nodes} nodes, ${shape}`,
+        file: made(`${shape}-${nodes}.onnx`, (file) => writeFileSync(file, graph(nodes))),
+        bound: 5,
+      }),
+    ),
+  ),
 ];
 
 const measured = cases.map(() => []);
@@ -127,51 +135,88 @@ function writeInside(file, target) {
   closeSync(out);
 }
 
-/** Blocks of two convolutions, two activations and the addition of what came in, over an open batch. */
-function residualChain(nodes) {
-  const channels = 8;
+/** A graph of convolutions and other nodes, over pictures of 16 × 16. */
+function network(build, batch = { dimParam: 'N' }) {
   const initializer = [];
   const node = [];
-  const conv = (input, output) => {
-    const rawData = new Uint8Array(new Float32Array(channels * channels).fill(0.01).buffer);
-    initializer.push({ name: `${output}.weight`, dims: [channels, channels, 1, 1], dataType: 1, rawData });
+  const conv = (input, output, kernel = 1, dilation = 1) => {
+    const rawData = new Uint8Array(new Float32Array(CHANNELS * CHANNELS * kernel ** 2).fill(0.01).buffer);
+    const dims = [CHANNELS, CHANNELS, kernel, kernel];
+    initializer.push({ name: `${output}.weight`, dims, dataType: 1, rawData });
+    const ints = (name, list) => ({ name, type: 7, ints: list });
+    const pad = ((kernel - 1) / 2) * dilation;
     node.push({
       opType: 'Conv',
       name: `/${output}/Conv`,
       input: [input, `${output}.weight`],
       output: [output],
+      attribute: [ints('pads', [pad, pad, pad, pad]), ints('dilations', [dilation, dilation])],
     });
+    return output;
   };
-  const other = (opType, input, output) =>
+  const other = (opType, input, output) => {
     node.push({ opType, name: `/${output}/${opType}`, input, output: [output] });
-  let value = 'x';
-  for (let block = 0; node.length < nodes; block++) {
-    const at = `blocks.${block}`;
-    conv(value, `${at}.first`);
-    other('Relu', [`${at}.first`], `${at}.relu`);
-    conv(`${at}.relu`, `${at}.second`);
-    other('Add', [`${at}.second`, value], `${at}.sum`);
-    other('Relu', [`${at}.sum`], `${at}.out`);
-    value = `${at}.out`;
-  }
-  const info = (name, batch) => ({
+    return output;
+  };
+  const value = build({ node, conv, other });
+  const info = (name) => ({
     name,
     type: {
       tensorType: {
         elemType: 1,
-        shape: { dim: [batch, { dimValue: channels }, { dimValue: 16 }, { dimValue: 16 }] },
+        shape: { dim: [batch, { dimValue: CHANNELS }, { dimValue: 16 }, { dimValue: 16 }] },
       },
     },
   });
   return ModelProto.encode({
     irVersion: 8,
     opsetImport: [{ domain: '', version: 17 }],
-    graph: {
-      name: 'chain',
-      node,
-      initializer,
-      input: [info('x', { dimParam: 'N' })],
-      output: [info(value, { dimParam: 'N' })],
-    },
+    graph: { name: 'graph', node, initializer, input: [info('x')], output: [info(value)] },
   });
+}
+
+/** Blocks of two convolutions, two activations and the addition of what came in, over an open batch. */
+function residualChain(nodes) {
+  return network(({ node, conv, other }) => {
+    let value = 'x';
+    for (let block = 0; node.length < nodes; block++) {
+      const at = `blocks.${block}`;
+      const relu = other('Relu', [conv(value, `${at}.first`)], `${at}.relu`);
+      const sum = other('Add', [conv(relu, `${at}.second`), value], `${at}.sum`);
+      value = other('Relu', [sum], `${at}.out`);
+    }
+    return value;
+  });
+}
+
+/** Convolutions of 3×3 and activations; each twentieth convolution and the one behind it are dilated. */
+function dilatedChain(nodes) {
+  return network(
+    ({ node, conv, other }) => {
+      let value = 'x';
+      for (let layer = 0; node.length < nodes; layer++) {
+        const dilation = layer % 20 < 2 ? 2 : 1;
+        value = other('Relu', [conv(value, `layers.${layer}`, 3, dilation)], `layers.${layer}.out`);
+      }
+      return value;
+    },
+    { dimValue: 1 },
+  );
+}
+
+/** Convolutions, and then the additions of all their results, the last first. */
+function longSkips(nodes) {
+  return network(
+    ({ conv, other }) => {
+      const skips = ['x'];
+      for (let layer = 0; layer < nodes / 2; layer++) skips.push(conv(skips[layer], `layers.${layer}`, 3));
+      let value = skips.pop();
+      while (skips.length > 0) {
+        const skip = skips.pop();
+        value = other('Add', [value, skip], `${skip}.sum`);
+      }
+      return value;
+    },
+    { dimValue: 1 },
+  );
 }

@@ -16,6 +16,7 @@ const runtimeTexts = [
   { entry: 'runtime/index.ts', constant: 'RUNTIME_SOURCE', output: 'runtime-source.ts', textOf: bundleText },
   { entry: 'runtime/worker.ts', constant: 'WORKER_SOURCE', output: 'worker-source.ts', textOf: bundleText },
   { entry: 'runtime/expand.ts', constant: 'EXPAND_SOURCE', output: 'expand-source.ts', textOf: bundleText },
+  { entry: 'runtime/webgpu.ts', constant: 'WEBGPU_SOURCE', output: 'webgpu-source.ts', textOf: bundleText },
   {
     entry: 'runtime/model-types.ts',
     constant: 'MODEL_TYPES',

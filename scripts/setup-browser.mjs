@@ -9,7 +9,11 @@ import { existsSync } from 'node:fs';
 const executable = process.env.CONVOLITH_CHROMIUM ?? '/usr/bin/chromium';
 const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
 
-if (existsSync(executable)) {
+/** Loads the software adapter that comes with Chromium, for the tests of WebGPU in Node. */
+const vulkan = ['/usr/lib/x86_64-linux-gnu/libvulkan.so.1', '/usr/lib/aarch64-linux-gnu/libvulkan.so.1'];
+const loader = vulkan.some((path) => existsSync(path));
+
+if (existsSync(executable) && (loader || process.getuid?.() !== 0)) {
   console.log(`setup:browser: ${executable} is there`);
 } else if (process.env.CONVOLITH_CHROMIUM !== undefined) {
   giveUp(`CONVOLITH_CHROMIUM names ${executable}, which does not exist`);
@@ -18,7 +22,7 @@ if (existsSync(executable)) {
 } else {
   try {
     apt('update');
-    apt('install', '--yes', '--no-install-recommends', 'chromium');
+    apt('install', '--yes', '--no-install-recommends', 'chromium', 'libvulkan1');
   } catch (error) {
     giveUp(`apt-get failed: ${error.message}`);
   }

@@ -20,7 +20,7 @@ const layers: Readonly<Record<string, readonly [may: string, why: string]>> = {
   runtime: ['abi', 'the runtime ships inside bundles, which have no dependencies'],
   abi: [
     '',
-    'abi.ts, engines.ts, model-types.ts and stored-weights.ts are shared by compiler and runtime, so they may pull in neither',
+    'abi.ts, engines.ts, gpu-plan.ts, model-types.ts and stored-weights.ts are shared by compiler and runtime, so they may pull in neither',
   ],
   examples: ['public package node', 'examples show the public API, so they use nothing else'],
 };
@@ -29,7 +29,7 @@ const layers: Readonly<Record<string, readonly [may: string, why: string]>> = {
 function areaOf(path: string): string {
   const target = /^compiler\/targets\/([^/]+)\//.exec(path);
   if (target) return `target ${target[1]}`;
-  if (/^runtime\/(abi|engines|model-types|stored-weights)\.ts$/.test(path)) return 'abi';
+  if (/^runtime\/(abi|engines|gpu-plan|model-types|stored-weights)\.ts$/.test(path)) return 'abi';
   return /^compiler\/(cli|files)\//.exec(path)?.[1] ?? path.split('/')[0] ?? path;
 }
 

@@ -36,7 +36,11 @@ export const findingsSchema = z
       message: z.string(),
       saves: savingSchema,
       share: z.number().nonnegative().describe('the largest part that is of the MACs, parameters or traffic'),
-      passes: z.array(z.string()).optional().describe('the passes by which compile acts on it'),
+      passes: z.array(z.string()).optional().describe('the passes by which rewrite and compile act on it'),
+      command: z
+        .string()
+        .nullable()
+        .describe('what acts on it, MODEL being the file; null where only people can'),
       places: z.array(
         z.strictObject({
           layers: z.array(z.string()),

@@ -2,9 +2,11 @@
 import { fail } from '#ir/diagnostics.ts';
 import type { Value } from '#ir/graph.ts';
 import { COST_CONVENTIONS } from '#passes/analysis/cost.ts';
+import type { Polynomial } from '#passes/analysis/polynomial.ts';
 import { PRESET_NAMES, type Preset, type PresetName, presetNamed } from '#passes/analysis/presets/index.ts';
 import { didYouMean } from '../suggest.ts';
 import { countedTotals, trainingParameters } from './counted.ts';
+import { exampleOf } from './example.ts';
 import { type Facts, factsOf, sizedCosts, tensorOf } from './facts.ts';
 import { misalignedOf } from './fields.ts';
 import { compositeSums, type FindingChoice, findingsOf } from './findings.ts';
@@ -69,6 +71,7 @@ export function audit(model: AuditModel, options: AuditOptions = {}): AuditRepor
     layers,
     ...findingsOf(facts, layers, options),
     memory: facts.sizeKnown ? memoryOf(graph, facts.liveness) : null,
+    ...(examples.length > 0 ? { example: exampleOf({ ...facts, sizeKnown: true }, preset.name) } : {}),
     misaligned: misalignedOf(graph, facts.fields),
     diagnostics: specialised.diagnostics.map(({ detail: _, ...told }) => told),
   };
@@ -95,7 +98,7 @@ const CONVENTIONS = {
 function totalsOf(
   { graph, cost, liveness, sizeKnown }: Facts,
   preset: PresetName,
-  { expr, reason, only }: SymbolicMacs,
+  { expr, reason, only, polynomial }: SymbolicMacs,
   examples: readonly string[],
 ): AuditReport['totals'] {
   const { totals } = cost;
@@ -106,6 +109,7 @@ function totalsOf(
     macs: known ? totals.macs : null,
     ...(known ? {} : { macsReason: `${examples.join(', ')} not given` }),
     macsExpr: expr,
+    ...(polynomial ? { macsTerms: termsOf(polynomial) } : {}),
     ...(only === undefined ? {} : { macsExprOnly: only }),
     ...(reason === undefined ? {} : { macsExprReason: reason }),
     counted: presets[preset],
@@ -120,6 +124,14 @@ function totalsOf(
     peakLayer: sizeKnown ? (liveness.peakNode?.name ?? null) : null,
   };
 }
+
+const termsOf = ({ symbols, terms }: Polynomial): NonNullable<AuditReport['totals']['macsTerms']> =>
+  terms.map(({ numerator, denominator, exponents }) => ({
+    coefficient: Number(numerator) / Number(denominator),
+    powers: Object.fromEntries(
+      symbols.flatMap((symbol, i) => (exponents[i] ? [[symbol, exponents[i]] as const] : [])),
+    ),
+  }));
 
 const symbolsOf = (value: Value, dims: readonly OpenDimension[]): (string | null)[] =>
   value.type.shape.map(

@@ -40,6 +40,8 @@ export interface Specialised {
 /** Example size of an open spatial dimension; sampled sizes are it and multiples of `LATTICE` above. */
 const EXAMPLE_SIZE = 224;
 const LATTICE = 32;
+/** The batch at which a polynomial is tried. */
+const BATCH_CHECK = 5;
 /** Distances from the example size at which a polynomial is tried: of any size, and of multiples. */
 const EVERYWHERE = [1, LATTICE / 2, 3 * LATTICE + 5];
 /** Sizes below it, at which networks do what they do not above (crops that reach the border). */
@@ -101,6 +103,8 @@ export function otherSizes(
 
 export interface SymbolicMacs {
   readonly expr: string | null;
+  /** Where there is an expression in open dimensions. */
+  readonly polynomial?: Polynomial;
   readonly reason?: string;
   /** The sizes for which it holds, where it does not for all. */
   readonly only?: string;
@@ -132,7 +136,7 @@ export function symbolicMacs(
     });
   const fitted = (apart: readonly number[], only: readonly string[]): SymbolicMacs => {
     const symbols: SampledSymbol[] = [
-      ...batches.map((name) => ({ name, points: [1, 2], checks: [5] })),
+      ...batches.map((name) => ({ name, points: [1, 2], checks: [BATCH_CHECK] })),
       ...examples.map((name) => ({
         name,
         points: [0, 1, 2, 3].map((i) => EXAMPLE_SIZE + i * LATTICE),
@@ -152,14 +156,29 @@ export function symbolicMacs(
       if (!fit.polynomial) return { expr: null, reason: fit.reason };
       const above = examples.length === 0 || holdsBelow(fit.polynomial) ? [] : [`sizes from ${EXAMPLE_SIZE}`];
       const limits = [...only, ...above].join(', ');
-      return { expr: formatPolynomial(fit.polynomial), ...(limits === '' ? {} : { only: limits }) };
+      const { polynomial } = fit;
+      return { expr: formatPolynomial(polynomial), polynomial, ...(limits === '' ? {} : { only: limits }) };
     } catch (error) {
       if (!(error instanceof CompileError)) throw error;
       const message = error.diagnostics[0]?.message ?? '';
       return { expr: null, reason: `the model does not accept ${failedAt}: ${message}` };
     }
   };
-  const every = fitted(EVERYWHERE, []);
+  /** MACs go with the batch in nearly every network: one further size says so, where a line takes two. */
+  const inProportion = (): SymbolicMacs | undefined => {
+    const [batch, ...more] = batches;
+    if (batch === undefined || more.length + examples.length > 0) return undefined;
+    try {
+      if (macsAt({ [batch]: BATCH_CHECK }) !== BATCH_CHECK * macs) return undefined;
+    } catch (error) {
+      if (!(error instanceof CompileError)) throw error;
+      return undefined;
+    }
+    const term = { numerator: BigInt(macs), denominator: 1n, exponents: [1] };
+    const polynomial = { symbols: [batch], terms: macs === 0 ? [] : [term] };
+    return { expr: formatPolynomial(polynomial), polynomial };
+  };
+  const every = inProportion() ?? fitted(EVERYWHERE, []);
   if (every.expr !== null || examples.length === 0) return every;
   // many networks halve their sizes again and again, and take no others, or round them
   const some = fitted(ON_LATTICE, [`multiples of ${LATTICE}`]);

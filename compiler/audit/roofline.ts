@@ -1,11 +1,11 @@
 /** The roofline section of a report: what each layer of the compiled network is predicted to take. */
 import type { Graph, Node } from '#ir/graph.ts';
-import { graphCost } from '#passes/analysis/cost.ts';
+import { graphCost, type NodeCost } from '#passes/analysis/cost.ts';
 import { planProgram } from '../plan.ts';
 import type { Device } from '../roofline/devices.ts';
 import { type Bound, predictLayers } from '../roofline/index.ts';
 import { freeChoices } from '../targets/wasm/index.ts';
-import { costsOf, type MachineProfile } from '../tune/profile.ts';
+import { costsOf, type MachineProfile, peakOf } from '../tune/profile.ts';
 import type { AuditRoofline } from './schema.ts';
 
 /** A machine as it was measured, or a device as its data sheet has it. */
@@ -27,10 +27,15 @@ function measured(graph: Graph, profile: MachineProfile): AuditRoofline {
   // calibrate measures what the runtime there supports, which takes the fastest
   const engine = profile.engines.relaxed ? 'relaxed' : 'simd';
   const layers = predictLayers(program, profile, engine).map(({ node, ns, computeNs, memoryNs, bound }) =>
-    layerOf(node, nodes.get(node)?.flops ?? 0, { ns, computeNs, memoryNs, bound }),
+    layerOf(node, nodes.get(node), { ns, computeNs, memoryNs, bound }),
   );
   const source = `measured by convolith calibrate, ${INSTRUCTIONS[engine]}, one thread`;
-  return report(`${profile.engine} on ${profile.cpu}`, source, layers);
+  const [memory] = [...profile.bandwidth].sort((a, b) => b.bytes - a.bytes);
+  const roof = {
+    gflops: peakOf(profile.engines[engine] ?? profile.engines.simd),
+    gigabytesPerSecond: memory?.gigabytesPerSecond ?? 1,
+  };
+  return report(`${profile.engine} on ${profile.cpu}`, source, roof, layers);
 }
 
 const INSTRUCTIONS = { simd: 'baseline SIMD', relaxed: 'relaxed SIMD' } as const;
@@ -44,9 +49,9 @@ function byDataSheet(graph: Graph, { title, source, gflops, gigabytesPerSecond }
     const computeNs = cost.flops / gflops;
     const memoryNs = (cost.bytesRead + cost.bytesWritten) / gigabytesPerSecond;
     const bound = computeNs >= memoryNs ? 'compute' : 'memory';
-    return [layerOf(node, cost.flops, { ns: Math.max(computeNs, memoryNs), computeNs, memoryNs, bound })];
+    return [layerOf(node, cost, { ns: Math.max(computeNs, memoryNs), computeNs, memoryNs, bound })];
   });
-  return report(title, `not measured: ${source}`, layers);
+  return report(title, `not measured: ${source}`, { gflops, gigabytesPerSecond }, layers);
 }
 
 interface Times {
@@ -58,18 +63,29 @@ interface Times {
 
 type Layer = AuditRoofline['layers'][number];
 
-const layerOf = (node: Node, flops: number, { ns, computeNs, memoryNs, bound }: Times): Layer => ({
+const layerOf = (
+  node: Node,
+  cost: NodeCost | undefined,
+  { ns, computeNs, memoryNs, bound }: Times,
+): Layer => ({
   layer: node.name,
   us: ns / 1e3,
   computeUs: computeNs / 1e3,
   memoryUs: memoryNs / 1e3,
   bound,
-  gflops: ns === 0 ? 0 : flops / ns,
+  gflops: ns === 0 || !cost ? 0 : cost.flops / ns,
+  intensity: cost?.intensity ?? null,
 });
 
-const report = (device: string, source: string, layers: readonly Layer[]): AuditRoofline => ({
+const report = (
+  device: string,
+  source: string,
+  roof: AuditRoofline['roof'],
+  layers: readonly Layer[],
+): AuditRoofline => ({
   device,
   source,
+  roof,
   totalUs: layers.reduce((sum, { us }) => sum + us, 0),
   layers: [...layers],
 });

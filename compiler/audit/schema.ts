@@ -78,6 +78,15 @@ const layerSchema = z.strictObject({
 const totalsSchema = z.strictObject({
   macs: sized.describe('at batch 1, unless the batch was given'),
   macsExpr: z.string().nullable().describe('the MACs as a polynomial in the open dimensions'),
+  macsTerms: z
+    .array(
+      z.strictObject({
+        coefficient: z.number(),
+        powers: z.record(z.string(), z.int().positive()).describe('by open dimension'),
+      }),
+    )
+    .optional()
+    .describe('the terms of the polynomial; `macsExpr` is exact'),
   macsExprOnly: z.string().optional().describe('the sizes for which the polynomial holds, where not for all'),
   macsReason: z.string().optional().describe('why there is no number'),
   macsExprReason: z.string().optional().describe('why there is no polynomial'),
@@ -111,6 +120,40 @@ const memorySchema = z
   })
   .describe('activations of the graph as it is');
 
+const exampleSchema = z
+  .strictObject({
+    totals: totalsSchema.pick({
+      macs: true,
+      counted: true,
+      presets: true,
+      flops: true,
+      otherOps: true,
+      bytesRead: true,
+      bytesWritten: true,
+      intensity: true,
+      peakActivationBytes: true,
+      peakLayer: true,
+    }),
+    layers: z
+      .array(
+        layerSchema.pick({
+          macs: true,
+          macsShare: true,
+          counted: true,
+          flops: true,
+          otherOps: true,
+          bytesRead: true,
+          bytesWritten: true,
+          intensity: true,
+          liveBytes: true,
+        }),
+      )
+      .describe('in the order of the layers of the report'),
+    byComposite: byCompositeSchema,
+    memory: memorySchema,
+  })
+  .describe('what depends on sizes that were not given, at the example sizes among `dims`');
+
 const footprintSchema = z
   .strictObject({
     activationBytes: count.describe('the arena of the compiled program: activations and scratch'),
@@ -137,6 +180,12 @@ const rooflineSchema = z
   .strictObject({
     device: z.string(),
     source: z.string().describe('whether it was measured, or where its figures are from'),
+    roof: z
+      .strictObject({
+        gflops: z.number().positive().describe('10⁹ floating-point operations per second, at most'),
+        gigabytesPerSecond: z.number().positive().describe('10⁹ bytes per second of main memory'),
+      })
+      .describe('what no layer does more of that is read from main memory'),
     totalUs: us,
     layers: z.array(
       z.strictObject({
@@ -148,6 +197,11 @@ const rooflineSchema = z
         memoryUs: us.describe('what memory adds, or, by a data sheet, takes alone'),
         bound: z.enum(['compute', 'memory', 'calls']),
         gflops: z.number().nonnegative().describe('2·MACs by the predicted time'),
+        intensity: z
+          .number()
+          .nonnegative()
+          .nullable()
+          .describe('FLOP per byte of activations and weights, after the passes'),
       }),
     ),
   })
@@ -180,7 +234,7 @@ export const auditSchema = z.strictObject({
       source: z
         .enum(['given', 'batch', 'example'])
         .describe(
-          'batch: taken as 1; example: not given, and only shapes and receptive fields use this size',
+          'batch: taken as 1; example: not given, and only shapes, receptive fields and `example` use this size',
         ),
     }),
   ),
@@ -195,6 +249,7 @@ export const auditSchema = z.strictObject({
   findings: findingsSchema,
   moreFindings: count.describe('findings that are not listed'),
   memory: memorySchema.nullable().describe('null where sizes are missing'),
+  example: exampleSchema.optional().describe('where sizes are missing'),
   footprint: footprintSchema.optional().describe('where it was asked for'),
   roofline: rooflineSchema.optional().describe('where a device was given'),
   budget: z
@@ -244,6 +299,7 @@ export const auditSchema = z.strictObject({
 export type AuditReport = z.infer<typeof auditSchema>;
 export type AuditLayer = AuditReport['layers'][number];
 export type AuditField = z.infer<typeof axisFieldSchema>;
+export type AuditExample = NonNullable<AuditReport['example']>;
 export type AuditMemory = NonNullable<AuditReport['memory']>;
 export type AuditFootprint = NonNullable<AuditReport['footprint']>;
 export type AuditRoofline = NonNullable<AuditReport['roofline']>;

@@ -6,14 +6,8 @@ import { InternalError } from '#ir/diagnostics.ts';
 import type { EngineName } from '#runtime/engines.ts';
 import { type Ex, ModuleBuilder, type Operand, op } from '../targets/wasm/encoder/index.ts';
 import { ENGINES } from '../targets/wasm/engines.ts';
-import {
-  advance,
-  LANES,
-  loadSplat,
-  loadVector,
-  multiplyAdd,
-  VECTOR_BYTES,
-} from '../targets/wasm/kernels/family.ts';
+import { advance, LANES, loadSplat, loadVector, VECTOR_BYTES } from '../targets/wasm/kernels/family.ts';
+import { addProduct } from '../targets/wasm/simd-vector.ts';
 import type { Clock } from './measure.ts';
 
 /** The widest tile whose accumulators, vectors and splat the engine keeps in 15 registers; eight hide the latency of addition. */
@@ -51,7 +45,7 @@ function probeModule(engine: EngineName): Uint8Array<ArrayBuffer> {
             body.set(splat, loadSplat(a, m * ROW_BYTES));
             for (let v = 0; v < VECTORS; v++) {
               const sum = sums.at(m * VECTORS + v);
-              body.set(sum, multiplyAdd(how, splat, columns.at(v), sum));
+              body.set(sum, addProduct(how, splat, columns.at(v), sum));
             }
           }
           advance(body, b, VECTORS * VECTOR_BYTES);

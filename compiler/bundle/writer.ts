@@ -7,10 +7,12 @@ import {
   type TensorArray,
 } from '#runtime/abi.ts';
 import type { EngineName } from '#runtime/engines.ts';
+import type { GpuPlan } from '#runtime/gpu-plan.ts';
 import { demoPage } from './demo.ts';
 import { sha256 } from './digest.ts';
 import { EXPAND_SOURCE } from './generated/expand-source.ts';
 import { RUNTIME_SOURCE } from './generated/runtime-source.ts';
+import { WEBGPU_SOURCE } from './generated/webgpu-source.ts';
 import { WORKER_SOURCE } from './generated/worker-source.ts';
 import { formatManifest, MANIFEST_FILE, sealManifest } from './manifest.ts';
 import { makeSelfTest } from './self-test.ts';
@@ -30,7 +32,7 @@ export interface BundleModule {
 }
 
 export interface BundleContent {
-  readonly program: Omit<ProgramManifest, 'wasm'> & {
+  readonly program: Omit<ProgramManifest, 'wasm' | 'webgpu'> & {
     readonly wasm: Omit<ProgramManifest['wasm'], 'modules' | 'weights'>;
   };
   /** The fastest first; one of them is the baseline. */
@@ -39,9 +41,20 @@ export interface BundleContent {
   readonly weights: Uint8Array;
   /** How they are stored, where that is another way. */
   readonly stored?: StoredWeights;
+  /** The network for WebGPU, where it was compiled for that. */
+  readonly webgpu?: BundleGpu;
   /** The module's outputs on the seeded inputs, in order, those of each specialisation after the other. */
   readonly seededOutputs: readonly TensorArray[];
 }
+
+export interface BundleGpu {
+  readonly plan: GpuPlan;
+  readonly wgsl: string;
+  /** The banks of constants, one after the other. */
+  readonly weights: Uint8Array;
+}
+
+const GPU_FILES = { script: 'webgpu.js', kernels: 'kernels.wgsl', weights: 'weights.webgpu.bin' } as const;
 
 /**
  * Sums of f32 in another order differ by about 2⁻²⁴ per step, as its square root over a layer's thousands of terms and
@@ -55,7 +68,7 @@ export interface Bundle {
 }
 
 export async function makeBundle(content: BundleContent): Promise<Bundle> {
-  const { program: given, modules, stored } = content;
+  const { program: given, modules, stored, webgpu: gpu } = content;
   const weights = stored?.bytes ?? content.weights;
   const entries = await Promise.all(
     modules.map(async ({ file, engine, threads, bytes }) => ({
@@ -70,7 +83,11 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
     weights: await entryOf(weights),
     ...(stored ? { stored: { bytes: content.weights.byteLength, parts: stored.parts } } : {}),
   };
-  const program: ProgramManifest = { ...given, wasm: { ...given.wasm, ...wasm } };
+  const program: ProgramManifest = {
+    ...given,
+    wasm: { ...given.wasm, ...wasm },
+    ...(gpu ? { webgpu: await gpuEntry(gpu) } : {}),
+  };
   const selfTest = makeSelfTest(
     specialisationsOf(program).flatMap(({ outputs }) => outputs.map((o) => o.name)),
     content.seededOutputs,
@@ -83,6 +100,7 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
     ...(together ? [['worker.js', utf8(WORKER_SOURCE)] as const] : []),
     ...(stored ? [['expand.js', utf8(EXPAND_SOURCE)] as const] : []),
     ['weights.bin', weights],
+    ...(gpu ? gpuFiles(gpu) : []),
     [selfTest.selfTest.file, selfTest.bytes],
     ['package.json', utf8(packageJson(program))],
     ['demo.html', utf8(demoPage(program))],
@@ -101,6 +119,20 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
   return { files, manifest };
 }
 
+const gpuFiles = ({ plan, wgsl, weights }: BundleGpu): [string, Uint8Array][] => [
+  [GPU_FILES.script, utf8(`const GPU_PLAN = ${JSON.stringify(plan)};\n${WEBGPU_SOURCE}`)],
+  [GPU_FILES.kernels, utf8(wgsl)],
+  [GPU_FILES.weights, weights],
+];
+
+async function gpuEntry({ plan, wgsl, weights }: BundleGpu): Promise<NonNullable<ProgramManifest['webgpu']>> {
+  return {
+    kernels: await entryOf(utf8(wgsl)),
+    weights: await entryOf(weights),
+    memoryBytes: plan.arenaBytes + weights.byteLength,
+  };
+}
+
 const entryOf = async (bytes: Uint8Array): Promise<FileEntry> => ({
   bytes: bytes.byteLength,
   sha256: await sha256(bytes),
@@ -116,8 +148,14 @@ ${program.wasm.modules.map(({ file }) => `    '${file}': new URL('./${file}', im
   weights: new URL('./weights.bin', import.meta.url),
 ${program.wasm.mostThreads > 1 ? "  worker: new URL('./worker.js', import.meta.url),\n" : ''}${
   program.wasm.stored ? "  expand: new URL('./expand.js', import.meta.url),\n" : ''
-}};
+}${program.webgpu ? GPU_URLS : ''}};
 ${RUNTIME_SOURCE}`;
+
+const GPU_URLS = `  webgpu: {
+${Object.entries(GPU_FILES)
+  .map(([what, file]) => `    ${what}: new URL('./${file}', import.meta.url),\n`)
+  .join('')}  },
+`;
 
 function packageJson({ name }: ProgramManifest): string {
   const description = {

@@ -18,13 +18,13 @@ import type { NodeStep, Port } from '../schedule/program.ts';
 import type { WasmProgram } from '../targets/wasm/index.ts';
 import { isClose, magnitude, roundingBounds } from './compare.ts';
 import { type Probe, probesOf, readElement, sourceIndices } from './probe.ts';
-import { Stepper } from './stepper.ts';
+import { type SteppedModule, Stepper } from './stepper.ts';
 
 export interface CheckContext {
   readonly signal?: AbortSignal;
   readonly onProgress?: (fraction: number) => void;
-  /** Memory that is laid out for the program and has its constants; the check takes its own where not given. */
-  readonly memory?: WebAssembly.Memory;
+  /** The program as it is in memory already; the check makes its own module where not given. */
+  readonly module?: SteppedModule;
 }
 
 export interface CheckResult {
@@ -42,9 +42,9 @@ const PAUSE_MS = 50;
 export async function checkProgram(
   program: WasmProgram,
   seed: number,
-  { signal, onProgress, memory }: CheckContext = {},
+  { signal, onProgress, module }: CheckContext = {},
 ): Promise<CheckResult> {
-  const stepper = await Stepper.load(program, { memory });
+  const stepper = await Stepper.load(program, { module });
   const inputs = program.inputs.map((port, i) => [port.name, seededTensor(port, seed, i)] as const);
   stepper.setInputs(new Map(inputs));
   const values = new LiveValues(

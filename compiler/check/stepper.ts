@@ -14,6 +14,7 @@ import {
   MEMORY_IMPORT,
   type MemoryMap,
   STEP_CHUNK,
+  type WasmCode,
   type WasmProgram,
 } from '../targets/wasm/index.ts';
 
@@ -21,6 +22,12 @@ function memoryFor({ constantParts }: WasmProgram, { constants, pages }: MemoryM
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   writeConstants(constantParts, new Uint8Array(memory.buffer, constants));
   return memory;
+}
+
+/** The code of a program, with steps, and memory that is laid out for it and has its constants. */
+export interface SteppedModule {
+  readonly code: WasmCode;
+  readonly memory: WebAssembly.Memory;
 }
 
 /** A program loaded into an instance of its own. */
@@ -45,17 +52,18 @@ export class Stepper {
     this.#step = (index) => call(Math.floor(index / STEP_CHUNK), index % STEP_CHUNK);
   }
 
-  /** @param options.memory laid out for this program, with its constants; memory of its own where not given */
+  /** @param options.module of this program, with `step`; one is made, with memory of its own, where not given */
   static async load(
     program: WasmProgram,
-    options: { readonly memory?: WebAssembly.Memory | undefined; readonly engine?: Engine } = {},
+    { module, engine }: { readonly module?: SteppedModule | undefined; readonly engine?: Engine } = {},
   ): Promise<Stepper> {
-    const { engine } = options;
-    const { bytes, memory: map } = emitModule(program, { steps: true, ...(engine && { engine }) });
-    const memory = options.memory ?? memoryFor(program, map);
+    const code = module?.code ?? emitModule(program, { steps: true, ...(engine && { engine }) });
+    const memory = module?.memory ?? memoryFor(program, code.memory);
     const imports = { [MEMORY_IMPORT.module]: { [MEMORY_IMPORT.name]: memory } };
-    const { instance } = await WebAssembly.instantiate(bytes, imports);
-    return new Stepper(program, map, memory, instance);
+    const { stepBytes } = code;
+    if (!stepBytes) throw new InternalError('the module was made without steps');
+    const { instance } = await WebAssembly.instantiate(stepBytes, imports);
+    return new Stepper(program, code.memory, memory, instance);
   }
 
   /** Writes the inputs, by name. @throws CompileError for one that is missing or ill-typed. */

@@ -14,8 +14,9 @@ type Places = readonly [i: number, j: number];
 /**
  * Layers of one name and op are the same if the name is the exporter's, or if their structure is the same too: made-up
  * names count layers, and move on with each that is added. Of the rest, between two that are, those of one structure are
- * matched in order, as many as can be (a longest common subsequence); then what has one name, wherever it stands. In the
- * order of the second model, with what is gone where it was.
+ * matched in order, as many as can be (a longest common subsequence); then, between those, layers that do the same work
+ * with other parameters, as a convolution does that has taken in a batch normalisation; then what has one name, wherever
+ * it stands. In the order of the second model, with what is gone where it was.
  */
 export function matchLayers(a: readonly AuditLayer[], b: readonly AuditLayer[]): readonly LayerPair[] {
   const partners = new Map<number, LayerPair & { readonly i: number }>();
@@ -26,12 +27,11 @@ export function matchLayers(a: readonly AuditLayer[], b: readonly AuditLayer[]):
     matched.add(i);
   };
   const keys = { a: a.map(structureKey), b: b.map(structureKey) };
+  const coarse = { a: a.map(workKey('a')), b: b.map(workKey('b')) };
   const sure = sameNames(a, b).filter(([i, j]) => isExported(a[i]) || keys.a[i] === keys.b[j]);
   let [fromA, fromB] = [0, 0];
   for (const [i, j] of [...longestAscending(sure), [a.length, b.length] as const]) {
-    for (const [x, y] of common(keys.a.slice(fromA, i), keys.b.slice(fromB, j))) {
-      match([fromA + x, fromB + y], 'structure');
-    }
+    for (const places of between([fromA, fromB], [i, j], keys, coarse)) match(places, 'structure');
     if (j < b.length) match([i, j], 'name');
     [fromA, fromB] = [i + 1, j + 1];
   }
@@ -53,6 +53,23 @@ export function matchLayers(a: readonly AuditLayer[], b: readonly AuditLayer[]):
   return [...pairs, ...goneBefore(a.length)];
 }
 
+interface Keys {
+  readonly a: readonly string[];
+  readonly b: readonly string[];
+}
+
+/** What is matched from one pair of places to another, by fine keys, and between those by coarse ones. */
+function between([fromA, fromB]: Places, [toA, toB]: Places, fine: Keys, coarse: Keys): readonly Places[] {
+  const matched = ([a, b]: Places, [i, j]: Places, keys: Keys): readonly Places[] =>
+    common(keys.a.slice(a, i), keys.b.slice(b, j)).map(([x, y]) => [a + x, b + y]);
+  let at: Places = [fromA, fromB];
+  return [...matched(at, [toA, toB], fine), [toA, toB] as const].flatMap((anchor): readonly Places[] => {
+    const gap = matched(at, anchor, coarse);
+    at = [anchor[0] + 1, anchor[1] + 1];
+    return anchor[0] < toA ? [...gap, anchor] : gap;
+  });
+}
+
 /** Do nested modules stand in its name? Then a training framework gave it. */
 const isExported = (layer: AuditLayer | undefined): boolean => layer?.module.includes('.') ?? false;
 
@@ -61,6 +78,14 @@ const nameKey = ({ name, op }: AuditLayer): string => `${op} ${name}`;
 /** Op, shapes and parameters: what makes two layers alike whatever they are called. */
 const structureKey = (layer: AuditLayer): string =>
   [layer.label, layer.op, layer.outputShape.join('x'), layer.macs, layer.parameters].join(' ');
+
+/** The structure but for the parameters; layers without MACs do no work that would tell them apart. */
+const workKey =
+  (model: string) =>
+  (layer: AuditLayer, place: number): string =>
+    layer.macs === 0
+      ? `${model} ${place}`
+      : [layer.label, layer.op, layer.outputShape.join('x'), layer.macs].join(' ');
 
 /** Places of one name and op in both, in the order of the first; the first of each name. */
 function sameNames(a: readonly AuditLayer[], b: readonly AuditLayer[]): readonly Places[] {

@@ -16,7 +16,8 @@ function namesOnTop(svg: string): string {
   const names: string[] = [];
   const frames = svg.replace(/<g id="clust\d+" class="cluster.*?<\/g>/gs, (frame) =>
     frame.replace(/<text .*?<\/text>\n/gs, (name) => {
-      names.push(name);
+      // the room below it has no letters
+      if (/>[^<]*[^<\s][^<]*<\/text>/.test(name.replaceAll('&#160;', ' '))) names.push(name);
       return '';
     }),
   );

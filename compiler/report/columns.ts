@@ -7,7 +7,7 @@ export interface Column {
   /** May be shortened to this many characters if space is short. */
   readonly shrink?: number;
   /** Which end of a long text gives way; `end` unless said. */
-  readonly cut?: 'start' | 'end';
+  readonly cut?: 'start' | 'middle' | 'end';
   /** May be left out if space is short, lowest first. */
   readonly drop?: number;
 }
@@ -86,6 +86,10 @@ const lengthOf = (text: string): number => [...text].length;
 function pad(text: string, width: number, { align, cut }: Column): string {
   const characters = [...text];
   if (characters.length > width) {
+    if (cut === 'middle') {
+      const last = Math.floor((width - 1) / 2);
+      return `${characters.slice(0, width - 1 - last).join('')}…${characters.slice(characters.length - last).join('')}`;
+    }
     return cut === 'start'
       ? `…${characters.slice(characters.length - width + 1).join('')}`
       : `${characters.slice(0, width - 1).join('')}…`;

@@ -36,9 +36,12 @@ export function findingsBlock(report: AuditReport, { dim, yellow }: Paints, widt
   const lines = findingLines(report);
   if (lines.length === 0) return dim(findingsNote(report));
   const indent = Math.max(...lines.map(({ code }) => code.length)) + 2;
-  const rows = lines.map(({ code, message }) => {
-    const text = wrapFigures(message, Math.max(30, width - indent));
-    return `${yellow(code)}${' '.repeat(indent - code.length)}${text.replaceAll('\n', `\n${' '.repeat(indent)}`)}`;
+  const rows = lines.map(({ code, message, command }) => {
+    const below = `\n${' '.repeat(indent)}`;
+    const text = wrapFigures(message, Math.max(30, width - indent)).replaceAll('\n', below);
+    // as a shell takes it from several lines
+    const typed = wrap(command ?? '', Math.max(30, width - indent - 2)).replaceAll('\n', ` \\${below}`);
+    return `${yellow(code)}${' '.repeat(indent - code.length)}${text}${command === null ? '' : below + dim(typed)}`;
   });
   return [dim('findings'), ...rows, dim(wrap(findingsNote(report), width))].join('\n');
 }
@@ -50,10 +53,11 @@ const wrapFigures = (text: string, width: number): string =>
 export interface FindingLine {
   readonly code: string;
   readonly message: string;
+  readonly command: string | null;
 }
 
 export const findingLines = ({ findings }: AuditReport): readonly FindingLine[] =>
-  findings.map(({ code, message }) => ({ code, message: plain(message) }));
+  findings.map(({ code, message, command }) => ({ code, message: plain(message), command }));
 
 /** What stands below them. */
 export function findingsNote({ findings, moreFindings }: AuditReport): string {

@@ -28,7 +28,8 @@ function axes(fields: readonly AuditField[]): string {
   const same = (texts: readonly string[]) => (new Set(texts).size === 1 ? (texts[0] ?? '') : texts.join('×'));
   const size = same(fields.map((f) => (isMoving(f) ? String(f.size) : f === 'global' ? 'all' : '?')));
   const stride = same(fields.map((f) => (isMoving(f) ? fraction(f.stride) : UNKNOWN)));
-  return stride === '1' ? size : `${size} /${stride}`;
+  // a fraction would read as two divisions
+  return stride === '1' ? size : stride.includes('/') ? `${size}, stride ${stride}` : `${size} /${stride}`;
 }
 
 /** What a layer is called in a report: its module where that is unique, with the op where not. */

@@ -1,4 +1,5 @@
 import type { BudgetResult } from '../audit/budget.ts';
+import { atExample } from '../audit/example.ts';
 import type { AuditReport } from '../audit/schema.ts';
 import { budgetRows } from './budget.ts';
 import { findingLines, findingsNote } from './findings.ts';
@@ -27,7 +28,8 @@ import {
 } from './summary.ts';
 
 /** The audit as GitHub-flavoured Markdown. */
-export function renderMarkdown(report: AuditReport): string {
+export function renderMarkdown(given: AuditReport): string {
+  const report = atExample(given);
   const names = displayNames(report);
   const layers = report.layers.filter(isWeighty);
   const compiled = report.footprint && footprintLines(report, report.footprint);
@@ -76,8 +78,8 @@ export function renderMarkdown(report: AuditReport): string {
     ...section('Compiled', LINE_TITLES, compiled?.map(cellsOf) ?? []),
     ...(predicted
       ? [
-          ...section('Predicted', LINE_TITLES, predicted.lines.map(cellsOf)),
-          inert(`${predicted.title}, ${predicted.source}`),
+          ...section(`Predicted ${inert(predicted.title)}`, LINE_TITLES, predicted.lines.map(cellsOf)),
+          inert(predicted.source),
         ]
       : []),
     ...(findings === ''
@@ -88,7 +90,10 @@ export function renderMarkdown(report: AuditReport): string {
             ? []
             : [
                 findingLines(report)
-                  .map(({ code, message }) => `- **${code}**: ${inert(message)}`)
+                  .map(
+                    ({ code, message, command }) =>
+                      `- **${code}**: ${inert(message)}${command === null ? '' : `; \`${command}\``}`,
+                  )
                   .join('\n'),
               ]),
           inert(findings),

@@ -29,7 +29,10 @@ function remarksOf({ findings, budget = [] }: AuditReport): readonly Remark[] {
       const text = `${subject}: ${message}`;
       return { code: 'budget-exceeded', level: 'error', message: text, layers: [] };
     }),
-    ...findings.map(({ code, message, layers }): Remark => ({ code, level: 'note', message, layers })),
+    ...findings.map(({ code, message, layers, command }): Remark => {
+      const text = command === null ? message : `${message}; ${command}`;
+      return { code, level: 'note', message: text, layers };
+    }),
   ];
 }
 

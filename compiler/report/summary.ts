@@ -1,7 +1,8 @@
 /** The lines that stand above every report for people. */
 import { PRESET_NAMES, PRESETS } from '#passes/analysis/presets/index.ts';
-import type { AuditReport } from '../audit/schema.ts';
-import { bytes, displayNames, grouped, plain, ratio, shape, short } from './format.ts';
+import type { AuditMemory, AuditReport } from '../audit/schema.ts';
+import { bytes, displayNames, grouped, percent, plain, ratio, shape, short } from './format.ts';
+import { formula, openSizes, sizesText } from './formula.ts';
 
 export interface SummaryLine {
   readonly label: string;
@@ -30,13 +31,14 @@ export function signature(report: AuditReport): string {
   return plain(`${inputs.join(', ')} → ${outputs.join(', ')}`);
 }
 
-/** What shapes say where sizes are missing, a line for each; none where all were given. */
-export const exampleNotes = ({ dims }: AuditReport): readonly string[] =>
-  dims
-    .filter(({ source }) => source === 'example')
-    .map(({ symbol, size }) => {
+/** What figures say where sizes are missing, a line for each; none where all were given. */
+export const exampleNotes = (report: AuditReport): readonly string[] =>
+  openSizes(report)
+    .filter(({ example }) => example)
+    .map(({ letter, symbol, size }) => {
       const name = plain(symbol);
-      return `${name} was not given: shapes are those at ${size}; give it with --dim ${name}=SIZE`;
+      const short = letter === symbol ? '' : ` (${letter})`;
+      return `${name}${short} was not given: shapes and figures that depend on it are those at ${size}, an example; give it with --dim ${name}=SIZE`;
     });
 
 export interface CountLine {
@@ -63,12 +65,35 @@ export const countLines = ({ totals, preset }: AuditReport): readonly CountLine[
 /** Is it counted as another tool would? */
 export const isCountedOtherwise = ({ preset }: AuditReport): boolean => preset.name !== PRESET_NAMES[0];
 
+/** How the plan of activations compares with the bound, and what sharing memory saves. */
+export function memoryNote({
+  planBytes,
+  lowerBoundBytes,
+  inPlaceSavedBytes,
+  concatSlicesSavedBytes,
+}: AuditMemory): string {
+  const above = planBytes / Math.max(1, lowerBoundBytes) - 1;
+  return [
+    above === 0
+      ? 'no plan needs less, and the peak is no more'
+      : `no plan needs less; the peak is ${percent(above)} more`,
+    inPlaceSavedBytes > 0 ? `results written over operands save ${bytes(inPlaceSavedBytes)} of the peak` : '',
+    concatSlicesSavedBytes > 0
+      ? `operands of a Concat written into its result would save ${bytes(concatSlicesSavedBytes)}`
+      : '',
+  ]
+    .filter((part) => part !== '')
+    .join('; ');
+}
+
 export function summary(report: AuditReport): readonly SummaryLine[] {
   const { totals } = report;
-  const batch = report.dims.find((d) => d.source === 'batch');
-  const varies = totals.macs === null || totals.macsExpr !== String(totals.macs);
+  const sizes = openSizes(report);
+  const varies = totals.macs === null || totals.macsExpr !== String(totals.macs) || totals.macsExprOnly;
   const only = totals.macsExprOnly ? ` for ${totals.macsExprOnly}` : '';
-  const expression = totals.macsExpr !== null && varies ? `= ${totals.macsExpr}${only}` : '';
+  const expression = varies ? formula(totals, sizes) : undefined;
+  const example = sizes.some((size) => size.example) ? 'at the example size' : '';
+  const noted = (...notes: readonly string[]) => notes.filter((s) => s !== '').join('; ');
   const moved =
     totals.bytesRead === null || totals.bytesWritten === null ? null : totals.bytesRead + totals.bytesWritten;
   const peak = report.layers.find((l) => l.name === totals.peakLayer);
@@ -79,15 +104,19 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
     note: plain(note),
   });
   const macsNote = [
-    batch && varies ? `at ${batch.symbol} = ${batch.size}` : '',
-    expression,
+    expression === undefined ? '' : `${expression}${only}`,
+    varies && sizes.length > 0 ? `at ${sizesText(sizes)}` : '',
     totals.macsReason ?? '',
     totals.macsExprReason ?? '',
   ];
   return [
-    line('MACs', totals.macs, macsNote.filter((s) => s !== '').join('; ')),
-    line('FLOPs', totals.flops, '2 × MACs'),
-    line('other operations', totals.otherOps, 'bias, norms, activations, pooling, elementwise'),
+    line('MACs', totals.macs, noted(...macsNote)),
+    line('FLOPs', totals.flops, noted('2 × MACs', varies ? example : '')),
+    line(
+      'other operations',
+      totals.otherOps,
+      noted('bias, norms, activations, pooling, elementwise', example),
+    ),
     line(
       'parameters',
       totals.parameters,
@@ -98,12 +127,21 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
     {
       ...line('peak activations, bytes', totals.peakActivationBytes),
       rounded: totals.peakActivationBytes === null ? '' : bytes(totals.peakActivationBytes),
-      note: peak ? `at ${displayNames(report).get(peak)}` : '',
+      note: noted(peak ? `at ${displayNames(report).get(peak)}` : '', example),
     },
+    ...(report.memory
+      ? [
+          {
+            ...line('largest live set, bytes', report.memory.lowerBoundBytes),
+            rounded: bytes(report.memory.lowerBoundBytes),
+            note: memoryNote(report.memory),
+          },
+        ]
+      : []),
     {
       ...line('traffic, bytes', moved),
       rounded: moved === null ? '' : bytes(moved),
-      note: totals.intensity === null ? '' : `${ratio(totals.intensity)} FLOP per byte`,
+      note: noted(totals.intensity === null ? '' : `${ratio(totals.intensity)} FLOP per byte`, example),
     },
   ];
 }

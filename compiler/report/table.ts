@@ -1,4 +1,5 @@
 /** The audit for a terminal. */
+import { atExample } from '../audit/example.ts';
 import { modulesAtDepth } from '../audit/groups.ts';
 import type { AuditLayer, AuditReport } from '../audit/schema.ts';
 import { renderBudget } from './budget.ts';
@@ -43,7 +44,8 @@ const palette = (on: boolean) => {
 };
 type Colours = ReturnType<typeof palette>;
 
-export function renderTable(report: AuditReport, options: TableOptions = {}): string {
+export function renderTable(given: AuditReport, options: TableOptions = {}): string {
+  const report = atExample(given);
   const { width = 100, colour = false, rows = 60, presets = false } = options;
   const c = palette(colour);
   const blocks = [
@@ -59,23 +61,38 @@ export function renderTable(report: AuditReport, options: TableOptions = {}): st
       : modulesBlock(report, c, width, options.depth),
     report.budget ? renderBudget(report.budget, width) : '',
     findingsBlock(report, c, width),
-    notes(report, c),
+    notes(report, c, width),
   ];
   return `${blocks.filter((b) => b !== '').join('\n\n')}\n`;
 }
+
+/** Columns that a note takes at least; where there are fewer it goes below its line. */
+const LEAST_NOTE = 20;
 
 function summaryBlock(report: AuditReport, c: Colours, width: number): string {
   const columns: Column[] = [
     { title: '', align: 'left' },
     { title: '', align: 'right', paint: c.bold },
     { title: '', align: 'right', paint: c.cyan },
-    { title: '', align: 'left', paint: c.dim, shrink: 20, drop: 1 },
+    { title: '', align: 'left', paint: c.dim },
   ];
   const facts = summary(report);
   const widest = (of: (l: SummaryLine) => string) => Math.max(0, ...facts.map((l) => [...of(l)].length));
   const left = widest((l) => l.label) + widest((l) => l.value) + widest((l) => l.rounded) + 6;
+  const noted = (note: string, room: number): readonly string[] =>
+    wrap(note, room).replaceAll('\u00a0', ' ').split('\n');
+  if (width - left < LEAST_NOTE) {
+    const figures = facts.map((l) => [l.label, l.value, l.rounded, '']);
+    const lines = renderColumns(columns, figures, { width, header: false }).split('\n');
+    return facts
+      .flatMap(({ note }, i) => [
+        lines[i] ?? '',
+        ...(note === '' ? [] : noted(note, width - 2).map((part) => `  ${c.dim(part)}`)),
+      ])
+      .join('\n');
+  }
   const lines = facts.flatMap((l) => {
-    const [first = '', ...more] = wrap(l.note, Math.max(20, width - left)).split('\n');
+    const [first = '', ...more] = noted(l.note, width - left);
     return [[l.label, l.value, l.rounded, first], ...more.map((part) => ['', '', '', part])];
   });
   return renderColumns(columns, lines, { width, header: false });
@@ -153,7 +170,8 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
   const largest = Math.max(0, ...weighty.map((l) => shareOf(l) ?? 0));
   const columns: Column[] = [
     { title: 'layer', align: 'left', shrink: 22, cut: 'start' },
-    { title: 'kind', align: 'left', shrink: 13 },
+    // kernel and stride stand at the end
+    { title: 'kind', align: 'left', shrink: 13, cut: 'middle' },
     { title: 'output', align: 'right', drop: 5 },
     { title: units(report), align: 'right' },
     { title: 'share', align: 'right' },
@@ -184,7 +202,8 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
   const hidden = weighty.filter((l) => !listed.has(l));
   const rest = hidden.reduce<number | null>((sum, l) => plus(sum, shareOf(l)), 0);
   const part = rest === null ? '' : ` with ${percent(rest)} of the ${units(report)}`;
-  const more = hidden.length > 0 ? `\n… and ${counted(hidden.length, 'lighter layer')}${part}` : '';
+  const lighter = weighty.some((l) => l.counted) ? 'lighter layer' : 'layer';
+  const more = hidden.length > 0 ? `\n… and ${counted(hidden.length, lighter)}${part}` : '';
   const free = report.layers.length - weighty.length;
   if (lines.length === 0) return c.dim(`no node has ${units(report)} or parameters`);
   const others =
@@ -217,8 +236,8 @@ function modulesBlock(report: AuditReport, c: Colours, width: number, depth: num
   return renderColumns(columns, lines, { width, paintHeader: c.dim });
 }
 
-function notes(report: AuditReport, c: Colours): string {
-  const lines = [...exampleNotes(report)];
+function notes(report: AuditReport, c: Colours, width: number): string {
+  const lines = exampleNotes(report).map((note) => wrap(note, width));
   for (const d of report.diagnostics) lines.push(`${c.dim(d.kind)} ${plain(d.message)}`);
   const unknown = report.layers.some(({ receptiveField }) => receptiveField?.includes('unknown'));
   if (unknown) lines.push(c.dim('? = a field that depends on a size that was not given'));

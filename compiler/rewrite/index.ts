@@ -6,7 +6,7 @@ import { graphCost } from '#passes/analysis/cost.ts';
 import { graphLiveness } from '#passes/analysis/liveness.ts';
 import type { FactorizationName } from '#passes/factorize/family.ts';
 import { type PassTrace, type Pipeline, passNames, runPipeline, type Step } from '#passes/pass.ts';
-import { OPTIONAL_PASSES, rewritePipeline } from '#passes/pipeline.ts';
+import { graphPipelineWith, OPTIONAL_PASSES } from '#passes/pipeline.ts';
 import type { RooflineDevice } from '../audit/roofline.ts';
 import { didYouMean } from '../suggest.ts';
 import { type FactorizeResult, factorize } from './factorize.ts';
@@ -135,7 +135,7 @@ function pipelineOf({ skip = [], also = [] }: RewriteOptions): Pipeline {
     const hint = didYouMean(unknown, names) ?? `there is ${names.join(', ')}`;
     fail('usage-invalid', `--also ${unknown}`, 'there is no such optional pass', hint);
   }
-  return without(rewritePipeline(also), skip);
+  return without(graphPipelineWith(also), skip);
 }
 
 /** @throws CompileError `usage-invalid` for names that no pass has */

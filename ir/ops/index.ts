@@ -26,6 +26,7 @@ import { SAMPLERS } from './sampling.ts';
 import { SCAN_OPS } from './scan.ts';
 import { SELECTIONS } from './selection.ts';
 import { SHAPES } from './shape.ts';
+import { ShuffledConv } from './shuffled-conv.ts';
 import { SOFTMAXES } from './softmax.ts';
 import { UNPOOLS } from './unpool.ts';
 import { VIEWS } from './view.ts';
@@ -34,6 +35,7 @@ import { VIEWS } from './view.ts';
 export const OPS = {
   Conv,
   ConvTranspose,
+  ShuffledConv,
   ...PRODUCTS,
   ...INTEGER_PRODUCTS,
   Einsum,

@@ -1,4 +1,5 @@
 /** Placing buffers of known lifetime in one block of memory. */
+import { bestSweep, roundUp } from './arena-sweep.ts';
 
 /** A buffer that must hold its bytes in steps `start` to `end`, both included. */
 export interface ArenaRequest<Id = string> {
@@ -24,7 +25,8 @@ export interface ArenaPlan<Id = string> {
 /**
  * Offsets such that no two requests that are alive in one step overlap. Requests are placed one by one into the
  * tightest gap, in several orders; the smallest arena wins. Where none of them reaches the bound, up to six requests
- * are solved exactly and larger instances improved by a bounded search. The same requests give the same plan.
+ * are solved exactly and larger instances improved by a bounded search; where too many are alive at once for that, they
+ * are placed in the order of time only, forwards and backwards. The same requests give the same plan.
  *
  * Dynamic storage allocation is NP-hard; greedy by size is within a few percent on networks (Pisarchyk and Lee,
  * Efficient Memory Management for Deep Neural Net Inference, 2020).
@@ -32,18 +34,25 @@ export interface ArenaPlan<Id = string> {
 export function planArena<Id = string>(requests: readonly ArenaRequest<Id>[]): ArenaPlan<Id> {
   const { lowerBound, peakAt } = largestLiveSet(requests);
   const items = requests.map(toItem).filter((item) => item.bytes > 0);
-  linkNeighbours(items);
-  const target = alignedBound(items);
-  let best = ORDERS.map((order) => place([...items].sort(order), items.length)).reduce(smaller, EMPTY);
-  if (best.size > target) {
-    best = items.length <= EXACT_LIMIT ? smaller(best, exact(items)) : improve(best, items, target);
-  }
+  const best = bestPlacement(items);
   return {
     offsets: new Map(requests.map((r, index) => [r.id, best.offsets[index] ?? 0])),
     size: items.length === 0 ? 0 : best.size,
     lowerBound,
     peakAt,
   };
+}
+
+function bestPlacement(items: readonly Item[]): Placement {
+  const target = alignedBound(items);
+  if (neighbourCount(items) > MOST_NEIGHBOURS) return { ...bestSweep(items, target), order: [] };
+  linkNeighbours(items);
+  let best = EMPTY;
+  for (const order of ORDERS) {
+    best = smaller(best, place([...items].sort(order), items.length));
+    if (best.size <= target) return best;
+  }
+  return items.length <= EXACT_LIMIT ? smaller(best, exact(items)) : improve(best, items, target);
 }
 
 /** The largest sum of bytes alive in one step, and the first step where it occurs. */
@@ -101,13 +110,14 @@ interface Placement {
 }
 
 const EXACT_LIMIT = 6;
+/** Beyond so many pairs of items that are alive in a common step, looking at each takes seconds. */
+const MOST_NEIGHBOURS = 500_000;
 /** Placements of one item that the search may spend, times neighbours: well under a second. */
 const SEARCH_WORK = 4_000_000;
 const EMPTY: Placement = { offsets: [], size: Number.POSITIVE_INFINITY, order: [] };
 
 const smaller = (a: Placement, b: Placement): Placement => (b.size < a.size ? b : a);
 const duration = (item: Item): number => item.end - item.start + 1;
-const roundUp = (n: number, alignment: number): number => Math.ceil(n / alignment) * alignment;
 
 const ORDERS: readonly ((a: Item, b: Item) => number)[] = [
   (a, b) => b.bytes - a.bytes || duration(b) - duration(a) || a.index - b.index,
@@ -135,6 +145,20 @@ function linkNeighbours(items: readonly Item[]): void {
       b.neighbours.push(a);
     }
   });
+}
+
+/** How many neighbours all items have together. */
+function neighbourCount(items: readonly Item[]): number {
+  const ends = items.map((item) => item.end).sort((a, b) => a - b);
+  let pairs = 0;
+  let dead = 0;
+  [...items]
+    .sort((a, b) => a.start - b.start)
+    .forEach((item, before) => {
+      while ((ends[dead] ?? item.start) < item.start) dead++;
+      pairs += before - dead;
+    });
+  return 2 * pairs;
 }
 
 /** A bound that knows of the alignment that all requests share: only the topmost of a step may end unaligned. */

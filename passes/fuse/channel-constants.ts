@@ -51,15 +51,29 @@ export function onlyZeros(
   channelOf: (index: number) => number,
 ): readonly boolean[] {
   const zero = new Array<boolean>(channels).fill(data !== null);
-  let left = data ? channels : 0;
-  for (let i = 0; data && i < data.length && left > 0; i++) {
-    if (data[i] === 0) continue;
+  if (!data) return zero;
+  let left = channels;
+  const see = (i: number): void => {
+    if (data[i] === 0) return;
     const channel = channelOf(i);
     if (zero[channel]) left--;
     zero[channel] = false;
+  };
+  // one weight that is not 0 is enough: weights here and there settle most layers, whatever the order of their channels
+  const some = Math.min(data.length, channels * LOOKS_PER_CHANNEL);
+  for (let k = 0, i = 0; k < some && left > 0; k++) {
+    see(i);
+    i += Math.ceil(data.length * GOLDEN);
+    if (i >= data.length) i -= data.length;
   }
+  for (let i = 0; i < data.length && left > 0; i++) see(i);
   return zero;
 }
+
+/** Of random channels that often, hardly one of thousands is never met. */
+const LOOKS_PER_CHANNEL = 12;
+/** Multiples of it, less their whole parts, lie evenly between 0 and 1. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 type StepRule = (known: Known, channel: number) => Known;
 

@@ -11,10 +11,10 @@ const zoo = (name, more = {}) => ({ name, ...more });
  * `compiles`: how often it is compiled, for the time. `tensorflow`: there are TensorFlow.js operations for all of it.
  */
 export const NETWORKS = [
-  zoo('mobilenet_v2', { memory: true, compiles: 3, tensorflow: true }),
+  zoo('mobilenet_v2', { memory: true, compiles: 5, tensorflow: true }),
   zoo('mobilenet_v3_large'),
   zoo('resnet18', { tensorflow: true }),
-  zoo('resnet50', { memory: true, compiles: 3 }),
+  zoo('resnet50', { memory: true, compiles: 5 }),
   zoo('resnext50_32x4d'),
   zoo('squeezenet1_1'),
   zoo('shufflenet_v2_x1_0'),

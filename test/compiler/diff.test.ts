@@ -59,6 +59,36 @@ describe('layers', () => {
     ]);
   });
 
+  test('that have taken in a batch normalisation, under other names, are not removed and added', () => {
+    const network = (names: readonly string[], folded: boolean) => {
+      const random = new Random(3);
+      const b = new Builder('net');
+      let value = b.input('x', [1, 4, 4, 4]);
+      for (const [i, name] of names.entries()) {
+        const [inputs, outputs] = [4 * (i + 1), 4 * (i + 2)];
+        const constant = (shape: readonly number[]) => b.constant('c', random.tensor(shape));
+        value = b.conv(value, constant([outputs, inputs, 1, 1]), {
+          name,
+          ...(folded ? { bias: constant([outputs]) } : {}),
+        });
+        const vectors = [0, 1, 2, 3].map(() => constant([outputs]));
+        if (!folded)
+          value = b.op('BatchNormalization', [value, ...vectors], { epsilon: 1e-5 }, { name: `${name}.bn` });
+        value = b.relu(value);
+      }
+      b.output('y', value);
+      return audit(b.graph);
+    };
+    expect(changes(network(['p', 'q'], false), network(['c', 'd'], true))).toEqual([
+      'changed p c',
+      'removed p.bn -',
+      expect.stringMatching(/^renamed Relu/),
+      'changed q d',
+      'removed q.bn -',
+      expect.stringMatching(/^renamed Relu/),
+    ]);
+  });
+
   test('are added and removed where they stand', () => {
     expect(changes(stack(A, C), stack(A, B, C))).toEqual(['added - b']);
     expect(changes(stack(A, B, C), stack(A, C))).toEqual(['removed b -']);

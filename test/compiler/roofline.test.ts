@@ -153,3 +153,28 @@ test('a profile with relaxed SIMD predicts what runtimes take there, and says so
   expect(measured(PROFILE).totalUs).toBeCloseTo(sum('simd'), 9);
   expect(measured(PROFILE).source).toContain('baseline SIMD');
 });
+
+test('by a data sheet each layer is on the roof, which the report has', () => {
+  const graph = graphOf([1, 8, 16, 16], (b, x, random) =>
+    b.conv(
+      b.conv(x, b.constant('w', random.tensor([8, 8, 3, 3]))),
+      b.constant('v', random.tensor([64, 8, 1, 1])),
+    ),
+  );
+  const [device] = DEVICES;
+  const { roof, layers } = rooflineOf(graph, { kind: 'dataSheet', device });
+  expect(roof).toEqual({ gflops: device.gflops, gigabytesPerSecond: device.gigabytesPerSecond });
+  const convs = layers.filter(({ gflops }) => gflops > 0);
+  expect(convs.length).toBeGreaterThan(0);
+  for (const { gflops, intensity } of convs) {
+    expect(gflops).toBeCloseTo(Math.min(roof.gflops, (intensity ?? 0) * roof.gigabytesPerSecond), 6);
+  }
+});
+
+test('the roof of a machine is its peak, and the speed of its main memory', () => {
+  const graph = graphOf([1, 8, 16, 16], (b, x, random) =>
+    b.conv(x, b.constant('w', random.tensor([8, 8, 3, 3]))),
+  );
+  const { roof } = rooflineOf(graph, { kind: 'measured', profile: PROFILE });
+  expect(roof).toEqual({ gflops: 20, gigabytesPerSecond: 1 });
+});

@@ -53,7 +53,13 @@ test('what is installed is what users need, and no more', () => {
     'package.json',
     'schema',
   ]);
-  expect(readdirSync(join(installed, 'docs'))).toEqual(['bundle.md', 'counting.md', 'json.md', 'tuning.md']);
+  expect(readdirSync(join(installed, 'docs'))).toEqual([
+    'bundle.md',
+    'counting.md',
+    'json.md',
+    'tuning.md',
+    'webgpu.md',
+  ]);
   expect(existsSync(join(installed, 'dist/THIRD-PARTY-NOTICES.txt'))).toBe(true);
 });
 

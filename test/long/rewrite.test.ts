@@ -11,7 +11,7 @@ import { cloneGraph } from '#ir/clone.ts';
 import type { Graph } from '#ir/graph.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { runPipeline } from '#passes/pass.ts';
-import { rewritePipeline } from '#passes/pipeline.ts';
+import { graphPipeline } from '#passes/pipeline.ts';
 import { compareOutputs } from '../support/agreement.ts';
 import { withModels, zooModel, zooNames } from '../support/collection.ts';
 import { runOnnxruntime } from '../support/onnxruntime.ts';
@@ -33,7 +33,7 @@ withModels.describe('exact passes on the zoo', () => {
       const { model: path } = await zooModel(name);
       const { graph: before } = await readModel(path, { requireWeights: true });
       const graph = cloneGraph(before);
-      runPipeline(graph, rewritePipeline());
+      runPipeline(graph, graphPipeline);
       const [was, is] = [graphCost(before).totals, graphCost(graph).totals];
       expect(is.macs).toBeLessThanOrEqual(was.macs);
       expect(is.bytesRead + is.bytesWritten).toBeLessThanOrEqual(was.bytesRead + was.bytesWritten);

@@ -146,14 +146,17 @@ test('the pipelines list each pass with a reason, in this order', () => {
     'mergeConvPairs',
     'removeDeadChannels',
     'rankOneToSeparable',
+    'joinScaleAndShift',
   ]);
   expect(passNames(PIPELINES.lower)).toEqual([
     'expandComposites',
+    'expandBatchNorm',
     'removeDeadValues',
     'foldConstants',
     'fuseActivation',
     'fuseResidual',
     'fuseElementwise',
+    'fuseChannelShuffle',
   ]);
   for (const { steps } of Object.values(PIPELINES)) {
     for (const step of steps) {

@@ -229,6 +229,12 @@ const CASES: Partial<Record<OpName, readonly FieldCase[]>> = {
       ),
     ),
   ].map((c) => ({ ...c, ...(c.attrs?.group === 2 ? { groups: true as const } : {}) })),
+  ShuffledConv: operandKernels(
+    windows(
+      (rank) => [generic([4, 1, ...cube(rank)], 2)],
+      () => ({ group: 2 }),
+    ),
+  ).map((c) => ({ ...c, groups: true as const })),
   ConvTranspose: [
     ...transposed(1),
     ...transposed(2),

@@ -7,13 +7,15 @@ import { type ImportedModel, importOnnx } from '#compiler/import/onnx/index.ts';
 import { RULES } from '#compiler/import/onnx/ops/index.ts';
 import { importTensor } from '#compiler/import/onnx/tensors.ts';
 import { wasmTarget } from '#compiler/targets/wasm/index.ts';
-import { CompileError, type DiagnosticCode } from '#ir/diagnostics.ts';
+import { webgpuTarget } from '#compiler/targets/webgpu/index.ts';
+import { CompileError, type Diagnostic, type DiagnosticCode } from '#ir/diagnostics.ts';
 import { constantTensor, evaluateGraph, outputTensor } from '#ir/evaluate.ts';
 import type { Graph, Value } from '#ir/graph.ts';
-import type { Tensor } from '#ir/tensor.ts';
+import type { Tensor, TensorData } from '#ir/tensor.ts';
 import { sameShape } from '#ir/types.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { PIPELINES } from '#passes/pipeline.ts';
+import { runOnGpu } from './webgpu.ts';
 
 /** What was left to compute when a case was compiled. */
 export interface CompiledCase {
@@ -62,11 +64,39 @@ export function runCase(folder: string, through: (graph: Graph) => Graph = (grap
   );
 }
 
-/**
- * Runs one case compiled to WebAssembly, after all passes. Inputs stay inputs where kernels can read them, and become
- * constants where not.
- */
-export async function runCaseCompiled(folder: string): Promise<CaseResult> {
+/** How a case runs on a target: what the target refuses, and the outputs of what it takes, in order. */
+interface CaseTarget {
+  unsupported(graph: Graph): Diagnostic[];
+  run(graph: Graph, feeds: ReadonlyMap<string, Tensor>): Promise<readonly Tensor[]>;
+}
+
+const WASM: CaseTarget = {
+  unsupported: wasmTarget.unsupported,
+  async run(graph, feeds) {
+    const stepper = await Stepper.load(wasmTarget.lower(graph));
+    stepper.setInputs(feeds);
+    stepper.run();
+    return [...stepper.trimmedOutputs().values()];
+  },
+};
+
+const WEBGPU: CaseTarget = {
+  unsupported: webgpuTarget.unsupported,
+  async run(graph, feeds) {
+    const inputs = graph.inputs.flatMap(({ name }) => feeds.get(name) ?? []);
+    const outputs = await runOnGpu(graph, inputs);
+    return graph.outputs.map(({ value }, i) => ({ type: value.type, data: outputs[i] as TensorData }));
+  },
+};
+
+/** Runs one case compiled to WebAssembly, after all passes. */
+export const runCaseCompiled = (folder: string): Promise<CaseResult> => runCaseOn(folder, WASM);
+
+/** Runs one case on a WebGPU adapter, after all passes. */
+export const runCaseOnGpu = (folder: string): Promise<CaseResult> => runCaseOn(folder, WEBGPU);
+
+/** Inputs stay inputs where kernels can read them, and become constants where not. */
+async function runCaseOn(folder: string, target: CaseTarget): Promise<CaseResult> {
   const opened = openCase(folder);
   if ('status' in opened) return opened;
   let failure: CompileError | undefined;
@@ -79,15 +109,12 @@ export async function runCaseCompiled(folder: string): Promise<CaseResult> {
     }
     const { graph } = imported;
     for (const pipeline of Object.values(PIPELINES)) runPipeline(graph, pipeline);
-    const unsupported = wasmTarget.unsupported(graph);
+    const unsupported = target.unsupported(graph);
     if (unsupported.length > 0) {
       failure = new CompileError(unsupported);
       continue;
     }
-    const stepper = await Stepper.load(wasmTarget.lower(graph));
-    stepper.setInputs(feedsOf(graph, opened));
-    stepper.run();
-    const result = compared([...stepper.trimmedOutputs().values()], opened);
+    const result = compared(await target.run(graph, feedsOf(graph, opened)), opened);
     const compiled = { nodes: graph.nodes.length, inputs: opened.inputs.size, constants: constants.length };
     return result.status === 'passed' ? { ...result, compiled } : result;
   }

@@ -23,7 +23,7 @@ import type { CommandContext } from '../program.ts';
 
 export interface CompileArguments extends DimensionTexts {
   readonly output: string;
-  readonly target: CompileTarget;
+  readonly target: string;
   readonly check: 'sampled' | 'full';
   readonly preprocess?: string;
   readonly relaxed: boolean;
@@ -62,7 +62,8 @@ export async function runCompile(
     ...model,
     ...(tuning && { tuning }),
     specialisations,
-    target: [options.target],
+    // what is none of them is told where targets are checked
+    target: options.target.split(',') as CompileTarget[],
     check: options.check,
     relaxed: options.relaxed,
     weights: options.weights,
@@ -243,6 +244,9 @@ const ABOUT: Readonly<Record<string, string>> = {
   'worker.js': 'what further threads run',
   'expand.js': 'brings the weights into memory as the kernels read them',
   'weights.bin': 'the weights',
+  'webgpu.js': 'what runs it on a GPU',
+  'kernels.wgsl': 'its kernels there',
+  'weights.webgpu.bin': 'its weights there',
   'selftest.bin': 'outputs on seeded inputs, for verify',
   'manifest.json': 'inputs, outputs, sizes, digests',
   'demo.html': 'a page that runs it',

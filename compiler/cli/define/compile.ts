@@ -9,7 +9,7 @@ import { dimensionOptions, examples, formatOption, modelCommand, quietOption } f
 export function addCompile(program: Command, context: CommandContext): void {
   const command = modelCommand(program, 'compile', 'a bundle that runs the model, with no runtime library')
     .requiredOption('-o, --output <dir>', 'the folder of the bundle')
-    .addOption(new Option('--target <target>', 'what to generate').choices(['wasm']).default('wasm'))
+    .option('--target <list>', 'what to generate: wasm, or wasm,webgpu', 'wasm')
     .addOption(
       new Option('--check <how>', 'compare kernels with the reference: at sampled elements, or at all')
         .choices(['sampled', 'full'])

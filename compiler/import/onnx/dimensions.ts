@@ -60,6 +60,8 @@ export function bindInputs(graph: BoundGraph, options: DimensionOptions): BoundI
   const stored = new Set(graph.initializer.map((t) => t.name));
   const inputs = graph.input.filter((i) => !stored.has(i.name)).flatMap((info) => openInput(info, errors));
   const sizes = givenSizes(inputs, options, errors);
+  // what is given wrongly is not given: that it is missing is no news
+  if (errors.length > 0) throw new CompileError(errors);
   const batch = options.assumeBatch === false ? new Set<string>() : assumedBatch(inputs, sizes);
   for (const symbol of batch) sizes.set(symbol, 1);
 

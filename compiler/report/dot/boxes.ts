@@ -29,7 +29,7 @@ export interface Boxes {
 export interface BoxOptions {
   /** Every node on its own; else an activation or other step without parameters joins its producer. */
   readonly every?: boolean;
-  /** Layers of a module of this depth are one box. */
+  /** Layers of a module of this depth are one box; of a composite, where the exporter named no modules. */
   readonly depth?: number;
 }
 
@@ -37,17 +37,23 @@ export const idOf = (box: Pick<Box, 'id'>): string => `n${box.id}`;
 
 export function arrange(report: AuditReport, { every = false, depth }: BoxOptions): Boxes {
   const single = layerBoxes(report, every);
-  const boxes = depth === undefined ? single : collapsed(single, depth);
+  const named = report.layers.some(({ module }) => module !== '');
+  const path = named ? moduleOf : compositeOf;
+  const boxes = depth === undefined ? single : collapsed(single, depth, path);
   return { boxes, edges: edgesBetween(report, boxes) };
 }
 
-/** A step without parameters that only its producer feeds joins the producer's box, unless every node is asked for. */
+/**
+ * A step without parameters that only its producer feeds joins the producer's box, unless every node is asked for; so do
+ * those of x·f(x), as hard swish is spelled.
+ */
 function layerBoxes(report: AuditReport, every: boolean): readonly Box[] {
   const readers = new Map<string, number>();
   for (const layer of report.layers) {
     for (const name of layer.inputs) readers.set(name, (readers.get(name) ?? 0) + 1);
   }
   for (const { value } of report.outputs) readers.set(value, (readers.get(value) ?? 0) + 1);
+  const gates = selfGates(report, readers);
   const boxes: Box[] = [];
   const home = new Map<string, { box: Box; shape: readonly number[] }>();
   for (const layer of report.layers) {
@@ -56,10 +62,8 @@ function layerBoxes(report: AuditReport, every: boolean): readonly Box[] {
     const joins =
       !every &&
       host !== undefined &&
-      layer.inputs.length === 1 &&
-      readers.get(only) === 1 &&
-      layer.macs === 0 &&
-      layer.parameters + layer.sharedParameters + layer.buffers === 0 &&
+      ((layer.inputs.length === 1 && readers.get(only) === 1) || gates.has(layer)) &&
+      isStep(layer) &&
       shape(layer.outputShape) === shape(host.shape);
     const box = joins ? host.box : { id: boxes.length, layers: [layer], steps: [] };
     if (joins) box.steps.push(layer);
@@ -69,11 +73,44 @@ function layerBoxes(report: AuditReport, every: boolean): readonly Box[] {
   return boxes;
 }
 
+const isStep = ({ macs, parameters, sharedParameters, buffers }: AuditLayer): boolean =>
+  macs === 0 && parameters + sharedParameters + buffers === 0;
+
+/** Steps from x to f(x), which nobody else reads, and their product with x, which nobody else reads but they. */
+function selfGates({ layers }: AuditReport, readers: ReadonlyMap<string, number>): ReadonlySet<AuditLayer> {
+  const makers = new Map(layers.flatMap((layer) => layer.outputs.map((v) => [v.name, layer] as const)));
+  const found = new Set<AuditLayer>();
+  for (const product of layers) {
+    const [first, second] = product.inputs;
+    if (product.op !== 'Mul' || product.inputs.length !== 2) continue;
+    for (const [x, gate] of [
+      [first, second],
+      [second, first],
+    ]) {
+      const steps = [product];
+      let at = gate;
+      for (;;) {
+        const maker = at === undefined || readers.get(at) !== 1 ? undefined : makers.get(at);
+        if (maker?.inputs.length !== 1 || !isStep(maker)) break;
+        steps.push(maker);
+        at = maker.inputs[0];
+        if (at === x) break;
+      }
+      if (at !== undefined && at === x && readers.get(at) === 2) for (const step of steps) found.add(step);
+    }
+  }
+  return found;
+}
+
 /**
  * Boxes of one module become one, and what stands alone stays as it is. A module that is left and entered again is
  * several boxes, so that everything still flows one way.
  */
-function collapsed(boxes: readonly Box[], depth: number): readonly Box[] {
+function collapsed(
+  boxes: readonly Box[],
+  depth: number,
+  pathOf: (box: Box) => readonly string[],
+): readonly Box[] {
   const modules: { readonly key: string; readonly boxes: Box[]; readonly from: Set<number> }[] = [];
   const latest = new Map<string, number>();
   const home = new Map<string, number>();
@@ -86,7 +123,7 @@ function collapsed(boxes: readonly Box[], depth: number): readonly Box[] {
     return false;
   };
   for (const box of boxes) {
-    const key = moduleOf(box).slice(0, depth).join('.');
+    const key = pathOf(box).slice(0, depth).join('.');
     const from = new Set(box.layers.flatMap((l) => l.inputs.flatMap((name) => home.get(name) ?? [])));
     const own = key === '' ? undefined : latest.get(key);
     const others = [...from].filter((at) => at !== own);
@@ -107,7 +144,7 @@ function collapsed(boxes: readonly Box[], depth: number): readonly Box[] {
       id,
       layers: module.boxes.flatMap((b) => b.layers),
       steps: module.boxes.flatMap((b) => b.steps),
-      module: times.get(module.key) === 1 ? module.key : common(module.boxes.map(moduleOf)),
+      module: times.get(module.key) === 1 ? module.key : common(module.boxes.map(pathOf)),
     };
   });
 }
@@ -116,6 +153,12 @@ function collapsed(boxes: readonly Box[], depth: number): readonly Box[] {
 export const moduleOf = ({ layers, module }: Box): readonly string[] => {
   const path = module ?? layers[0]?.module ?? '';
   return path === '' ? [] : path.split('.');
+};
+
+/** As if it were a module. */
+const compositeOf = ({ layers }: Box): readonly string[] => {
+  const [first, ...more] = new Set(layers.map(({ composite }) => composite ?? ''));
+  return first && more.length === 0 ? [first] : [];
 };
 
 function common(paths: readonly (readonly string[])[]): string {

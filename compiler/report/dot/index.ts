@@ -2,8 +2,10 @@
  * The network as a picture, in Graphviz' DOT: layers coloured by their share of the MACs, edges as thick as they carry
  * bytes, frames around composites and modules.
  */
+import { atExample } from '../../audit/example.ts';
 import type { AuditLayer, AuditReport } from '../../audit/schema.ts';
 import { bytes, counted, displayNames, field, percent, plain, shape, short } from '../format.ts';
+import { openSizes, sizesText } from '../formula.ts';
 import { signature, summary, title } from '../summary.ts';
 import { arrange, type Box, type BoxOptions, type Edge, idOf } from './boxes.ts';
 import { type Frame, type FrameTree, framesOf } from './frames.ts';
@@ -11,7 +13,8 @@ import { type Frame, type FrameTree, framesOf } from './frames.ts';
 export type DotOptions = BoxOptions;
 
 /** Plain labels only: Graphviz as WebAssembly is built without HTML-like ones. */
-export function renderDot(report: AuditReport, options: DotOptions = {}): string {
+export function renderDot(given: AuditReport, options: DotOptions = {}): string {
+  const report = atExample(given);
   const { boxes, edges } = arrange(report, options);
   const names = displayNames(report);
   const largest = Math.max(0, ...boxes.map((box) => sums(box).share ?? 0));
@@ -64,10 +67,13 @@ function heading(report: AuditReport, edges: readonly Edge[]): readonly string[]
     .slice(0, 4)
     .filter((l) => l.label === 'MACs' || l.label === 'parameters')
     .map((l) => `${l.rounded || l.value} ${l.label}`);
+  const legend = report.totals.macs ? ['the darker, the more MACs'] : [];
+  const open = openSizes(report);
+  const at = open.some(({ example }) => example) ? [`at ${sizesText(open)}`] : [];
   const sizes = edges.map((edge) => edge.bytes);
   const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
   const flow = least < most ? [`edges by their bytes, ${bytes(least)} to ${bytes(most)}, logarithmic`] : [];
-  return [title(report), signature(report), [...figures, 'the darker, the more MACs'].join('  ·  '), ...flow];
+  return [title(report), signature(report), [...figures, ...legend].join('  ·  '), ...at, ...flow];
 }
 
 /** By the logarithm of the bytes. */
@@ -103,6 +109,9 @@ const sums = ({ layers }: Pick<Box, 'layers'>): Sums =>
     { macs: 0, share: 0, parameters: 0, shared: 0 },
   );
 
+/** A line below the name of a frame, which the arrows to what is in it end in. */
+const ROOM = ' ';
+
 function border({ module, composite, boxes }: Frame): string {
   const { macs } = sums({ layers: [...boxes].flatMap((box) => box.layers) });
   const label = [
@@ -111,7 +120,7 @@ function border({ module, composite, boxes }: Frame): string {
     ...(macs ? [`${short(macs)} MAC`] : []),
   ];
   const [line, fill] = composite === undefined ? ['#cbd2d9', '#fafbfc'] : ['#9fb3c8', '#f0f4f8'];
-  return `graph [class=${composite === undefined ? 'module' : 'composite'}, style="rounded,filled", color="${line}", fillcolor="${fill}", fontsize=10.5, fontcolor="#52606d", labeljust=l, margin=9, label=${quoted([label.join('  ·  ')])}];`;
+  return `graph [class=${composite === undefined ? 'module' : 'composite'}, style="rounded,filled", color="${line}", fillcolor="${fill}", fontsize=10.5, fontcolor="#52606d", labeljust=l, margin=9, label=${quoted([label.join('  ·  '), ROOM])}];`;
 }
 
 function card(box: Box, names: ReadonlyMap<AuditLayer, string>, largest: number, withShape: boolean): string {
@@ -161,8 +170,19 @@ function moduleLines({ module = '', layers, steps }: Box): readonly string[] {
 const lastLines = ({ layers, steps, module }: Box, light: boolean): readonly string[] => {
   const last = layers.at(-1);
   const seen = light || !last || last.receptiveField === null ? [] : [`field ${field(last)}`];
-  return [...seen, ...(module === undefined ? steps.map((step) => `→ ${step.op}`) : [])];
+  return [...seen, ...(module === undefined ? stepNames(steps).map((step) => `→ ${step}`) : [])];
 };
+
+/** x·f(x), as exporters spell hard swish and swish, is one step. */
+const stepNames = (steps: readonly AuditLayer[]): readonly string[] =>
+  steps
+    .map(({ op }) => op)
+    .join(' ')
+    .replaceAll('Add Clip Mul Div', 'x·Clip')
+    .replaceAll('Add Clip Div Mul', 'x·Clip')
+    .replaceAll('Sigmoid Mul', 'x·Sigmoid')
+    .split(' ')
+    .filter((name) => name !== '');
 
 /** From white for nothing through orange to deep red for the largest. */
 function shade(part: number): string {

@@ -1,6 +1,5 @@
 /** The charts of the page. Layers are in the order of the graph; each has a number, by which the table finds it. */
 import type { AuditField, AuditLayer, AuditReport } from '../../audit/schema.ts';
-import { microseconds } from '../footprint.ts';
 import {
   bytes,
   countedShare,
@@ -13,14 +12,20 @@ import {
   short,
   units,
 } from '../format.ts';
+import { memoryNote } from '../summary.ts';
 import { type Axis, at, renderChart, type Scales } from './frame.ts';
 import { html, type Markup } from './markup.ts';
+import {
+  around,
+  count,
+  type Figure,
+  INTENSITY,
+  layerLink,
+  rooflineFigure,
+  writeIntensity,
+} from './roofline.ts';
 
-export interface Figure {
-  readonly title: string;
-  readonly chart: Markup;
-  readonly caption: Markup;
-}
+export type { Figure } from './roofline.ts';
 
 /** Class of the colour of each kind; kinds after the first few share the last one. */
 export function kindColours({ byKind }: AuditReport): (kind: string) => string {
@@ -43,8 +48,6 @@ export function figures(report: AuditReport): readonly Figure[] {
   ].flatMap((figure) => (figure ? [figure] : []));
 }
 
-const count = (n: number): string => (n === 0 ? '0' : trim(short(n)));
-const trim = (text: string): string => text.replace(/(\.\d*?)0+(?= |$)/, '$1').replace(/\.(?= |$)/, '');
 /** Of a count that starts at nothing. */
 const linear = (title: string, largest: number, write = count): Axis => ({
   title,
@@ -173,71 +176,42 @@ field ${field(layer)}${shortest === undefined ? '' : `; ${shortest} along the sh
 const axesOf = ({ receptiveField, localReceptiveField }: AuditLayer): readonly AuditField[] =>
   receptiveField === 'global' ? (localReceptiveField ?? []) : (receptiveField ?? []);
 
-/** Predicted time where a device was given, else MACs. */
+/** MACs against FLOP per byte; where a device was given, the roofline of that in their place. */
 function costAgainstIntensity(report: AuditReport): Figure | undefined {
-  const { roofline } = report;
+  if (report.roofline) return rooflineFigure(report, report.roofline);
   const names = displayNames(report);
-  const times = new Map(roofline?.layers.map((l) => [l.layer, l]));
-  const points = report.layers.flatMap((layer, i) => {
-    const time = times.get(layer.name);
-    const y = roofline ? time?.us : (layer.macs ?? 0);
-    return y && layer.intensity ? [{ layer, i, x: layer.intensity, y, bound: time?.bound }] : [];
-  });
+  const points = report.layers.flatMap((layer, i) =>
+    layer.macs && layer.intensity ? [{ layer, i, x: layer.intensity, y: layer.macs }] : [],
+  );
   if (points.length < 2) return undefined;
-  const mark = { compute: 'k0', memory: 'k1', calls: 'k2' } as const;
   const draw = (s: Scales): readonly Markup[] =>
-    points.map(({ layer, i, x, y, bound }) => {
-      const [cx, cy] = [s.x(x), s.y(y)];
-      const text = html`<title>${i + 1} ${names.get(layer) ?? layer.name}
+    points.map(
+      ({ layer, i, x, y }) =>
+        html`<circle class="k0" data-layer="${i}" cx="${at(s.x(x))}" cy="${at(s.y(y))}" r="3.2"><title>${i + 1} ${names.get(layer) ?? layer.name}
 ${layer.label}
-${ratio(layer.intensity)} FLOP per byte, ${bound ? `${microseconds(y)}, bound by ${bound}` : `${short(y)} MACs`}</title>`;
-      const kind = mark[bound ?? 'compute'];
-      switch (bound) {
-        case 'memory':
-          return html`<rect class="${kind}" data-layer="${i}" x="${at(cx - 3)}" y="${at(cy - 3)}" width="6" height="6">${text}</rect>`;
-        case 'calls':
-          return html`<path class="${kind}" data-layer="${i}" d="M${at(cx)} ${at(cy - 4)}l4 7h-8z">${text}</path>`;
-        default:
-          return html`<circle class="${kind}" data-layer="${i}" cx="${at(cx)}" cy="${at(cy)}" r="3.2">${text}</circle>`;
-      }
-    });
-  const y = roofline ? 'predicted time' : 'MACs';
+${ratio(layer.intensity)} FLOP per byte, ${short(y)} MACs</title></circle>`,
+    );
   return {
-    title: roofline ? 'Predicted time against intensity' : 'MACs against intensity',
+    title: 'MACs against intensity',
     chart: renderChart({
-      description: `${y} of each layer against its FLOP per byte`,
+      description: 'MACs of each layer against its FLOP per byte',
       x: around(
-        'FLOP per byte of activations and weights',
-        points,
-        (p) => p.x,
-        (n) => (n < 1 ? String(Number(n.toPrecision(1))) : count(n)),
+        INTENSITY,
+        points.map((p) => p.x),
+        writeIntensity,
       ),
       panels: [
         {
-          y: around(y, points, (p) => p.y, roofline ? (us) => trim(microseconds(us)) : count),
+          y: around(
+            'MACs',
+            points.map((p) => p.y),
+            count,
+          ),
           draw,
         },
       ],
     }),
-    caption: roofline
-      ? html`On ${roofline.device}, ${roofline.source}. <span class="key"><i class="k0 round"></i> bound by compute</span> <span class="key"><i class="k1"></i> memory</span> <span class="key"><i class="k2 tri"></i> calls</span>. Layers that become part of another are not shown.`
-      : html`Layers to the left move much data for little arithmetic; those high up are where time goes. With a device (<code>--device</code>) this shows predicted times.`,
-  };
-}
-
-function around<T>(
-  title: string,
-  points: readonly T[],
-  of: (point: T) => number,
-  write: (n: number) => string,
-): Axis {
-  const values = points.map(of);
-  const log = (n: number, round: (n: number) => number) => 10 ** round(Math.log10(n));
-  return {
-    title,
-    domain: [log(Math.min(...values) * 0.9, Math.floor), log(Math.max(...values) * 1.1, Math.ceil)],
-    scale: 'log10',
-    write,
+    caption: html`Layers to the left move much data for little arithmetic; those high up are where time goes. With a device (<code>--device</code>) this is its roofline.`,
   };
 }
 
@@ -284,12 +258,6 @@ ${bytes(n)} alive</title></rect>`;
         : layerAxis(report.layers.length),
       panels: [{ y: mebibytes, draw }],
     }),
-    caption: html`${footprint ? 'Of the compiled program, scratch memory included.' : 'Of the graph as it is, before any pass.'}${peak ? html` Most is alive at ${layerLink(report, peak)}.` : ''}`,
+    caption: html`${footprint ? 'Of the compiled program, scratch memory included.' : `Of the graph as it is, before any pass. Of ${bytes(memory?.lowerBoundBytes ?? 0)}, the largest live set, ${memory ? memoryNote(memory) : ''}.`}${peak ? html` Most is alive at ${layerLink(report, peak)}.` : ''}`,
   };
-}
-
-/** Leads to the layer's row. */
-export function layerLink(report: AuditReport, layer: AuditLayer): Markup {
-  const name = displayNames(report).get(layer) ?? layer.name;
-  return html`<a href="#layer-${report.layers.indexOf(layer) + 1}">${name}</a>`;
 }

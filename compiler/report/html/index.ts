@@ -1,5 +1,7 @@
 /** The audit as one page: a file that needs no other, and no network. */
+
 import { FINDINGS } from '#ir/finding-catalogue.ts';
+import { atExample } from '../../audit/example.ts';
 import type { AuditLayer, AuditReport } from '../../audit/schema.ts';
 import { VERSION } from '../../version.ts';
 import { budgetRows } from '../budget.ts';
@@ -18,13 +20,24 @@ import {
   shape,
   units,
 } from '../format.ts';
-import { countLines, exampleNotes, isCountedOtherwise, signature, summary, title } from '../summary.ts';
-import { figures, kindColours, layerLink } from './charts.ts';
+import { openSizes, sizesText } from '../formula.ts';
+import {
+  countLines,
+  exampleNotes,
+  isCountedOtherwise,
+  type SummaryLine,
+  signature,
+  summary,
+  title,
+} from '../summary.ts';
+import { figures, kindColours } from './charts.ts';
 import { type Content, html, type Markup, NOTHING, trusted } from './markup.ts';
+import { layerLink } from './roofline.ts';
 import { SCRIPT } from './script.ts';
 import { STYLE } from './style.ts';
 
-export function renderHtml(report: AuditReport): string {
+export function renderHtml(given: AuditReport): string {
+  const report = atExample(given);
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -45,7 +58,9 @@ ${facts(report)}
 ${counting(report)}
 ${budget(report)}
 ${findings(report)}
-<section aria-labelledby="pictures"><h2 id="pictures">Pictures</h2><div class="figures">${figures(report).map(
+<section aria-labelledby="pictures"><h2 id="pictures">Pictures</h2>${atSizes(report)}<div class="figures">${figures(
+    report,
+  ).map(
     ({ title: name, chart, caption }) =>
       html`<figure><h3>${name}</h3>${chart}<figcaption>${caption}</figcaption></figure>`,
   )}</div></section>
@@ -61,10 +76,16 @@ ${notes(report)}
   return page.text;
 }
 
+/** Where sizes are missing: which ones the pictures and tables below are at. */
+function atSizes(report: AuditReport): Content {
+  const sizes = openSizes(report);
+  return sizes.some(({ example }) => example) ? html`<p class="soft">At ${sizesText(sizes)}.</p>` : '';
+}
+
 const facts = (report: AuditReport): Markup =>
   html`<dl class="facts">${summary(report).map(
     ({ label, value, rounded, note }) =>
-      html`<div><dt>${label}</dt><dd>${rounded || value}<small>${rounded ? value : ''} ${note}</small></dd></div>`,
+      html`<div><dt>${label}</dt><dd>${rounded || value}${rounded ? html`<small>${value}</small>` : ''}${note ? html`<small>${note}</small>` : ''}</dd></div>`,
   )}</dl>`;
 
 function counting(report: AuditReport): Markup {
@@ -99,18 +120,20 @@ function findings(report: AuditReport): Markup {
   const byName = new Map(report.layers.map((layer) => [layer.name, layer]));
   const more = report.moreFindings > 0 ? `${counted(report.moreFindings, 'more finding')}.` : '';
   return html`<section><h2>Findings</h2><ul class="findings">${report.findings.map(
-    ({ code, message, layers: names }) => {
+    ({ code, message, layers: names, command }) => {
       const places = names.flatMap((name) => byName.get(name) ?? []);
       const shown = places
         .slice(0, MOST_LINKS)
         .map((layer, i) => html`${i > 0 ? ', ' : ''}${layerLink(report, layer)}`);
       const rest = places.length > MOST_LINKS ? ` and ${places.length - MOST_LINKS} more` : '';
-      return html`<li><strong>${FINDINGS[code].title}.</strong> ${message}.<br><span class="soft">${FINDINGS[code].hint}.</span>${
+      return html`<li><strong>${FINDINGS[code].title}.</strong> ${sentence(message)}<br><span class="soft">${sentence(FINDINGS[code].hint)}</span>${command === null ? '' : html`<br><code>${command}</code>`}${
         places.length > 0 ? html`<br><span class="soft">At ${shown}${rest}</span>` : ''
       } <code>${code}</code></li>`;
     },
   )}</ul>${more ? html`<p class="soft">${more}</p>` : ''}</section>`;
 }
+
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 const MOST_LINKS = 6;
 
@@ -151,15 +174,21 @@ const bar = (part: number | null): Markup =>
 
 function compiled(report: AuditReport): Markup {
   const { footprint, roofline } = report;
-  const lines = [
-    ...(footprint ? footprintLines(report, footprint) : []),
-    ...(roofline ? rooflineLines(roofline).lines : []),
-  ];
-  if (lines.length === 0) return NOTHING;
-  return html`<section><h2>Compiled</h2>${table(
-    ['', 'exact:', 'rounded:', 'remark'],
-    lines.map(({ label, value, rounded, note }) => [label, value, rounded, note]),
-  )}${roofline ? html`<p class="soft">On ${roofline.device}: ${roofline.source}.</p>` : ''}</section>`;
+  const titled = (heading: string, lines: readonly SummaryLine[], below: Content): Markup =>
+    html`<section><h2>${heading}</h2>${table(
+      ['', 'exact:', 'rounded:', 'remark'],
+      lines.map(({ label, value, rounded, note }) => [label, value, rounded, note]),
+      heading,
+    )}${below}</section>`;
+  return html`${footprint ? titled('Compiled', footprintLines(report, footprint), '') : ''}${
+    roofline
+      ? titled(
+          `Predicted on ${roofline.device}`,
+          rooflineLines(roofline).lines,
+          html`<p class="soft">${sentence(roofline.source)}</p>`,
+        )
+      : ''
+  }`;
 }
 
 /** Every layer that costs something; where there are times, those too. */
@@ -195,7 +224,7 @@ function layers(report: AuditReport): Markup {
     ...(report.roofline ? [['predicted', '']] : []),
   ] as const;
   const idle = report.layers.length - report.layers.filter(isWeighty).length;
-  return html`<section aria-labelledby="all"><h2 id="all">Layers</h2><p class="soft">${
+  return html`<section aria-labelledby="all"><h2 id="all">Layers</h2>${atSizes(report)}<p class="soft">${
     idle > 0
       ? `${counted(idle, 'node')} of ${report.layers.length} have neither ${units(report)} nor parameters.`
       : ''
@@ -218,9 +247,9 @@ const notes = (report: AuditReport): Markup =>
   )}${report.diagnostics.map((d) => html`<li>${d.kind}: ${d.message}</li>`)}</ul><p class="soft">Made by convolith ${VERSION}.</p></section>`;
 
 /** A title that ends in a colon is of a column of numbers. */
-function table(titles: readonly string[], rows: readonly (readonly Content[])[]): Markup {
+function table(titles: readonly string[], rows: readonly (readonly Content[])[], heading = ''): Markup {
   const kind = (name: string | undefined) => (name?.endsWith(':') ? '' : 'text');
-  const label = titles
+  const label = [heading, ...titles]
     .filter((name) => name !== '')
     .join(', ')
     .replaceAll(':', '');

@@ -24,6 +24,11 @@ code { font-family: ui-monospace, monospace; font-size: .92em; }
 figure { margin: 0; break-inside: avoid; min-width: 0; }
 figcaption { color: var(--soft); font-size: .87rem; }
 .scroll { overflow-x: auto; }
+@media (min-width: 70rem) {
+  /* a title sticks to what scrolls, which is the page then; no table is wider */
+  .scroll:has(> #layers) { overflow-x: clip; }
+  #layers td.text { white-space: normal; overflow-wrap: anywhere; }
+}
 .scroll:focus-visible, a:focus-visible, button:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 svg { display: block; width: 100%; min-width: 26rem; height: auto; font: 11px system-ui, sans-serif; }
 svg text { fill: var(--soft); }

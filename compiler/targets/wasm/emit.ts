@@ -47,6 +47,8 @@ export interface MemoryMap {
 
 export interface WasmCode {
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The same module with `step`, where that is asked for. */
+  readonly stepBytes?: Uint8Array<ArrayBuffer>;
   readonly memory: MemoryMap;
   /** Distinct kernel functions, by label, in order. */
   readonly kernels: readonly string[];
@@ -54,8 +56,8 @@ export interface WasmCode {
 
 export interface EmitOptions {
   /**
-   * Also export, of the first program, `step(i / STEP_CHUNK, i % STEP_CHUNK)`, which runs call i alone: for checks and
-   * intermediate values.
+   * Also a module that exports, of the first program, `step(i / STEP_CHUNK, i % STEP_CHUNK)`, which runs call i alone: for
+   * checks and intermediate values.
    */
   readonly steps?: boolean;
   /** The engine that the kernels are made for; baseline SIMD, as they are lowered, unless given. */
@@ -125,11 +127,11 @@ export function emitLinked(
       });
     });
   }
+  const bytes = module.build();
   const [first] = programs;
-  if (options.steps && first) {
-    emitStep(module, first.calls.length, (body, index) => emitCall(body, first.calls[index]));
-  }
-  return { bytes: module.build(), memory, kernels: functions.labels };
+  if (!options.steps || !first) return { bytes, memory, kernels: functions.labels };
+  emitStep(module, first.calls.length, (body, index) => emitCall(body, first.calls[index]));
+  return { bytes, stepBytes: module.build(), memory, kernels: functions.labels };
 }
 
 /** Calls in order: threads share those that can be divided and meet after each; the first does the rest. */

@@ -1,6 +1,7 @@
 /** Renders scalar expressions (ir/expr.ts) as f32x4 code. */
 import { children, type Expr, exprKey } from '#ir/expr.ts';
 import { type Local, op, v128 } from './encoder/index.ts';
+import type { MultiplyAdd } from './engines.ts';
 import { BINARY_CODE, isSimplePower, logistic, logNormal, power, UNARY_CODE } from './simd-functions.ts';
 import { greater, lesser, type Pen, type Vector } from './simd-vector.ts';
 
@@ -29,9 +30,12 @@ export class SimdExpr {
   readonly #e: Expr;
   readonly #body: Temporaries;
   readonly #constants = new Map<string, Vector>();
+  readonly #multiplyAdd: MultiplyAdd | undefined;
 
-  constructor(e: Expr, body: Temporaries) {
+  /** @param multiplyAdd how functions that are polynomials add products; `separate` unless given */
+  constructor(e: Expr, body: Temporaries, multiplyAdd?: MultiplyAdd) {
     this.#e = e;
+    this.#multiplyAdd = multiplyAdd;
     this.#body = body;
     const seen = new Map<string, Vector>();
     const dry: Pen = {
@@ -74,6 +78,7 @@ export class SimdExpr {
         this.#body.set(local, value);
         return local;
       },
+      multiplyAdd: this.#multiplyAdd,
     };
     return renderWith(this.#e, pen, (index) => args[index] ?? missingArgument(index), new Map());
   }

@@ -10,6 +10,7 @@ import { acos, asin, atan, cos, sin, tan } from './simd-angles.ts';
 import {
   abs,
   add,
+  addProduct,
   copySign,
   div,
   greater,
@@ -18,6 +19,7 @@ import {
   type Pen,
   polynomial,
   sub,
+  subProduct,
   type Vector,
 } from './simd-vector.ts';
 
@@ -33,6 +35,13 @@ const ROUND = 1.5 * 2 ** 23;
 /** The bias of the exponent of a float. */
 const BIAS = 127;
 
+interface ExponentialOptions {
+  readonly sign?: 1 | -1;
+  readonly bias?: number;
+  /** Of r, the highest first. */
+  readonly powers?: readonly number[];
+}
+
 /**
  * e^(sign·x) as eʳ·2ⁿ, sign·x = n·ln 2 + r: eʳ, and the sum whose low bits hold n + bias. The sign is in the constants:
  * what is computed in place of r is sign·r.
@@ -40,18 +49,19 @@ const BIAS = 127;
 function reduceExponent(
   pen: Pen,
   x: Vector,
-  { sign = 1, bias = BIAS }: { readonly sign?: 1 | -1; readonly bias?: number } = {},
+  { sign = 1, bias = BIAS, powers = EXP }: ExponentialOptions = {},
 ): { readonly p: Vector; readonly biased: Vector } {
-  const biased = pen.hold(add(mul(x, pen.k(sign * Math.LOG2E)), pen.k(ROUND + bias)));
+  const how = pen.multiplyAdd;
+  const biased = pen.hold(addProduct(how, x, pen.k(sign * Math.LOG2E), pen.k(ROUND + bias)));
   const n = pen.hold(sub(biased, pen.k(ROUND + bias)));
-  const high = mul(n, pen.k(sign * 0.693359375));
-  const r = pen.hold(sub(sub(x, high), mul(n, pen.k(sign * -2.1219444e-4))));
-  const coefficients = EXP.map((c, i) => ((EXP.length - 1 - i) % 2 === 0 ? c : sign * c));
-  return { p: pen.hold(polynomial(pen, r, coefficients)), biased };
+  const near = subProduct(how, n, pen.k(sign * 0.693359375), x);
+  const r = pen.hold(subProduct(how, n, pen.k(sign * -2.1219444e-4), near));
+  const signed = powers.map((c, i) => ((powers.length - 1 - i) % 2 === 0 ? c : sign * c));
+  return { p: pen.hold(polynomial(pen, r, signed)), biased };
 }
 
 /** The same power by 2^(bias − 127), scaled in one factor: for n + bias from 1 to 254. */
-function scaledExponential(pen: Pen, x: Vector, options?: Parameters<typeof reduceExponent>[2]): Vector {
+function scaledExponential(pen: Pen, x: Vector, options?: ExponentialOptions): Vector {
   const { p, biased } = reduceExponent(pen, x, options);
   return mul(p, op('i32x4.shl', biased, 23));
 }
@@ -68,24 +78,28 @@ function exp(pen: Pen, x: Vector): Vector {
   return mul(mul(p, power(half)), power(op('i32x4.sub', n, half)));
 }
 
-/** e⁻ˣ is kept by 2⁻²⁵, so that one factor does: it then is 2⁻¹²⁵ at 69 and 2¹²⁶ at −105, normal floats. */
-const LOGISTIC_UNIT = -25;
+/** eʳ there with a relative error of 9.2e-8, for what is rounded a few times afterwards. */
+const SHORT_EXP = [
+  0.008289744146168232, 0.04189787060022354, 0.16667647659778595, 0.4999915063381195, 0.9999997019767761, 1,
+];
 
-/** Below it, logistic is taken as 0: a few factors smaller, it is a denormal number. */
-const LOGISTIC_LEAST = -64;
+/** e⁻ˣ is kept by 2³⁵, so that one factor does: a normal float down to 2⁻⁶⁵ at 69, and infinite from 2¹²⁸ at −64.2 on. */
+const LOGISTIC_UNIT = 35;
+
+/** From 92.5·ln 2 = 64.12 on, the exponent of 2³⁵·e⁻ˣ is that of infinity. */
+const LOGISTIC_LEAST = -64.2;
 
 /**
- * 1 / (1 + e⁻ˣ), numerator and denominator by 2⁻²⁵. It is 0 below −64, and so is x·logistic(x), which is silu(x): denormal
+ * 1 / (1 + e⁻ˣ), numerator and denominator by 2³⁵. It is 0 below −64.12, and so is x·logistic(x), which is silu(x): denormal
  * numbers, and what becomes one when it is multiplied with a weight, make the layers behind take many times as long.
  * Error of logistic ≤ 3 ulp or 1.7e-28. Error of silu ≤ 3.5 ulp or 1.1e-26.
  */
 export function logistic(pen: Pen, argument: Vector): Vector {
-  const x = pen.hold(argument);
-  const bounded = pen.hold(lesser(greater(x, pen.k(-105)), pen.k(69)));
-  const power = scaledExponential(pen, bounded, { sign: -1, bias: BIAS + LOGISTIC_UNIT });
+  const bounded = pen.hold(lesser(greater(argument, pen.k(LOGISTIC_LEAST)), pen.k(69)));
+  const options = { sign: -1, bias: BIAS + LOGISTIC_UNIT, powers: SHORT_EXP } as const;
+  const power = scaledExponential(pen, bounded, options);
   const unit = pen.k(2 ** LOGISTIC_UNIT);
-  const result = div(unit, add(power, unit));
-  return op('v128.andnot', result, op('f32x4.lt', x, pen.k(LOGISTIC_LEAST)));
+  return div(unit, add(power, unit));
 }
 
 const LOG = [

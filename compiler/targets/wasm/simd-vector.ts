@@ -1,5 +1,6 @@
 /** What code of f32x4 functions is written with. */
 import { type Ex, op } from './encoder/index.ts';
+import type { MultiplyAdd } from './engines.ts';
 
 export type Vector = Ex<'v128'>;
 
@@ -10,12 +11,20 @@ export interface Pen {
   /** A constant of two doubles. */
   wide(value: number): Vector;
   hold(value: Vector): Vector;
+  /** How products are added; `separate` unless given. */
+  readonly multiplyAdd?: MultiplyAdd | undefined;
 }
 
 export const add = (a: Vector, b: Vector): Vector => op('f32x4.add', a, b);
 export const sub = (a: Vector, b: Vector): Vector => op('f32x4.sub', a, b);
 export const mul = (a: Vector, b: Vector): Vector => op('f32x4.mul', a, b);
 export const div = (a: Vector, b: Vector): Vector => op('f32x4.div', a, b);
+/** x·y + sum. */
+export const addProduct = (how: MultiplyAdd | undefined, x: Vector, y: Vector, sum: Vector): Vector =>
+  how === 'relaxed' ? op('f32x4.relaxed_madd', x, y, sum) : add(sum, mul(x, y));
+/** sum − x·y. */
+export const subProduct = (how: MultiplyAdd | undefined, x: Vector, y: Vector, sum: Vector): Vector =>
+  how === 'relaxed' ? op('f32x4.relaxed_nmadd', x, y, sum) : sub(sum, mul(x, y));
 /** `b < a ? b : a`: keeps a NaN in `a`. */
 export const lesser = (a: Vector, b: Vector): Vector => op('f32x4.pmin', a, b);
 export const greater = (a: Vector, b: Vector): Vector => op('f32x4.pmax', a, b);
@@ -25,4 +34,6 @@ export const copySign = (pen: Pen, magnitude: Vector, sign: Vector): Vector =>
 
 /** Horner's scheme; coefficients from the highest power down. */
 export const polynomial = (pen: Pen, x: Vector, coefficients: readonly number[]): Vector =>
-  coefficients.slice(1).reduce((sum, c) => add(mul(sum, x), pen.k(c)), pen.k(coefficients[0] ?? 0));
+  coefficients
+    .slice(1)
+    .reduce((sum, c) => addProduct(pen.multiplyAdd, sum, x, pen.k(c)), pen.k(coefficients[0] ?? 0));

@@ -1,13 +1,14 @@
 /** Batch normalisations that stand as layers of their own: how many `compile` folds, and why not the others. */
 import { isOp, type Node } from '#ir/graph.ts';
 import { bytes, counted } from '../figures.ts';
-import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
+import { defineRule, evidence, type FindingContext, type Place, REWRITE, saving, total } from './finding.ts';
 import { foldedBy } from './folded.ts';
 
 const FOLDS = ['fuseBatchNormIntoConv', 'fuseBatchNormBeforeConv'];
 
 export const batchNormUnfolded = defineRule({
   ofSizes: true,
+  command: REWRITE,
   passes: FOLDS,
   find(context) {
     const { graph } = context;

@@ -7,6 +7,7 @@ import { defineRule, evidence, type Place, saving, verb } from './finding.ts';
 
 export const checkerboard = defineRule({
   ofSizes: false,
+  command: null,
   spoils: true,
   find: ({ graph }) => graph.nodes.flatMap(placeAt),
   describe(places, { name }) {

@@ -2,10 +2,12 @@
 import type { Node } from '#ir/graph.ts';
 import { counted, grouped, percent } from '../figures.ts';
 import { filtersOf } from './filters.ts';
-import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
+import { defineRule, evidence, type FindingContext, type Place, REWRITE, saving, total } from './finding.ts';
 
 export const filtersDead = defineRule({
   ofSizes: false,
+  passes: ['removeDeadChannels'],
+  command: REWRITE,
   find: (context) => context.graph.nodes.flatMap((node) => placeAt(node, context)),
   describe(places, { name, cost, sizesKnown }) {
     const dead = total(places, (p) => evidence(p, 'dead'));

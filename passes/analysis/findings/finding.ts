@@ -46,12 +46,17 @@ export interface FindingRule {
   readonly ofSizes: boolean;
   /** Does it spoil what the network computes, and not only cost? These come first. */
   readonly spoils?: true;
-  /** The passes by which `compile` acts on it. */
+  /** The passes by which `rewrite` and `compile` act on it. */
   readonly passes?: readonly string[];
+  /** The command that acts on it, `MODEL` being the file; null where only people can. */
+  readonly command: string | null;
   find(context: FindingContext): readonly Place[];
   /** One line about all places. */
   describe(places: Places, context: FindingContext): string;
 }
+
+/** Rewrites exactly, by all passes that find something to do. */
+export const REWRITE = 'convolith rewrite MODEL -o rewritten.onnx';
 
 export const defineRule = (rule: FindingRule): FindingRule => rule;
 

@@ -8,6 +8,7 @@ export const VECTOR_LANES = 4;
 
 export const groupsNarrow = defineRule({
   ofSizes: false,
+  command: null,
   find: (context) => context.graph.nodes.flatMap((node) => placeAt(node, context)),
   describe(places, { name, sizesKnown }) {
     const [worst] = [...places].sort((a, b) => width(a) - width(b));

@@ -1,6 +1,7 @@
 /** Findings: what is worth saying about a network, each with its evidence, the most valuable first. */
 import { FINDINGS, type FindingCode } from '#ir/finding-catalogue.ts';
 import { batchNormUnfolded } from './batch-norm-unfolded.ts';
+import { branchesMergeable } from './branches-mergeable.ts';
 import { checkerboard } from './checkerboard.ts';
 import { filtersDead } from './filters-dead.ts';
 import {
@@ -33,8 +34,10 @@ export interface Finding {
   readonly saves: Saving;
   /** The largest share that this is of the network's MACs, parameters or traffic. */
   readonly share: number;
-  /** The passes by which `compile` acts on it. */
+  /** The passes by which `rewrite` and `compile` act on it. */
   readonly passes?: readonly string[];
+  /** The command that acts on it, `MODEL` being the file; null where only people can. */
+  readonly command: string | null;
   /** Where it holds, with the figures that say so. */
   readonly places: readonly {
     readonly layers: readonly string[];
@@ -51,6 +54,7 @@ export const RULES: { readonly [C in FindingCode]: FindingRule } = {
   'kernels-dense': kernelsDense,
   'groups-narrow': groupsNarrow,
   'batch-norm-unfolded': batchNormUnfolded,
+  'branches-mergeable': branchesMergeable,
   'lanes-unfilled': lanesUnfilled,
   'permutations-removable': permutationsRemovable,
   'weights-duplicated': weightsDuplicated,
@@ -99,6 +103,7 @@ function findingOf(code: FindingCode, rule: FindingRule, places: Places, context
     saves,
     share: shareOf(saves, context),
     ...(rule.passes ? { passes: rule.passes } : {}),
+    command: rule.command,
     places: listed,
   };
 }

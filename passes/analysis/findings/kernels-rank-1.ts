@@ -4,13 +4,15 @@ import { convWindow } from '#ir/ops/conv.ts';
 import { outputSize, windowAxes } from '#ir/window.ts';
 import { counted, short } from '../figures.ts';
 import { type Filters, filtersOf } from './filters.ts';
-import { defineRule, evidence, type Place, saving, total } from './finding.ts';
+import { defineRule, evidence, type Place, REWRITE, saving, total } from './finding.ts';
 
 /** The largest part of a kernel's norm that may be left out. */
 const TOLERANCE = 1e-4;
 
 export const kernelsRank1 = defineRule({
   ofSizes: true,
+  passes: ['rankOneToSeparable'],
+  command: REWRITE,
   find: ({ graph }) => graph.nodes.flatMap(placeAt),
   describe(places, { name }) {
     const [before, after] = (['macs', 'pairMacs'] as const).map((key) =>

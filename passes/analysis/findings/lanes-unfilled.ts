@@ -11,6 +11,7 @@ const MATTERS = 0.01;
 
 export const lanesUnfilled = defineRule({
   ofSizes: true,
+  command: null,
   find: (context) => context.graph.nodes.flatMap((node) => placeAt(node, context)),
   describe(places, { name }) {
     const [worst] = places;

@@ -7,24 +7,24 @@ import type { InputTrace } from '../receptive-field.ts';
 import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
 
 /** The least share of the MACs or parameters that is worth a word. */
-const MATTERS = 0.05;
+const LEAST = 0.01;
 
 export const pastBorder = defineRule({
   ofSizes: true,
+  command: null,
   find(context) {
-    // where outputs have positions, layers behind may place what they see
-    if (!context.graph.outputs.every(({ value }) => value.type.shape.slice(2).every((size) => size === 1)))
-      return [];
     const places = context.graph.nodes.flatMap((node) => placeAt(node, context));
     const share = (key: string) => total(places, (p) => evidence(p, key));
-    return Math.max(share('macsShare'), share('parametersShare')) < MATTERS ? [] : places;
+    return Math.max(share('macsShare'), share('parametersShare')) < LEAST ? [] : places;
   },
   describe(places, { graph, name }) {
+    // a map of classes or of points is made by layers that see everything already
+    const placed = graph.outputs.some(({ value }) => value.type.shape.slice(2).some((size) => size > 1));
     const image = graph.inputs[0]?.type.shape.slice(2).join('×') ?? '';
     const share = (key: string) => percent(total(places, (p) => evidence(p, key)));
     const first = places.reduce((a, b) => (evidence(b, 'position') < evidence(a, 'position') ? b : a));
     const last = places.reduce((a, b) => (evidence(b, 'position') > evidence(a, 'position') ? b : a));
-    return `${counted(places.length, 'layer')} with kernels, from ${first.nodes.map(name).join()} on, ${places.length === 1 ? 'widens a field that spans' : 'widen fields that span'} the ${image} input already, with ${share('macsShare')} of the MACs and ${share('parametersShare')} of the parameters; ${percent(evidence(last, 'paddingShare'))} of what a corner of the last sees is padding`;
+    return `${counted(places.length, 'layer')} with kernels, from ${first.nodes.map(name).join()} on, ${places.length === 1 ? 'widens a field that spans' : 'widen fields that span'} the ${image} input already, with ${share('macsShare')} of the MACs and ${share('parametersShare')} of the parameters; ${percent(evidence(last, 'paddingShare'))} of what a corner of the last sees is padding${placed ? '; as outputs have positions, these layers may still place what they see' : ''}`;
   },
 });
 

@@ -7,6 +7,7 @@ import { defineRule, evidence, type FindingContext, type Place, saving } from '.
 
 export const pathsMisaligned = defineRule({
   ofSizes: false,
+  command: null,
   spoils: true,
   find({ fields }) {
     const byNode = new Map(fields.misaligned.filter((m) => !isCausal(m)).map((m) => [m.node, m]));

@@ -4,11 +4,13 @@ import { type Graph, isOp, type Node, operand, result, type Value } from '#ir/gr
 import type { Composite } from '../composites.ts';
 import { bytes, counted } from '../figures.ts';
 import { followChannelwise, soleReader } from '../paths.ts';
-import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
+import { defineRule, evidence, type FindingContext, type Place, REWRITE, saving, total } from './finding.ts';
 import { foldedBy } from './folded.ts';
 
 export const permutationsRemovable = defineRule({
   ofSizes: true,
+  passes: ['foldChannelPermutations', 'mergeViews'],
+  command: REWRITE,
   find: (context) => [...transposes(context), ...shuffles(context)],
   describe(places, { name }) {
     const saved = bytes(total(places, (p) => p.saves.bytes));

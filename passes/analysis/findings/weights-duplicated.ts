@@ -4,13 +4,14 @@ import { elementsOf, type Tensor } from '#ir/tensor.ts';
 import { byteSize, elementCount, formatType } from '#ir/types.ts';
 import { sameBytes } from '../../canonicalize/merge-common-subexpressions.ts';
 import { bytes } from '../figures.ts';
-import { defineRule, evidence, type Place, saving, total } from './finding.ts';
+import { defineRule, evidence, type Place, REWRITE, saving, total } from './finding.ts';
 
 /** Constants of fewer bytes are not compared. */
 const SMALLEST = 64;
 
 export const weightsDuplicated = defineRule({
   ofSizes: false,
+  command: REWRITE,
   passes: ['mergeCommonSubexpressions'],
   find: ({ graph }) => equalConstants(graph).map(placeOf),
   describe(places, { name }) {
@@ -29,7 +30,7 @@ function equalConstants(graph: Graph): readonly (readonly Value[])[] {
     const present = value.source.kind === 'constant' && !('missing' in value.source.constant);
     if (!present || byteSize(value.type) < SMALLEST) continue;
     const key = formatType(value.type);
-    byType.set(key, [...(byType.get(key) ?? []), value]);
+    pushTo(byType, key, value);
   }
   return [...byType.values()].flatMap((values) => (values.length < 2 ? [] : alike(values)));
 }
@@ -40,9 +41,16 @@ function alike(values: readonly Value[]): readonly (readonly Value[])[] {
   for (const value of values) {
     const tensor = tensorOf(value);
     const sample = tensor ? sampleOf(tensor) : '';
-    if (sample !== '') bySample.set(sample, [...(bySample.get(sample) ?? []), value]);
+    if (sample !== '') pushTo(bySample, sample, value);
   }
   return [...bySample.values()].flatMap((same) => (same.length < 2 ? [] : equalOnes(same)));
+}
+
+/** In place: thousands of constants may be of one type. */
+function pushTo(lists: Map<string, Value[]>, key: string, value: Value): void {
+  const list = lists.get(key);
+  if (list) list.push(value);
+  else lists.set(key, [value]);
 }
 
 const SAMPLED = 16;

@@ -59,6 +59,12 @@ describe('open dimensions', () => {
 });
 
 describe('options that do not fit the model', () => {
+  test('a size that is given wrongly is not said to be missing as well', () => {
+    for (const dims of [{ H: 2 ** 40 }, { nope: 3 }]) {
+      expect(codesOf(() => read([1, 3, 'H', 'W'], { dims }))).toEqual(['dimension-invalid']);
+    }
+  });
+
   test.each<[string, Shape, ImportOptions]>([
     ['an unknown dimension', ['N', 3], { dims: { M: 4 } }],
     ['an unknown input', ['N', 3], { shapes: { image: [1, 3] } }],

@@ -6,6 +6,7 @@ import { percent } from '#compiler/report/format.ts';
 import { renderDot } from '#compiler/report/index.ts';
 import { Builder } from '#ir/builder.ts';
 import type { Value } from '#ir/graph.ts';
+import { f32 } from '#ir/tensor.ts';
 import { absent } from '../../passes/analysis/networks.ts';
 
 interface Drawn {
@@ -22,7 +23,7 @@ function read(dot: string) {
   const linesOf = (line: string) => (/[[ ]label="((?:[^"\\]|\\.)*)"/.exec(line)?.[1] ?? '').split('\\n');
   for (const line of dot.split('\n').slice(2)) {
     if (/subgraph cluster_\d+ \{/.test(line)) open.push('?');
-    else if (/^ +graph \[class=/.test(line)) open[open.length - 1] = linesOf(line).join('');
+    else if (/^ +graph \[class=/.test(line)) open[open.length - 1] = linesOf(line).join('').trimEnd();
     else if (/^ +\}/.test(line)) open.pop();
     const edge = /(\w+) -> (\w+) \[penwidth=([\d.]+)/.exec(line);
     const box = /^ +(n\d+) \[/.exec(line)?.[1];
@@ -138,6 +139,20 @@ describe('frames', () => {
 });
 
 describe('depth', () => {
+  test('without modules, what is one thing is one box', () => {
+    const net = new Net();
+    const { b } = net;
+    let x = b.input('image', [1, 8, 16, 16]);
+    for (const at of [0, 1]) {
+      x = b.relu(
+        b.conv(x, b.constant('w', absent([8, 1, 3, 3])), { name: `dw${at}`, pads: [1, 1, 1, 1], group: 8 }),
+      );
+      x = b.relu(b.conv(x, b.constant('w', absent([8, 8, 1, 1])), { name: `pw${at}` }));
+    }
+    const names = inOrder(renderDot(net.report(x), { depth: 1 })).map(({ lines }) => lines[0]);
+    expect(names).toEqual(['depthwise-separable-1', 'depthwise-separable-2']);
+  });
+
   test('what is below is one box with its sums, and what it is if it is one thing', () => {
     const report = blocks();
     const [stem, first, second, ...rest] = inOrder(renderDot(report, { depth: 2 }));
@@ -219,4 +234,22 @@ test('edges are as thick as they carry bytes, and the heading says so', () => {
   expect(at(16) - at(4)).toBeCloseTo(at(4) - at(1), 1);
   expect(at(64)).toBeGreaterThan(3 * at(1));
   expect(dot).toContain('edges by their bytes, 4.00 KiB to 256 KiB');
+});
+
+test('hard swish, spelled as four nodes, is drawn with the layer that it follows', () => {
+  const net = new Net();
+  const { b } = net;
+  const scalar = (value: number) => b.constant('c', f32([1], [value]));
+  const x = net.conv(b.input('image', [1, 8, 16, 16]), '/a', [8, 8, 1, 1]);
+  const clipped = b.op('Clip', [b.add(x, scalar(3))], { min: 0, max: 6 });
+  const y = b.op('Div', [b.op('Mul', [x, clipped], {}), scalar(6)], {});
+  const report = net.report(y);
+  expect(inOrder(renderDot(report)).map(({ lines }) => lines.at(-1))).toEqual(['→ x·Clip']);
+  expect(inOrder(renderDot(report, { every: true }))).toHaveLength(5);
+});
+
+test('a picture without MACs says nothing of colours', () => {
+  const b = new Builder();
+  b.output('y', b.relu(b.input('x', [1, 4])));
+  expect(renderDot(audit(b.graph))).not.toContain('the darker');
 });

@@ -34,8 +34,10 @@ const open = onnxModel({
 
 describe.each(forms)('%s', (_, render) => {
   test('shapes of sizes that nobody gave are examples, and are said to be', () => {
-    const text = render(audit((dims) => importOnnx(open, { dims })));
-    expect(text).toContain('H was not given: shapes are those at 224; give it with --dim H=SIZE');
+    const text = render(audit((dims) => importOnnx(open, { dims }))).replace(/\s+/g, ' ');
+    expect(text).toContain(
+      'H was not given: shapes and figures that depend on it are those at 224, an example',
+    );
     expect(text).toContain('W was not given');
     const given = render(audit((dims) => importOnnx(open, { dims: { H: 32, W: 32, ...dims } })));
     expect(given).not.toContain('not given');
@@ -85,6 +87,73 @@ test('an image of an example size is no line in the picture of fields', () => {
   const given = renderHtml(audit((dims) => importOnnx(open, { dims: { H: 224, W: 224, ...dims } })));
   expect(given).toContain('>image 224×224<');
   expect(given).toContain('The field outgrows the image');
+});
+
+/** With the names that an exporter gives to open sizes. */
+const longNames = onnxModel({
+  nodes: [node('Conv', ['x', 'w'], ['a']), node('Relu', ['a'], ['y'])],
+  inputs: [info('x', ['exporter.DynamicDimension.0', 3, 'exporter.DynamicDimension.1', 'exporter.Dim.2'])],
+  initializers: [stored('w', [8, 3, 3, 3], new Float32Array(216).fill(1))],
+});
+const openReport = () => audit((dims) => importOnnx(longNames, { dims }));
+
+describe('sizes that nobody gave', () => {
+  test('a page without MACs, traffic and memory, because sizes were not given', () => {
+    const text = renderHtml(openReport());
+    expect([...text.matchAll(/<figure><h3>([^<]*)/g)].map(([, name]) => name)).toEqual([
+      'Cost by layer',
+      'Receptive field',
+      'Memory over a run',
+    ]);
+    expect(text.match(/<dl class="facts">.*?<\/dl>/s)?.[0]).not.toContain('–');
+    expect(text.match(/<table id="layers">.*?<\/table>/s)?.[0]).not.toContain('–');
+    expect(text).toContain('at the example size');
+  });
+
+  test('the report itself keeps what is not known apart from what holds at the example size', () => {
+    const { totals, memory, example, layers } = openReport();
+    expect([totals.macs, totals.peakActivationBytes, memory, layers[0]?.macs]).toEqual([
+      null,
+      null,
+      null,
+      null,
+    ]);
+    expect(example?.totals.macs).toBe(222 * 222 * 8 * 27);
+    expect(example?.layers[0]?.macsShare).toBe(1);
+    expect(
+      audit(importOnnx(longNames, { dims: { 'exporter.DynamicDimension.1': 8, 'exporter.Dim.2': 8 } }).graph),
+    ).not.toHaveProperty('example');
+  });
+
+  test.each([50, 60, 80, 100, 140])('a formula that lost a factor in a table of %d columns', (width) => {
+    const text = renderTable(openReport(), { width }).replace(/\s+/g, ' ');
+    expect(text).toContain('216 · N · H · W − 432 · N · H − 432 · N · W + 864 · N');
+    expect(text.replaceAll(' ', '')).toContain('H=exporter.DynamicDimension.1=224(anexample)');
+  });
+
+  test('layers that cannot be compared are not called lighter', () => {
+    const b = new Builder();
+    const x = b.input('x', [1, 4]);
+    for (const name of ['a', 'b', 'c'])
+      b.output(name, b.op('PRelu', [x, b.constant(`${name}.s`, absent([4]))], {}));
+    expect(renderTable(audit(b.graph), { rows: 1 })).toContain('… and 2 layers');
+  });
+});
+
+test('what memory is saved by sharing is said in every form', () => {
+  const b = new Builder();
+  const w = b.constant('w', absent([4, 4, 1, 1]));
+  b.output('y', b.relu(b.conv(b.input('x', [1, 4, 8, 8]), w)));
+  const report = audit(b.graph);
+  const said = 'no plan needs less, and the peak is no more';
+  for (const [, render] of forms) expect(render(report)).toContain(said);
+  expect(renderHtml(report).match(/Of 2.00 KiB, the largest live set, no plan needs less/)).not.toBeNull();
+});
+
+test('an exact number and its note are two lines of the page', () => {
+  const b = new Builder();
+  b.output('y', b.conv(b.input('x', [1, 4, 8, 8]), b.constant('w', absent([4, 4, 1, 1]))));
+  expect(renderHtml(audit(b.graph))).toContain('<small>2,048</small><small>2 × MACs</small>');
 });
 
 describe('counted by a preset', () => {

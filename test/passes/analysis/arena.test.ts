@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type ArenaRequest, planArena } from '#passes/analysis/arena.ts';
+import { bestSweep } from '#passes/analysis/arena-sweep.ts';
+import { blocksRun } from '../../support/work.ts';
 
 const requests = (count: number, alignments: readonly number[]) =>
   fc
@@ -90,4 +92,39 @@ test('a chain of equal buffers needs two of them', () => {
   const plan = planArena(chain);
   expect(plan.size).toBe(200);
   expect(plan.lowerBound).toBe(200);
+});
+
+test('swept, no two live buffers overlap, and offsets are aligned', () => {
+  fc.assert(
+    fc.property(requests(24, [1, 4, 16]), (list) => {
+      const items = list
+        .filter((r) => r.bytes > 0)
+        .map((r, index) => ({ ...r, index, alignment: r.alignment ?? 1 }));
+      const { offsets, size } = bestSweep(items, 0);
+      const at = (r: { index: number }) => offsets[r.index] ?? Number.NaN;
+      for (const a of items) {
+        expect(at(a) % a.alignment).toBe(0);
+        expect(at(a) + a.bytes).toBeLessThanOrEqual(size);
+        for (const b of items) {
+          if (a !== b && alive(a, b)) expect(at(a) + a.bytes <= at(b) || at(b) + b.bytes <= at(a)).toBe(true);
+        }
+      }
+    }),
+  );
+});
+
+test('thousands of buffers that are all alive at once are placed without a gap, in time that does not grow as their square', async () => {
+  // the results of the first half of a network, each read again in the second half, the last first
+  const skips = (count: number): readonly ArenaRequest[] =>
+    Array.from({ length: count }, (_, i) => ({
+      id: `${i}`,
+      bytes: 64 + (i % 7),
+      start: i,
+      end: 2 * count - i,
+    }));
+  const few = skips(2000);
+  const plan = planArena(few);
+  expect(plan.size).toBe(plan.lowerBound);
+  const [some = 0, twice = 0] = await blocksRun([() => planArena(few), () => planArena(skips(4000))]);
+  expect(twice / some).toBeLessThan(2.5);
 });

@@ -11,6 +11,7 @@ import { type Finding, type FindingOptions, findings, RULES } from '#passes/anal
 import { receptiveFields } from '#passes/analysis/receptive-field.ts';
 import { passNames } from '#passes/pass.ts';
 import { graphPipeline } from '#passes/pipeline.ts';
+import { blocksRun } from '../../support/work.ts';
 import { absent } from './networks.ts';
 
 const all = (graph: Graph, options: FindingOptions = {}, sizesKnown = true): readonly Finding[] =>
@@ -96,6 +97,36 @@ describe('gridding', () => {
     for (const dilations of [[2, 3], [1, 2, 4], [2]]) {
       expect(of('gridding', stack(...dilations))).toBeUndefined();
     }
+  });
+
+  test('two branches behind a dilated layer are as many stacks', () => {
+    const graph = net([1, 4, 32, 32], (b, x, conv) => {
+      const trunk = conv(x, [4, 4, 3, 3], { dilations: [2, 2] });
+      return [1, 2]
+        .map(() => conv(trunk, [4, 4, 3, 3], { dilations: [4, 4] }))
+        .reduce((sum, y) => b.add(sum, y), trunk);
+    });
+    expect(of('gridding', graph)?.places.map((p) => p.layers.length)).toEqual([2, 2]);
+  });
+
+  test('a thousand layers are looked at in twice the time of five hundred', async () => {
+    const deep = (count: number) => stack(...Array.from({ length: count }, (_, i) => (i % 50 === 0 ? 2 : 1)));
+    const [some, more] = [deep(500), deep(1000)];
+    const context = (graph: Graph) => ({
+      graph,
+      cost: graphCost(graph),
+      fields: receptiveFields(graph),
+      composites: [],
+      sizesKnown: true,
+      name: () => '',
+    });
+    const [a, b] = [context(some), context(more)];
+    const [few = 0, twice = 0] = await blocksRun([
+      () => RULES.gridding.find(a),
+      () => RULES.gridding.find(b),
+    ]);
+    expect(twice / few).toBeLessThan(2.2);
+    expect(few / some.nodes.length).toBeLessThan(40);
   });
 });
 
@@ -288,6 +319,22 @@ describe('by the values of weights', () => {
   });
 });
 
+test('branches-mergeable: a 1×1 and a scaled value beside a 3×3, and not what keeps an activation of its own', () => {
+  const block = (active: boolean) =>
+    net([1, 4, 8, 8], (b, x, conv) => {
+      const small = conv(x, [4, 4, 1, 1], { name: 'small' });
+      return b.add(conv(x, [4, 4, 3, 3], { name: 'large' }), active ? b.relu(small) : small);
+    });
+  const finding = of('branches-mergeable', block(false));
+  expect(finding).toMatchObject({
+    layers: ['small'],
+    saves: { macs: 64 * 16, parameters: 16 },
+    command: 'convolith rewrite MODEL -o rewritten.onnx',
+  });
+  expect(finding?.saves.bytes).toBeGreaterThan(0);
+  expect(of('branches-mergeable', block(true))).toBeUndefined();
+});
+
 describe('past-border', () => {
   const chain = (count: number, flat: boolean) =>
     net([1, 4, 8, 8], (b, x, conv) => {
@@ -303,9 +350,15 @@ describe('past-border', () => {
     expect(finding?.places[0]?.evidence.paddingShare).toBeCloseTo(1 - (6 / 11) ** 2, 12);
   });
 
-  test('not before, and not where outputs have positions', () => {
+  test('not before', () => {
     expect(of('past-border', chain(4, true))).toBeUndefined();
-    expect(of('past-border', chain(5, false))).toBeUndefined();
+  });
+
+  test('where outputs have positions, with what that means', () => {
+    expect(of('past-border', chain(5, true))?.message).not.toContain('positions');
+    expect(of('past-border', chain(5, false))?.message).toContain(
+      'as outputs have positions, these layers may still place what they see',
+    );
   });
 });
 

@@ -185,10 +185,6 @@ export function overPieces(
   body.if(last, rest);
 }
 
-/** The sum with a product added. */
-export const multiplyAdd = (how: MultiplyAdd | undefined, x: Vector, y: Vector, sum: Vector): Vector =>
-  how === 'relaxed' ? op('f32x4.relaxed_madd', x, y, sum) : op('f32x4.add', sum, op('f32x4.mul', x, y));
-
 /** What it adds to a kernel's label. */
 export const suffixOf = (how: MultiplyAdd | undefined): string => (how === 'relaxed' ? '_fma' : '');
 
@@ -225,10 +221,11 @@ export class EpilogueCode {
   readonly #code: SimdExpr | undefined;
   readonly operands: KernelEpilogue['operands'];
 
-  constructor(body: Body, epilogue: KernelEpilogue | null) {
+  /** @param multiplyAdd how functions that are polynomials add products */
+  constructor(body: Body, epilogue: KernelEpilogue | null, multiplyAdd?: MultiplyAdd) {
     this.operands = epilogue?.operands ?? [];
     const expr: Expr | undefined = epilogue ? parseExpr(epilogue.expr) : undefined;
-    this.#code = expr ? new SimdExpr(expr, body) : undefined;
+    this.#code = expr ? new SimdExpr(expr, body, multiplyAdd) : undefined;
   }
 
   /** The stored value of `acc`; operand k is read at `extras[k] + offsets[k]`. */

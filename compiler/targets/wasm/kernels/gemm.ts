@@ -7,6 +7,7 @@
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { type Ex, op } from '../encoder/index.ts';
 import type { MultiplyAdd } from '../engines.ts';
+import { addProduct } from '../simd-vector.ts';
 import { type Share, type Team, unevenness } from '../team.ts';
 import { cheapest, tilesOfWidth } from '../tiles.ts';
 import {
@@ -21,7 +22,6 @@ import {
   LANES,
   loadSplat,
   loadVector,
-  multiplyAdd,
   nest,
   overPieces,
   type PartOfLoop,
@@ -53,6 +53,8 @@ export interface ProductParams {
   /** Pixels × channels of a register tile. */
   readonly tile: readonly [number, number];
   readonly epilogue: KernelEpilogue | null;
+  /** Results from one channel to the next, where a shuffle puts them apart; 1 unless given. */
+  readonly spread?: number;
 }
 
 export interface GemmParams extends ProductParams {
@@ -69,13 +71,16 @@ export interface Arithmetic {
   store(body: Body, pointer: Pointer, value: Vector, lanes: number, offset: number): void;
   /** Of four results side by side. */
   readonly resultBytes: number;
+  /** How polynomials in the epilogue add products. */
+  readonly inEpilogue?: MultiplyAdd | undefined;
 }
 
 const floats = (how: MultiplyAdd | undefined): Arithmetic => ({
-  multiplyAdd: (x, y, sum) => multiplyAdd(how, x, y, sum),
+  multiplyAdd: (x, y, sum) => addProduct(how, x, y, sum),
   finish: (sum) => sum,
   store: storeLanes,
   resultBytes: VECTOR_BYTES,
+  inEpilogue: how,
 });
 
 const product = (loops: readonly Loop[]): number => loops.reduce((p, loop) => p * loop.count, 1);
@@ -93,7 +98,7 @@ export const productArguments = (p: ProductParams): string[] => [
 
 /** Rows × depth × channels, groups and tile. */
 export const productSizes = (p: ProductParams): string =>
-  `${product(p.outer) * p.pixels.count}x${gemmDepth(p)}x${p.channels}${p.groups.count > 1 ? `g${p.groups.count}` : ''}_${p.tile.join('x')}`;
+  `${product(p.outer) * p.pixels.count}x${gemmDepth(p)}x${p.channels}${p.groups.count > 1 ? `g${p.groups.count}` : ''}${p.spread ? '_shuffled' : ''}_${p.tile.join('x')}`;
 
 export const productPieces = (p: ProductParams): number => divisionOf(p).pieces;
 
@@ -166,7 +171,7 @@ export function emitProduct(
   const output = args[at] as Pointer;
   const bias = p.bias ? args[2] : undefined;
   const extras = args.slice(at + 1);
-  const epilogue = new EpilogueCode(body, p.epilogue);
+  const epilogue = new EpilogueCode(body, p.epilogue, arithmetic.inEpilogue);
   const { along, pieces } = divisionOf(p);
   const share = pieces > 1 ? team.share(body, pieces) : undefined;
   const mine = (division: Division): Share | undefined => (along === division ? share : undefined);
@@ -193,7 +198,7 @@ export function emitProduct(
         code.panel({ channels, vectors, rowBytes }, { input, weight: w, bias: b, output: out, extras: more });
         advance(body, w, p.weights.kind === 'packed' ? gemmDepth(p) * rowBytes : vectors * VECTOR_BYTES);
         if (b) advance(body, b, vectors * VECTOR_BYTES);
-        advance(body, out, vectors * arithmetic.resultBytes);
+        advance(body, out, vectors * code.resultBytes);
         more.forEach((extra, k) => {
           if (epilogue.operands[k] === 'vector') advance(body, extra, vectors * VECTOR_BYTES);
         });
@@ -204,7 +209,7 @@ export function emitProduct(
           const whole = p.weights.kind === 'packed' ? gemmDepth(p) * panelBytes : panelBytes;
           advanceBy(body, w, first, whole);
           if (b) advanceBy(body, b, first, panelBytes);
-          advanceBy(body, out, first, (nr / LANES) * arithmetic.resultBytes);
+          advanceBy(body, out, first, (nr / LANES) * code.resultBytes);
           more.forEach((extra, k) => {
             if (epilogue.operands[k] === 'vector') advanceBy(body, extra, first, panelBytes);
           });
@@ -249,6 +254,11 @@ class TileCode {
     this.#epilogue = epilogue;
   }
 
+  /** From four results to the next four. */
+  get resultBytes(): number {
+    return this.#arithmetic.resultBytes * (this.#p.spread ?? 1);
+  }
+
   /** All pixels of one panel of output channels. */
   panel(panel: Panel, pointers: PanelPointers): void {
     const body = this.#body;
@@ -282,7 +292,7 @@ class TileCode {
   #tile(rows: number, panel: Panel, { input, weight, bias, output, extras }: PanelPointers): void {
     const body = this.#body;
     const arithmetic = this.#arithmetic;
-    const { pixels, taps, run } = this.#p;
+    const { pixels, taps, run, spread = 1 } = this.#p;
     const { vectors } = panel;
     const [inStep = 0, outStep = 0] = pixels.steps;
     const acc = body.locals('v128', rows * vectors);
@@ -324,9 +334,28 @@ class TileCode {
             m * (pixels.steps[k + 2] ?? 0) + (this.#epilogue.operands[k] === 'vector' ? v * VECTOR_BYTES : 0),
         }));
         const value = this.#epilogue.apply(body, arithmetic.finish(acc.at(m * vectors + v)), operands);
-        const offset = m * outStep + v * arithmetic.resultBytes;
-        arithmetic.store(body, output, value, panel.channels - v * LANES, offset);
+        const offset = m * outStep + v * this.resultBytes;
+        const lanes = panel.channels - v * LANES;
+        if (spread === 1) arithmetic.store(body, output, value, lanes, offset);
+        else storeApart(body, output, value, lanes, offset, spread);
       }
     }
   }
+}
+
+/** Stores the first `lanes` floats of a vector, `spread` floats apart. */
+function storeApart(
+  body: Body,
+  pointer: Pointer,
+  value: Vector,
+  lanes: number,
+  offset: number,
+  spread: number,
+): void {
+  const held = body.local('v128');
+  body.set(held, value);
+  for (let lane = 0; lane < Math.min(lanes, LANES); lane++)
+    body.op('v128.store32_lane', pointer, held, lane as 0 | 1 | 2 | 3, {
+      offset: offset + lane * spread * 4,
+    });
 }

@@ -2,6 +2,7 @@
 
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { parseExpr } from '#ir/expr.ts';
+import type { MultiplyAdd } from '../engines.ts';
 import { SimdExpr } from '../simd-expr.ts';
 import { unevenness } from '../team.ts';
 import {
@@ -28,6 +29,8 @@ export interface MapParams {
   /** Element types of the inputs, then of the output, which is no i32. */
   readonly types: readonly ReadType[];
   readonly expr: string;
+  /** In functions that are polynomials; `separate` unless given. */
+  readonly multiplyAdd?: MultiplyAdd;
 }
 
 const UNROLL = 2;
@@ -46,9 +49,10 @@ export const map: KernelFamily<MapParams> = {
   name: 'map',
   arguments: (p) => [...p.inputs.map((_, k) => `input${k}`), 'output'],
   label: (p) => `${p.types[p.types.length - 1]}_map_${p.outer.reduce((n, l) => n * l.count, p.count)}`,
+  forEngine: (p, { multiplyAdd }) => ({ ...p, multiplyAdd }),
   pieces: (p) => (byLines(p) ? evenestLoop(p.outer).pieces : elementPieces(p)),
   emit(body, p, args, _, team) {
-    const code = new SimdExpr(parseExpr(p.expr), body);
+    const code = new SimdExpr(parseExpr(p.expr), body, p.multiplyAdd);
     const output = args[args.length - 1] as Pointer;
     const inputs = args.slice(0, -1);
     const typeOf = (k: number): ReadType => p.types[k] ?? 'f32';

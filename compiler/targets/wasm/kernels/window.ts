@@ -8,6 +8,7 @@
 import type { Loop } from '#compiler/schedule/loops.ts';
 import { i32, op, select, v128 } from '../encoder/index.ts';
 import type { MultiplyAdd } from '../engines.ts';
+import { addProduct } from '../simd-vector.ts';
 import type { Share, Team } from '../team.ts';
 import {
   advance,
@@ -21,7 +22,6 @@ import {
   type KernelFamily,
   LANES,
   loadVector,
-  multiplyAdd,
   nest,
   type Pointer,
   storeLanes,
@@ -107,7 +107,7 @@ function emitWindow(
   const input = named.get('input') as Pointer;
   const output = named.get('output') as Pointer;
   const extras = args.slice(args.length - (p.epilogue?.operands.length ?? 0));
-  const epilogue = new EpilogueCode(body, p.epilogue);
+  const epilogue = new EpilogueCode(body, p.epilogue, p.multiplyAdd);
   const share = rowsOf(p) > 1 ? team.share(body, rowsOf(p)) : undefined;
   nest(body, p.outer, [input, output, ...extras], () => {
     const cursor: Cursor = {
@@ -288,7 +288,7 @@ function emitVector(
     }
   };
   if (p.combine === 'max') largest(body, overTaps);
-  else overTaps((sum, x, w) => (w ? multiplyAdd(p.multiplyAdd, x, w, sum) : op('f32x4.add', sum, x)));
+  else overTaps((sum, x, w) => (w ? addProduct(p.multiplyAdd, x, w, sum) : op('f32x4.add', sum, x)));
   const divisor = segments.reduce((n, s) => n * s.divisor, 1);
   for (let i = 0; i < positions; i++) {
     const value: Vector =

@@ -12,7 +12,8 @@ import { lowerDepthwise } from './window.ts';
 import { lowerWinograd } from './winograd.ts';
 
 export function lowerConv(node: Node, context: LowerContext): void {
-  if (!isOp(node, 'Conv')) return;
+  if (!isOp(node, 'Conv') && !isOp(node, 'ShuffledConv')) return;
+  const shuffled = isOp(node, 'ShuffledConv');
   const { attrs } = node;
   const x = operand(node, 0).type.shape;
   const weightShape = operand(node, 1).type.shape;
@@ -27,7 +28,7 @@ export function lowerConv(node: Node, context: LowerContext): void {
   const channels = cout / attrs.group;
   const source = knownWeight(node);
   const bias = biasOf(node, context);
-  if (source) {
+  if (source && !shuffled) {
     const [height = 1, width = 1] = result(node).type.shape.slice(2);
     const layer = {
       axes,
@@ -60,6 +61,7 @@ export function lowerConv(node: Node, context: LowerContext): void {
     weights,
     bias,
     epilogue: context.epilogue(node, out, 1),
+    shuffled,
   });
 }
 

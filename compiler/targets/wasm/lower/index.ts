@@ -1,4 +1,17 @@
 /** How each op becomes kernel calls. An op that is missing here does not type-check. */
+import { elementwiseParts } from '#compiler/schedule/elementwise.ts';
+import {
+  lowerChannelShuffle,
+  lowerConcat,
+  lowerDepthToSpace,
+  lowerExpand,
+  lowerPad,
+  lowerSlice,
+  lowerSplit,
+  lowerTile,
+  lowerTranspose,
+  lowerView,
+} from '#compiler/schedule/move.ts';
 import { type Node, type OpName, result } from '#ir/graph.ts';
 import { elementCount } from '#ir/types.ts';
 import type { LowerContext } from '../context.ts';
@@ -6,7 +19,8 @@ import { unsupportedFunction } from '../simd-expr.ts';
 import { lowerConv } from './conv.ts';
 import { lowerConvTranspose, transposedRefusal } from './conv-transpose.ts';
 import { isKnownProduct, lowerQLinearConv, lowerQLinearMatMul } from './dot.ts';
-import { elementwiseParts, elementwisePlan, lowerCast, lowerElementwise } from './elementwise.ts';
+import { elementwisePlan, lowerCast, lowerElementwise } from './elementwise.ts';
+import { lowerGather } from './gather.ts';
 import { lowerConvInteger, lowerMatMulInteger } from './integer.ts';
 import {
   lowerArgReduction,
@@ -21,19 +35,6 @@ import {
   lowerScatterND,
   lowerTopK,
 } from './irregular.ts';
-import {
-  lowerChannelShuffle,
-  lowerConcat,
-  lowerDepthToSpace,
-  lowerExpand,
-  lowerGather,
-  lowerPad,
-  lowerSlice,
-  lowerSplit,
-  lowerTile,
-  lowerTranspose,
-  lowerView,
-} from './move.ts';
 import { lowerGemm, lowerMatMul } from './product.ts';
 import { lowerGru, lowerLstm, lowerRnn } from './recurrent.ts';
 import { lowerGlobalAveragePool, lowerReduction, lowerSoftmax, reductionRefusal } from './reduce.ts';
@@ -81,6 +82,7 @@ const quantisedRefusal = (node: Node): string | undefined =>
 
 const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   Conv: { lower: lowerConv, refuse: floats },
+  ShuffledConv: { lower: lowerConv, refuse: floats },
   ConvTranspose: { lower: lowerConvTranspose, refuse: (node) => transposedRefusal(node) ?? floats(node) },
   Gemm: { lower: lowerGemm, refuse: floats },
   MatMul: { lower: lowerMatMul, refuse: floats },

@@ -62,6 +62,8 @@ export interface PixelProduct extends PixelWindows {
   readonly channels: number;
   readonly weights: PixelWeights;
   readonly bias: PixelBias;
+  /** Channels are stored in the order of a shuffle with as many groups. */
+  readonly shuffled?: boolean;
 }
 
 /** The loops of a product over pixels; depth and run count elements. */
@@ -78,7 +80,12 @@ export function pixelLoops({ input, output, epilogue, perGroup, ...p }: PixelWin
       steps: [inputSteps[axis] ?? 0, output.strides[axis] ?? 0, ...epilogue.strides.map((s) => s[axis] ?? 0)],
     })),
   );
-  const { outer, pixels } = blockPixels(loops, epilogue.strides.length + 2, size * depth);
+  const channels = output.shape[1] ?? 1;
+  const { outer, pixels } = blockPixels(loops, epilogue.strides.length + 2, {
+    input: size * depth,
+    output: bytesOf(output.dtype) * channels,
+    weights: size * depth * channels,
+  });
   const taps = mergeLoops([...p.tapLoops, { count: perGroup, steps: [size] }]);
   const { outer: tapLoops, inner: run } =
     taps[taps.length - 1]?.steps[0] === size
@@ -115,7 +122,7 @@ export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
           count: groups,
           steps: [
             p.perGroup * 4,
-            channels * (output.strides[1] ?? 4),
+            (p.shuffled ? 1 : channels) * (output.strides[1] ?? 4),
             weights.groupBytes,
             bias.groupBytes,
             ...epilogue.strides.map((s) => (s[1] ?? 0) * channels),
@@ -128,6 +135,7 @@ export function gemmOverPixels(context: LowerContext, p: PixelProduct): void {
         bias: bias.views.length > 0,
         tile,
         epilogue: epilogue.kernel,
+        ...(p.shuffled ? { spread: groups } : {}),
       },
     },
     [start, weights.view, ...bias.views, output, ...epilogue.views],
@@ -163,17 +171,26 @@ export function biasArguments(context: LowerContext, bias: PixelBias, groups: nu
   }
 }
 
-/** Bytes of input that one block of pixels should read: it stays in the second-level cache while the panels go by. */
+/**
+ * What one block of pixels reads and writes stays in the second-level cache while the panels of weights go by. Where the weights
+ * themselves do not, they are read again for each block, so blocks are larger.
+ */
 const BLOCK_BYTES = 1 << 17;
+const LARGE_BLOCK_BYTES = 1 << 19;
+const CACHED_WEIGHTS = 1 << 19;
 
-/** Divides the pixel loops into outer ones and a row of at most about BLOCK_BYTES of input. */
+/** Divides the pixel loops into outer ones and a row of at most about so many bytes. */
 function blockPixels(
   loops: readonly Loop[],
   pointers: number,
-  bytesPerPixel: number,
+  bytes: { readonly input: number; readonly output: number; readonly weights: number },
 ): { outer: readonly Loop[]; pixels: Loop } {
   const { outer, inner } = splitInnermost(loops, pointers);
-  const limit = Math.max(16, Math.floor(BLOCK_BYTES / Math.max(4, bytesPerPixel)));
+  const perBlock =
+    bytes.weights > CACHED_WEIGHTS
+      ? LARGE_BLOCK_BYTES / Math.max(4, bytes.input)
+      : BLOCK_BYTES / Math.max(4, bytes.input, bytes.output);
+  const limit = Math.max(16, Math.floor(perBlock));
   if (inner.count <= limit * 2) return { outer, pixels: inner };
   let best = 1;
   for (let size = 1; size <= limit; size++) {

@@ -1,36 +1,13 @@
 /** Reductions, global pooling and softmax. */
 
 import { type Loop, mergeLoops } from '#compiler/schedule/loops.ts';
+import { isReduction, keptAxes, RECIPES, type Recipe } from '#compiler/schedule/reductions.ts';
 import { axesByStride, type View } from '#compiler/schedule/view.ts';
 import { parseExpr } from '#ir/expr.ts';
-import { isOp, type Node, type OpName, operand } from '#ir/graph.ts';
+import { isOp, type Node, operand } from '#ir/graph.ts';
 import type { LowerContext } from '../context.ts';
-import type { Combine, ReduceParams } from '../kernels/reduce.ts';
+import type { ReduceParams } from '../kernels/reduce.ts';
 import { unsupportedScalar } from '../kernels/scalar.ts';
-
-interface Recipe {
-  readonly combine: Combine;
-  readonly before: string;
-  /** The result from the combined value; `count` elements were combined. */
-  after(count: number): string;
-}
-
-const same = (): string => 'x0';
-
-/** Reductions as map → combine → map. */
-const RECIPES = {
-  ReduceSum: { combine: 'add', before: 'x0', after: same },
-  ReduceMean: { combine: 'add', before: 'x0', after: (n) => `mul(x0, ${1 / n})` },
-  ReduceMax: { combine: 'max', before: 'x0', after: same },
-  ReduceMin: { combine: 'min', before: 'x0', after: same },
-  ReduceProd: { combine: 'mul', before: 'x0', after: same },
-  ReduceL1: { combine: 'add', before: 'abs(x0)', after: same },
-  ReduceL2: { combine: 'add', before: 'mul(x0, x0)', after: () => 'sqrt(x0)' },
-  ReduceLogSum: { combine: 'add', before: 'x0', after: () => 'log(x0)' },
-  ReduceSumSquare: { combine: 'add', before: 'mul(x0, x0)', after: same },
-} as const satisfies Partial<Record<OpName, Recipe>>;
-
-export const isReduction = (op: OpName): op is keyof typeof RECIPES => Object.hasOwn(RECIPES, op);
 
 /** Why a reduction cannot be lowered: scalar code, for types other than f32, knows the basic functions only. */
 export function reductionRefusal(node: Node): string | undefined {
@@ -44,15 +21,7 @@ export function reductionRefusal(node: Node): string | undefined {
 export function lowerReduction(node: Node, context: LowerContext): void {
   if (!isReduction(node.op)) return;
   const { axes, keepDims } = node.attrs as { axes: readonly number[]; keepDims: boolean };
-  const rank = operand(node, 0).type.shape.length;
-  // for each input axis, the output axis that it becomes; -1 where it is reduced
-  const outAxes: number[] = [];
-  let next = 0;
-  for (let axis = 0; axis < rank; axis++) {
-    const reduced = axes.includes(axis);
-    outAxes.push(reduced ? -1 : next);
-    if (!reduced || keepDims) next++;
-  }
+  const outAxes = keptAxes(operand(node, 0).type.shape.length, axes, keepDims);
   reduceInto(node, context, context.anyView(operand(node, 0)), outAxes, RECIPES[node.op]);
 }
 

@@ -8,7 +8,7 @@ import { packFilters } from '../kernels/winograd/filter.ts';
 import { winogradTransform } from '../kernels/winograd/transforms.ts';
 import { type WinogradParams, winogradScratch } from '../kernels/winograd/winograd.ts';
 import { biasArguments, type PixelBias } from './pixel-product.ts';
-import { type WinogradLayer, type WinogradPlan, winogradTile } from './winograd-plan.ts';
+import { chunkOf, type WinogradLayer, type WinogradPlan, winogradTile } from './winograd-plan.ts';
 
 export function lowerWinograd(
   node: Node,
@@ -35,6 +35,7 @@ export function lowerWinograd(
   const shape = {
     outputs: plan.outputs,
     block: plan.block,
+    chunk: chunkOf(filters, plan),
     inputChannels,
     channels,
     input: plane(input),

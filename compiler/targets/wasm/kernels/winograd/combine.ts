@@ -1,5 +1,7 @@
 /** Code for y = M x, where M is a small matrix of constants. */
 import { type Ex, type Local, op, v128 } from '../../encoder/index.ts';
+import type { MultiplyAdd } from '../../engines.ts';
+import { addProduct, subProduct } from '../../simd-vector.ts';
 import type { Body, Vector } from '../family.ts';
 import type { Matrix } from './transforms.ts';
 
@@ -13,6 +15,7 @@ export function multiplyByMatrix(
   body: Body,
   matrix: Matrix,
   x: readonly Local<'v128'>[],
+  how: MultiplyAdd | undefined,
   use: (row: number, value: Vector) => void,
 ): void {
   const { rows, inputs } = foldColumns(body, matrix, x);
@@ -22,11 +25,11 @@ export function multiplyByMatrix(
     const row = rows[i] as readonly number[];
     const next = rows[i + 1];
     if (!next || !isMirrored(row, next)) {
-      use(i, sum(terms(row)));
+      use(i, sum(terms(row), how));
       continue;
     }
-    const even = inLocal(body, sum(terms(row.map((c, k) => (c === next[k] ? c : 0)))));
-    const odd = inLocal(body, sum(terms(row.map((c, k) => (c === next[k] ? 0 : c)))));
+    const even = inLocal(body, sum(terms(row.map((c, k) => (c === next[k] ? c : 0))), how));
+    const odd = inLocal(body, sum(terms(row.map((c, k) => (c === next[k] ? 0 : c))), how));
     use(i, op('f32x4.add', even, odd));
     use(i + 1, op('f32x4.sub', even, odd));
     i++;
@@ -56,18 +59,23 @@ const isMirrored = (a: readonly number[], b: readonly number[]): boolean =>
   a.some((c, i) => c !== 0 && c === b[i]) &&
   a.some((c, i) => c !== 0 && c !== b[i]);
 
-function sum(terms: readonly Term[]): Vector {
+function sum(terms: readonly Term[], how: MultiplyAdd | undefined): Vector {
   // a term of coefficient 1 first: it needs no multiplication
   const [first, ...rest] = [...terms].sort(([a], [b]) => Number(b === 1) - Number(a === 1));
   if (!first) return v128('f32x4', 0, 0, 0, 0);
   return rest.reduce<Vector>(
-    (total, [c, value]) => op(c < 0 ? 'f32x4.sub' : 'f32x4.add', total, scaled(Math.abs(c), value)),
+    (total, [c, value]) => {
+      const size = Math.abs(c);
+      if (size === 1) return op(c < 0 ? 'f32x4.sub' : 'f32x4.add', total, value);
+      return (c < 0 ? subProduct : addProduct)(how, value, factor(size), total);
+    },
     scaled(...first),
   );
 }
 
+const factor = (c: number): Vector => v128('f32x4', c, c, c, c);
 const scaled = (c: number, value: Ex<'v128'>): Vector =>
-  c === 1 ? value : op('f32x4.mul', value, v128('f32x4', c, c, c, c));
+  c === 1 ? value : op('f32x4.mul', value, factor(c));
 
 export function inLocal(body: Body, value: Vector): Local<'v128'> {
   const local = body.local('v128');

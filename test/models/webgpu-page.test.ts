@@ -1,0 +1,105 @@
+/** Pages that run a bundle on WebGPU, in headless Chromium with its software adapter, and pages that cannot. */
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadBundle, writeBundle } from '#compiler/files/index.ts';
+import { seededInput } from '#runtime/abi.ts';
+import { launchBrowser, type StaticServer, serve, withBrowser } from '../support/browser.ts';
+import { compileFile, temporaryFolder } from '../support/bundles.ts';
+import { collectionFile, withModels, zooModel } from '../support/collection.ts';
+
+const NETWORKS = [
+  ['mnist-vgg', 'image', 'logits'],
+  ['mobilenet_v2', 'input', 'output'],
+] as const;
+
+interface Answer {
+  readonly backend: string;
+  readonly note: string | null;
+  readonly engine: string;
+  readonly data: number[];
+}
+
+withModels.describe('bundles on WebGPU', () => {
+  withBrowser.describe('in Chromium', () => {
+    let root: string;
+    let server: StaticServer;
+    const browsers: Browser[] = [];
+
+    beforeAll(async () => {
+      root = await temporaryFolder();
+      for (const [name] of NETWORKS) {
+        const path =
+          name === 'mnist-vgg' ? collectionFile(`models/${name}.onnx`) : (await zooModel(name)).model;
+        await writeBundle(
+          join(root, name),
+          (await compileFile(path, { name, target: ['wasm', 'webgpu'] })).files,
+        );
+      }
+      const files = { '/index.html': '<!doctype html><title>bundles</title>' };
+      server = await serve(root, { files });
+    }, 120_000);
+    afterAll(async () => {
+      for (const browser of browsers) await browser.close();
+      await server?.close();
+    });
+
+    async function openPage(args: readonly string[]): Promise<Page> {
+      const browser = await launchBrowser({ args });
+      browsers.push(browser);
+      const page = await browser.newPage();
+      await page.goto(`${server.url}/`);
+      return page;
+    }
+
+    const answer = (
+      page: Page,
+      name: string,
+      backend: string,
+      input: string,
+      output: string,
+      data: Float32Array,
+    ) =>
+      page.evaluate(`(async () => {
+        const { load } = await import('/${name}/index.js');
+        const model = await load({ backend: '${backend}', warmup: false });
+        const outputs = await model.run({ ${input}: new Float32Array(${JSON.stringify([...data])}) });
+        const { backend, backendNote: note = null, engine } = model.info;
+        return { backend, note, engine, data: [...outputs.${output}] };
+      })()`) as Promise<Answer>;
+
+    const inputOf = (model: Awaited<ReturnType<typeof loadBundle>>) =>
+      seededInput({ dtype: 'f32', shape: model.info.inputs[0]?.shape ?? [] }, 9, 0) as Float32Array;
+
+    test.each(NETWORKS)('%s gives the answer of WebAssembly in Node', async (name, input, output) => {
+      const page = await openPage(['--enable-unsafe-webgpu']);
+      const model = await loadBundle(join(root, name), { backend: 'wasm' });
+      const data = inputOf(model);
+      const want = (await model.run({ [input]: data }))[output] as Float32Array;
+      const got = await answer(page, name, 'webgpu', input, output, data);
+      expect(got).toMatchObject({ backend: 'webgpu', note: null });
+      const scale = Math.max(...want.map(Math.abs));
+      const worst = Math.max(...got.data.map((x, i) => Math.abs(x - (want[i] ?? Number.NaN))));
+      expect(worst / scale).toBeLessThan(1e-4);
+    });
+
+    test('a page without an adapter falls back and says so', async () => {
+      const page = await openPage([]);
+      const model = await loadBundle(join(root, 'mnist-vgg'), { backend: 'wasm' });
+      const data = inputOf(model);
+      const got = await answer(page, 'mnist-vgg', 'auto', 'image', 'logits', data);
+      expect(got.backend).toBe('wasm');
+      expect(got.note).toMatch(/no WebGPU|no adapter|software/);
+      await expect(answer(page, 'mnist-vgg', 'webgpu', 'image', 'logits', data)).rejects.toThrow(/WebGPU/);
+    });
+
+    test('the page of the bundle itself runs', async () => {
+      const page = await openPage(['--enable-unsafe-webgpu']);
+      const errors: string[] = [];
+      page.on('pageerror', (error) => errors.push(error.message));
+      await page.goto(`${server.url}/mnist-vgg/demo.html`);
+      await page.waitForTimeout(500);
+      expect(errors).toEqual([]);
+    });
+  });
+});

@@ -1,0 +1,179 @@
+/** Bundles on WebGPU, on a software adapter in Node. */
+
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import { compileGraph } from '#compiler/compile.ts';
+import { Builder } from '#ir/builder.ts';
+import type { CompileError } from '#ir/diagnostics.ts';
+import type { Graph } from '#ir/graph.ts';
+import type { LoadOptions } from '#runtime/model-types.ts';
+import type { AnyModel } from '#runtime/session.ts';
+import { smallNet, write } from '../support/bundles.ts';
+import { deviceOf, provideGpu, withAdapter } from '../support/webgpu.ts';
+
+const BOTH = ['wasm', 'webgpu'] as const;
+const image = Float32Array.from({ length: 3 * 9 * 7 }, (_, i) => Math.sin(i));
+
+const loadFrom = async (folder: string, options: LoadOptions): Promise<AnyModel> => {
+  const { load } = (await import(pathToFileURL(join(folder, 'index.js')).href)) as {
+    load: (options: LoadOptions) => Promise<AnyModel>;
+  };
+  return load(options);
+};
+
+let folder: string;
+let undo: (() => void) | undefined;
+beforeAll(async () => {
+  folder = await write(await compileGraph(smallNet(), { target: BOTH }));
+});
+afterEach(() => {
+  undo?.();
+  undo = undefined;
+});
+
+const expectAlike = (got: Record<string, unknown>, want: Record<string, unknown>) => {
+  for (const [name, data] of Object.entries(want)) {
+    const expected = data as Float32Array;
+    const scale = Math.max(...expected.map(Math.abs));
+    (got[name] as Float32Array).forEach((x, i) => {
+      expect(Math.abs(x - (expected[i] ?? Number.NaN)) / scale).toBeLessThan(1e-5);
+    });
+  }
+};
+
+test('without WebGPU the network runs on WebAssembly, and says why', async () => {
+  const model = await loadFrom(folder, { warmup: false });
+  expect(model.info).toMatchObject({ backend: 'wasm', backendNote: 'this engine has no WebGPU' });
+  await expect(loadFrom(folder, { backend: 'webgpu' })).rejects.toThrow('this engine has no WebGPU');
+});
+
+test('a bundle for WebAssembly alone has no file for WebGPU, and says how to get one', async () => {
+  const bundle = await compileGraph(smallNet());
+  expect([...bundle.files.keys()].filter((name) => /gpu|wgsl/.test(name))).toEqual([]);
+  const plain = await write(bundle);
+  await expect(loadFrom(plain, { backend: 'webgpu' })).rejects.toThrow(
+    'compile it with --target wasm,webgpu',
+  );
+  expect((await loadFrom(plain, { warmup: false })).info.backendNote).toBeUndefined();
+});
+
+test('a target that is none, and WebGPU alone, are refused', async () => {
+  const message = (target: readonly string[]) =>
+    compileGraph(smallNet(), { target: target as never }).then(
+      () => '',
+      (error: CompileError) => error.message,
+    );
+  expect(await message(['webgpu'])).toContain('a bundle needs wasm too');
+  expect(await message(['wasm', 'metal'])).toContain('expected some of wasm, webgpu; got metal');
+});
+
+test('an op without a kernel there is named', async () => {
+  const b = new Builder('grid');
+  const x = b.input('x', [1, 2, 4, 4]);
+  const grid = b.input('grid', [1, 3, 3, 2]);
+  b.output('y', b.op('GridSample', [x, grid], {}));
+  await expect(compileGraph(b.graph as Graph, { target: BOTH })).rejects.toThrow(
+    'GridSample on WebGPU: there is no kernel for GridSample',
+  );
+});
+
+withAdapter.test('gives what WebAssembly gives', async () => {
+  const wasm = await loadFrom(folder, { backend: 'wasm', warmup: false });
+  undo = await provideGpu();
+  const stages: string[] = [];
+  const model = await loadFrom(folder, {
+    backend: 'webgpu',
+    verify: true,
+    onProgress: (stage) => stages.push(stage),
+  });
+  expect(model.info).toMatchObject({ backend: 'webgpu', threads: 1 });
+  expect(model.info.engine).toMatch(/swiftshader/i);
+  expect([...new Set(stages)]).toEqual(['weights', 'warmup']);
+  expectAlike(await model.run({ image }), await wasm.run({ image }));
+  // plain arrays and shapes, as on WebAssembly
+  const shaped = await model.run({ image: [...image] }, { shapes: true });
+  expect(Object.values(shaped).map((output) => (output as { shape: number[] }).shape)).toEqual([
+    [1, 8, 9, 7],
+    [1, 5],
+  ]);
+  await expect(model.run({ image: image.slice(1) })).rejects.toThrow(
+    'expected a Float32Array of 189 elements',
+  );
+  model.dispose();
+  await expect(model.run({ image })).rejects.toThrow('was disposed of');
+});
+
+withAdapter.test('runs that overlap are done one after the other', async () => {
+  undo = await provideGpu();
+  const model = await loadFrom(folder, { backend: 'webgpu', warmup: false });
+  const other = image.map((x) => -2 * x);
+  const [a, b] = [await model.run({ image }), await model.run({ image: other })];
+  const [first, second] = await Promise.all([model.run({ image }), model.run({ image: other })]);
+  expect([first, second]).toEqual([a, b]);
+  model.dispose();
+});
+
+withAdapter.test('auto leaves a software adapter alone', async () => {
+  undo = await provideGpu();
+  const model = await loadFrom(folder, { warmup: false });
+  expect(model.info.backend).toBe('wasm');
+  expect(model.info.backendNote).toMatch(/^the adapter is software \(SwiftShader/);
+});
+
+withAdapter.test('two models share a device of the caller, which stays theirs', async () => {
+  const device = await deviceOf('vulkan');
+  const [one, two] = await Promise.all([
+    loadFrom(folder, { device, warmup: false }),
+    loadFrom(folder, { device, warmup: false }),
+  ]);
+  const want = await one?.run({ image });
+  one?.dispose();
+  expect(await two?.run({ image })).toEqual(want);
+  two?.dispose();
+});
+
+withAdapter.test('a device that is lost is replaced, and one of the caller is told of', async () => {
+  undo = await provideGpu();
+  const made: GPUDevice[] = [];
+  const { gpu } = navigator;
+  const requestAdapter = gpu.requestAdapter.bind(gpu);
+  Object.defineProperty(gpu, 'requestAdapter', {
+    configurable: true,
+    value: async (options: GPURequestAdapterOptions) => {
+      const adapter = await requestAdapter(options);
+      const requestDevice = adapter?.requestDevice.bind(adapter);
+      Object.defineProperty(adapter, 'requestDevice', {
+        value: async (descriptor: GPUDeviceDescriptor) => {
+          const device = (await requestDevice?.(descriptor)) as GPUDevice;
+          made.push(device);
+          return device;
+        },
+      });
+      return adapter;
+    },
+  });
+  const model = await loadFrom(folder, { backend: 'webgpu', warmup: false });
+  const want = await model.run({ image });
+  made[0]?.destroy();
+  await made[0]?.lost;
+  expect(await model.run({ image })).toEqual(want);
+  expect(made).toHaveLength(2);
+  model.dispose();
+
+  const adapter = await requestAdapter();
+  const own = await (adapter as GPUAdapter).requestDevice();
+  const theirs = await loadFrom(folder, { device: own, warmup: false });
+  own.destroy();
+  await own.lost;
+  await expect(theirs.run({ image })).rejects.toThrow('load the model on a new one');
+});
+
+withAdapter.test('a network beyond the limits of the device is refused before anything is made', async () => {
+  const { GpuProgram } = await import('#runtime/gpu-program.ts');
+  const device = await deviceOf('null');
+  const plan = { arenaBytes: 2 ** 33, banks: [], kernels: [], calls: [], inputs: [], outputs: [] };
+  await expect(
+    GpuProgram.create(device, { plan, wgsl: '', banks: [], inputs: [], outputs: [] }),
+  ).rejects.toThrow(/the network needs a buffer of 8589934592 bytes; the device binds at most \d+/);
+});

@@ -40,7 +40,8 @@ describe('the files of a bundle', () => {
   test('code is small, evaluates no text and reads no other address', async () => {
     const { files } = await compileGraph(smallNet());
     const script = text(files.get('index.js'));
-    expect(script.length).toBeLessThan(14_000);
+    // the manifest of this network, the loader, and what asks for a GPU where the bundle has code for one
+    expect(script.length).toBeLessThan(15_500);
     expect(script).not.toMatch(/\beval\b|new Function|https?:|\bprocess\b/);
     expect(text(files.get('demo.html'))).not.toMatch(/https?:|\beval\b|innerHTML/);
   });

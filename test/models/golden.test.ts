@@ -1,10 +1,12 @@
 /** Whole networks against published or independently recomputed figures. */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type AuditReport, audit } from '#compiler/audit/index.ts';
+import { importJson } from '#compiler/import/json/index.ts';
 import { ModelProto } from '#compiler/import/onnx/generated/onnx-proto.js';
 import { importOnnx } from '#compiler/import/onnx/index.ts';
-import { collectionFile, withModels } from '../support/collection.ts';
+import { collectionFile, repositoryFolder, withModels } from '../support/collection.ts';
 
 function auditZoo(name: string): AuditReport {
   const bytes = readFileSync(collectionFile(`zoo/${name}.onnx`));
@@ -123,7 +125,10 @@ withModels.describe('networks whose weights are made by ConstantOfShape', () => 
   });
 });
 
-/** Published counts of training that a file does not show, and what of them is missing there. */
+/**
+ * Published counts of training that a file does not show, and what of them is missing there. Descriptions under
+ * examples/, where batch norm is a node, hold those of EXAMPLES.
+ */
 const NOT_IN_THE_FILE: readonly (readonly [name: string, training: number, reason: string])[] = [
   ['densenet121', 7_978_856, 'the batch norms behind convolutions are folded; those before them are not'],
   ['mobilenet_v3_small', 2_542_856, 'all batch norms are folded'],
@@ -142,6 +147,28 @@ withModels.describe('parameters in training that cannot be derived from the file
     // what folding and sharing hide is little; the auxiliary head is a tenth of its network
     expect(totals.parameters).toBeLessThan(training);
     expect(totals.parameters / training).toBeGreaterThan(name === 'inception_v3' ? 0.87 : 0.99);
+  });
+});
+
+/** Descriptions of the same networks, with their published counts. */
+const EXAMPLES: readonly (readonly [name: string, path: string])[] = [
+  ['mobilenet_v3_large', 'mobilenet-v3/network'],
+  ['mobilenet_v3_small', 'mobilenet-v3/small'],
+];
+
+withModels.describe('parameters in training, of a description with batch norm', () => {
+  const costs = (report: AuditReport) =>
+    report.layers.flatMap((l) => ((l.macs ?? 0) > 0 ? [`${l.outputShape.slice(1)}: ${l.macs}`] : [])).sort();
+
+  test.each(EXAMPLES)('%s: examples/%s', (name, path) => {
+    const text = readFileSync(join(repositoryFolder, `examples/${path}.json`), 'utf8');
+    const report = audit(importJson(JSON.parse(text) as object).graph);
+    const training = NOT_IN_THE_FILE.find(([other]) => other === name)?.[1];
+    expect(report.totals).toMatchObject({ parameters: training, trainingParameters: training });
+    // it is the network of the file: each weighted layer costs the same there
+    const file = auditZoo(name);
+    expect(report.totals.presets.torchvision).toBe(file.totals.presets.torchvision);
+    expect(costs(report)).toEqual(costs(file));
   });
 });
 

@@ -154,6 +154,7 @@ withModels.describe('parameters in training that cannot be derived from the file
 const EXAMPLES: readonly (readonly [name: string, path: string])[] = [
   ['mobilenet_v3_large', 'mobilenet-v3/network'],
   ['mobilenet_v3_small', 'mobilenet-v3/small'],
+  ['efficientnet_b0', 'efficientnet/network'],
 ];
 
 withModels.describe('parameters in training, of a description with batch norm', () => {

@@ -155,6 +155,7 @@ const EXAMPLES: readonly (readonly [name: string, path: string])[] = [
   ['mobilenet_v3_large', 'mobilenet-v3/network'],
   ['mobilenet_v3_small', 'mobilenet-v3/small'],
   ['efficientnet_b0', 'efficientnet/network'],
+  ['densenet121', 'densenet/network'],
 ];
 
 withModels.describe('parameters in training, of a description with batch norm', () => {

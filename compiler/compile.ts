@@ -116,6 +116,7 @@ async function compileGraphs(
   let module: EmittedModule | undefined;
   for (const variant of variants) {
     const exact = await optimised(variant, options);
+    if (options.target?.includes('webgpu')) throwAny(webgpuTarget.unsupported(exact));
     let progress = await stage('generate', options);
     const format = options.weights ?? 'f32';
     const rounds = format === 'f16' || format === 'i8';
@@ -278,10 +279,9 @@ function refuseSeveralOnGpu(): never {
   );
 }
 
-/** The network for WebGPU. @throws CompileError for nodes that it has no kernel for */
+/** The network for WebGPU. */
 function gpuOf([first]: readonly CheckedVariant[]): BundleGpu {
   if (!first) throw new InternalError('a bundle has a network');
-  throwAny(webgpuTarget.unsupported(first.optimised));
   const { wgsl, plan, banks } = webgpuTarget.emit(webgpuTarget.lower(first.optimised));
   const weights = new Uint8Array(banks.reduce((sum, { bytes }) => sum + bytes, 0));
   let at = 0;

@@ -99,8 +99,6 @@ export class GpuProgram {
     if (largest > limit) {
       throw new Error(`the network needs a buffer of ${largest} bytes; the device binds at most ${limit}`);
     }
-    device.pushErrorScope('out-of-memory');
-    device.pushErrorScope('validation');
     const layout = device.createBindGroupLayout({
       entries: [
         { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } },
@@ -122,32 +120,49 @@ export class GpuProgram {
           compute: { module, entryPoint },
         }),
       ),
-    );
+    ).catch(async (error: Error) => {
+      const { messages } = await module.getCompilationInfo();
+      const first = messages.find(({ type }) => type === 'error');
+      throw new Error(
+        `the device refuses a kernel: ${first ? `${first.lineNum}: ${first.message}` : error.message}`,
+      );
+    });
+    // between these nothing is awaited: another load on the device has scopes of its own
+    device.pushErrorScope('out-of-memory');
+    device.pushErrorScope('validation');
     const program = new GpuProgram(device, content, pipelines, layout);
-    const [invalid, memory] = [await device.popErrorScope(), await device.popErrorScope()];
-    const error = invalid ?? memory;
-    if (error) {
+    const popped = [device.popErrorScope(), device.popErrorScope()];
+    try {
+      const error = (await Promise.all(popped)).find((one) => one !== null);
+      if (error) throw new Error(`the device refuses the network: ${error.message}`);
+    } catch (error) {
       program.dispose();
-      throw new Error(`the device refuses the network: ${error.message}`);
+      throw error;
     }
     return program;
   }
 
-  /** The outputs on given inputs, in order. Runs that overlap are done one after the other. */
+  /** The outputs on given inputs, which are read at once. Runs that overlap are done one after the other. */
   run(inputs: readonly TensorArray[]): Promise<TensorArray[]> {
-    const next = this.#last.then(() => this.#run(inputs));
+    return this.runWords(this.wordsOf(inputs));
+  }
+
+  /** What is written for given inputs. @throws Error for integers that need more than 32 bits */
+  wordsOf(given: readonly TensorArray[]): GpuWords[] {
+    return this.#content.inputs.map((tensor, k) => wordsOf(tensor, given[k] ?? new Float32Array()));
+  }
+
+  runWords(words: readonly GpuWords[]): Promise<TensorArray[]> {
+    const next = this.#last.then(() => this.#run(words));
     this.#last = next.catch(() => {});
     return next;
   }
 
-  async #run(given: readonly TensorArray[]): Promise<TensorArray[]> {
+  async #run(given: readonly GpuWords[]): Promise<TensorArray[]> {
     if (this.#disposed) throw new Error('the program was disposed of; load it again');
-    const { plan, inputs, outputs } = this.#content;
-    inputs.forEach((tensor, k) => {
-      const data = given[k];
-      const words = data && wordsOf(tensor.name, data);
-      if (words && words.length > 0)
-        this.device.queue.writeBuffer(this.#arena, 4 * (plan.inputs[k] ?? 0), words);
+    const { plan, outputs } = this.#content;
+    given.forEach((words, k) => {
+      if (words.length > 0) this.device.queue.writeBuffer(this.#arena, 4 * (plan.inputs[k] ?? 0), words);
     });
     const encoder = this.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -166,15 +181,17 @@ export class GpuProgram {
     });
     this.device.queue.submit([encoder.finish()]);
     await this.#staging.mapAsync(GPUMapMode.READ);
-    const read = this.#staging.getMappedRange();
-    let from = 0;
-    const results = outputs.map((output) => {
-      const words = new Int32Array(read, from, wordBytes(output) / 4);
-      from += wordBytes(output);
-      return elementsOf(output, words);
-    });
-    this.#staging.unmap();
-    return results;
+    try {
+      const read = this.#staging.getMappedRange();
+      let from = 0;
+      return outputs.map((output) => {
+        const words = new Int32Array(read, from, wordBytes(output) / 4);
+        from += wordBytes(output);
+        return elementsOf(output, words);
+      });
+    } finally {
+      this.#staging.unmap();
+    }
   }
 
   /** Gives the device's memory back. */
@@ -184,18 +201,26 @@ export class GpuProgram {
   }
 }
 
+/** The elements of an input as a device takes them. */
+export type GpuWords = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+
 const roundUp = (bytes: number, multiple: number): number => Math.ceil(bytes / multiple) * multiple;
 
 const wordBytes = ({ shape }: GpuTensor): number => 4 * shape.reduce((a, b) => a * b, 1);
 
-/** One word for each element. @throws Error for integers that need more */
-function wordsOf(name: string, data: TensorArray): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+/** One word for each element, in memory of its own. @throws Error for integers that need more */
+function wordsOf(
+  { name, dtype }: GpuTensor,
+  data: TensorArray,
+): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
   if (data instanceof Float32Array) return new Float32Array(data);
+  const unsigned = dtype === 'u32' || dtype === 'u64';
   const words = new Int32Array(data.length);
   for (let i = 0; i < data.length; i++) {
     const number = Number(data[i]);
     words[i] = number;
-    if (number !== words[i] && number !== (words[i] as number) >>> 0)
+    const kept = words[i] as number;
+    if (number !== (unsigned ? kept >>> 0 : kept))
       throw new Error(`input ${JSON.stringify(name)}: ${String(data[i])} does not fit the 32 bits of a GPU`);
   }
   return words;

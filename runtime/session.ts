@@ -100,8 +100,14 @@ async function onGpu(
   if (!manifest.webgpu || !files.webgpu) return undefined;
   if (options.device === undefined && !(globalThis.navigator as { gpu?: unknown } | undefined)?.gpu)
     return 'this engine has no WebGPU';
-  const { open } = await importScript<{ open: OpenGpu }>(files.webgpu.script);
-  return open(manifest, files.webgpu, options);
+  try {
+    const { open } = await importScript<{ open: OpenGpu }>(files.webgpu.script);
+    return await open(manifest, files.webgpu, options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (options.backend === 'webgpu') throw error;
+    return (error as Error).message;
+  }
 }
 
 async function onWasm(manifest: ProgramManifest, files: BundleFiles, options: LoadOptions): Promise<Runner> {

@@ -1,7 +1,7 @@
 /** The entry of `webgpu.js` in a bundle: the compiler writes the plan before the text of this module. */
 import { ARRAYS, type ElementType, type FileEntry, type ProgramManifest, type TensorArray } from './abi.ts';
 import type { GpuPlan } from './gpu-plan.ts';
-import { GpuProgram } from './gpu-program.ts';
+import { type GpuContent, GpuProgram } from './gpu-program.ts';
 import type { LoadOptions } from './model-types.ts';
 import type { Runner } from './session.ts';
 import { checkDigest, type GpuFiles, sizeError } from './wasm.ts';
@@ -12,7 +12,7 @@ export type OpenGpu = typeof open;
 
 /**
  * The network on a GPU, or why it is better off on WebAssembly.
- * @throws Error where a GPU was asked for by name and there is none, or it refuses the network
+ * @throws Error where a file is missing, or the device refuses the network
  */
 export async function open(
   manifest: ProgramManifest,
@@ -20,95 +20,137 @@ export async function open(
   options: LoadOptions,
 ): Promise<Runner | string> {
   const { backend = 'auto', warmup = true, onProgress, signal } = options;
-  const found = options.device
-    ? { device: options.device as GPUDevice, name: 'a device of the caller' }
-    : await deviceFor(backend === 'webgpu', largestOf(GPU_PLAN));
-  if (typeof found === 'string') return found;
   const { webgpu } = manifest;
   if (!webgpu) return 'this bundle was compiled without it';
-  const [kernels, weights] = await Promise.all([
-    fetched(files.kernels, 'kernels.wgsl', webgpu.kernels, options),
-    fetched(files.weights, 'weights.webgpu.bin', webgpu.weights, options),
-  ]);
-  signal?.throwIfAborted();
-  onProgress?.('weights', 1);
-  const content = {
-    plan: GPU_PLAN,
-    wgsl: new TextDecoder().decode(kernels),
-    banks: banksOf(weights, GPU_PLAN),
-    inputs: manifest.inputs,
-    outputs: manifest.outputs,
-  };
-  let current = { ...found, program: await programOn(found.device, content, backend) };
-  if (typeof current.program === 'string') return current.program;
-  let lost = watch(current.device);
-  const alive = async (): Promise<GpuProgram> => {
-    // a device that was lost takes everything with it: what is needed is made again, on a new one
-    if (lost.reason !== undefined) {
-      if (options.device)
-        throw new Error(`the device was lost (${lost.reason}): load the model on a new one`);
-      const next = await deviceFor(true, largestOf(GPU_PLAN));
-      if (typeof next === 'string') throw new Error(`the device was lost (${lost.reason}): ${next}`);
-      current = { ...next, program: await GpuProgram.create(next.device, content) };
-      lost = watch(next.device);
+  const found = await deviceOf(options, backend === 'webgpu');
+  if (typeof found === 'string') return found;
+  let content: GpuContent | undefined;
+  let current: OpenProgram | undefined;
+  try {
+    const [kernels, weights] = await Promise.all([
+      fetched(files.kernels, 'kernels.wgsl', webgpu.kernels, options),
+      fetched(files.weights, 'weights.webgpu.bin', webgpu.weights, options),
+    ]);
+    signal?.throwIfAborted();
+    onProgress?.('weights', 1);
+    content = {
+      plan: GPU_PLAN,
+      wgsl: new TextDecoder().decode(kernels),
+      banks: banksOf(weights, GPU_PLAN),
+      inputs: manifest.inputs,
+      outputs: manifest.outputs,
+    };
+    current = await programOn(found, content);
+    if (warmup) {
+      onProgress?.('warmup', 0);
+      await current.program.run(manifest.inputs.map(zeros));
+      onProgress?.('warmup', 1);
     }
-    return current.program as GpuProgram;
-  };
-  if (warmup) {
-    onProgress?.('warmup', 0);
-    await (await alive()).run(manifest.inputs.map(zeros));
-    onProgress?.('warmup', 1);
+    signal?.throwIfAborted();
+  } catch (error) {
+    current?.program.dispose();
+    if (!options.device) found.device.destroy();
+    throw error;
   }
-  return {
-    info: { backend: 'webgpu', engine: found.name, threads: 1, memoryBytes: webgpu.memoryBytes },
-    async run({ inputs, outputs }, given) {
-      const arrays = given.map((data, i) => typed(inputs[i]?.dtype ?? 'f32', data));
-      const results = await (await alive()).run(arrays);
-      return outputs.map(({ shape }, i) => ({ data: results[i] as TensorArray, shape: [...shape] }));
-    },
-    dispose() {
-      if (typeof current.program !== 'string') current.program.dispose();
-      if (!options.device) current.device.destroy();
-    },
-  };
+  return runnerOf(new Lasting(content, current, options), webgpu.memoryBytes);
 }
 
-/** The program, or why `auto` does without; a device that was asked for by name has to say so itself. */
-async function programOn(
-  device: GPUDevice,
-  content: Parameters<typeof GpuProgram.create>[1],
-  backend: string,
-): Promise<GpuProgram | string> {
-  try {
-    return await GpuProgram.create(device, content);
-  } catch (error) {
-    if (backend === 'webgpu') throw error;
-    return (error as Error).message;
+const runnerOf = (lasting: Lasting, memoryBytes: number): Runner => ({
+  info: { backend: 'webgpu', engine: lasting.name, threads: 1, memoryBytes },
+  async run({ inputs, outputs }, given) {
+    // read before anything is awaited: the caller may fill its arrays anew
+    const words = lasting.program.wordsOf(given.map((data, i) => typed(inputs[i]?.dtype ?? 'f32', data)));
+    const results = await (await lasting.alive()).runWords(words);
+    return outputs.map(({ shape }, i) => ({ data: results[i] as TensorArray, shape: [...shape] }));
+  },
+  dispose: () => lasting.dispose(),
+});
+
+interface OpenDevice {
+  readonly device: GPUDevice;
+  readonly name: string;
+}
+
+interface OpenProgram extends OpenDevice {
+  readonly program: GpuProgram;
+  /** Why the device is gone, once it is. */
+  readonly lost: { reason?: string };
+}
+
+/** A program that outlives its device: a device that was lost takes everything with it, and all is made again on a new one. */
+class Lasting {
+  readonly #content: GpuContent;
+  readonly #options: LoadOptions;
+  #current: OpenProgram;
+  #renewal: Promise<void> | undefined;
+  #disposed = false;
+
+  constructor(content: GpuContent, current: OpenProgram, options: LoadOptions) {
+    this.#content = content;
+    this.#current = current;
+    this.#options = options;
   }
+
+  get name(): string {
+    return this.#current.name;
+  }
+
+  get program(): GpuProgram {
+    return this.#current.program;
+  }
+
+  /** @throws Error where there is no new device, or the lost one is the caller's */
+  async alive(): Promise<GpuProgram> {
+    if (this.#current.lost.reason !== undefined) {
+      this.#renewal ??= this.#renew(this.#current.lost.reason).finally(() => {
+        this.#renewal = undefined;
+      });
+      await this.#renewal;
+    }
+    return this.#current.program;
+  }
+
+  async #renew(reason: string): Promise<void> {
+    if (this.#options.device) throw new Error(`the device was lost (${reason}): load the model on a new one`);
+    const next = await deviceOf(this.#options, true);
+    if (typeof next === 'string') throw new Error(`the device was lost (${reason}): ${next}`);
+    try {
+      this.#current = await programOn(next, this.#content);
+    } catch (error) {
+      next.device.destroy();
+      throw error;
+    }
+    if (this.#disposed) this.dispose();
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#current.program.dispose();
+    if (!this.#options.device) this.#current.device.destroy();
+  }
+}
+
+async function programOn(found: OpenDevice, content: GpuContent): Promise<OpenProgram> {
+  const lost: OpenProgram['lost'] = {};
+  found.device.lost.then(({ reason, message }) => {
+    lost.reason = message || reason;
+  });
+  return { ...found, lost, program: await GpuProgram.create(found.device, content) };
 }
 
 const largestOf = ({ arenaBytes, banks }: GpuPlan): number => Math.max(arenaBytes, ...banks);
 
-/** Why the device is gone, once it is. */
-function watch(device: GPUDevice): { reason?: string } {
-  const state: { reason?: string } = {};
-  device.lost.then(({ reason, message }) => {
-    state.reason = message || reason;
-  });
-  return state;
-}
-
 /** Adapters that compute on the processor: there WebAssembly is faster. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
 
-async function deviceFor(
-  software: boolean,
-  bytes: number,
-): Promise<{ readonly device: GPUDevice; readonly name: string } | string> {
+/** The caller's device, or one of its own; why there is none. */
+async function deviceOf({ device: own }: LoadOptions, software: boolean): Promise<OpenDevice | string> {
+  if (own) return { device: own as GPUDevice, name: 'a device of the caller' };
+  const bytes = largestOf(GPU_PLAN);
   const { gpu } = navigator as { gpu?: GPU };
   const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) return 'there is no adapter';
-  const { description, vendor, architecture, isFallbackAdapter } = adapter.info;
+  const { description, vendor, architecture, isFallbackAdapter } = adapter.info ?? {};
   const name = description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
   if (!software && (isFallbackAdapter || SOFTWARE.test(`${name} ${vendor}`)))
     return `the adapter is software (${name})`;

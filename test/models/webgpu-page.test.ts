@@ -78,6 +78,7 @@ withModels.describe('bundles on WebGPU', () => {
       const want = (await model.run({ [input]: data }))[output] as Float32Array;
       const got = await answer(page, name, 'webgpu', input, output, data);
       expect(got).toMatchObject({ backend: 'webgpu', note: null });
+      expect(got.data).toHaveLength(want.length);
       const scale = Math.max(...want.map(Math.abs));
       const worst = Math.max(...got.data.map((x, i) => Math.abs(x - (want[i] ?? Number.NaN))));
       expect(worst / scale).toBeLessThan(1e-4);

@@ -36,8 +36,8 @@ const expectAlike = (got: Record<string, unknown>, want: Record<string, unknown>
   for (const [name, data] of Object.entries(want)) {
     const expected = data as Float32Array;
     const scale = Math.max(...expected.map(Math.abs));
-    (got[name] as Float32Array).forEach((x, i) => {
-      expect(Math.abs(x - (expected[i] ?? Number.NaN)) / scale).toBeLessThan(1e-5);
+    expected.forEach((x, i) => {
+      expect(Math.abs(x - ((got[name] as Float32Array)[i] ?? Number.NaN)) / scale).toBeLessThan(1e-5);
     });
   }
 };
@@ -112,6 +112,35 @@ withAdapter.test('runs that overlap are done one after the other', async () => {
   const [first, second] = await Promise.all([model.run({ image }), model.run({ image: other })]);
   expect([first, second]).toEqual([a, b]);
   model.dispose();
+});
+
+withAdapter.test('inputs are read when the run begins', async () => {
+  undo = await provideGpu();
+  const model = await loadFrom(folder, { backend: 'webgpu', warmup: false });
+  const want = await model.run({ image });
+  const reused = image.slice();
+  const [first, second] = [model.run({ image: reused }), model.run({ image: reused.fill(1) })];
+  expect(await first).toEqual(want);
+  expect(await second).not.toEqual(want);
+  model.dispose();
+});
+
+test('auto falls back where a GPU fails in any way', async () => {
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  undo = () => {
+    if (before) Object.defineProperty(globalThis, 'navigator', before);
+    else Reflect.deleteProperty(globalThis, 'navigator');
+  };
+  const adapter = {
+    info: { description: 'a GPU' },
+    limits: { maxStorageBufferBindingSize: 2 ** 31, maxBufferSize: 2 ** 31 },
+    requestDevice: () => Promise.reject(new Error('no device today')),
+  };
+  const gpu = { requestAdapter: async () => adapter };
+  Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
+  const model = await loadFrom(folder, { warmup: false });
+  expect(model.info).toMatchObject({ backend: 'wasm', backendNote: 'no device today' });
+  await expect(loadFrom(folder, { backend: 'webgpu' })).rejects.toThrow('no device today');
 });
 
 withAdapter.test('auto leaves a software adapter alone', async () => {

@@ -2,13 +2,14 @@
 import { lowerNodes } from '#compiler/schedule/lower.ts';
 import { type KernelProgram, ProgramBuilder } from '#compiler/schedule/program.ts';
 import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
-import type { Graph } from '#ir/graph.ts';
+import { type Graph, tensorOf } from '#ir/graph.ts';
 import { assignLayouts } from '#passes/layout/assign-layouts.ts';
 import type { Target } from '../target.ts';
 import { LowerContext } from './context.ts';
 import { emitProgram, type GpuCode } from './emit.ts';
 import type { GpuKernel } from './kernels/index.ts';
 import { lowerNode, refusal } from './lower/index.ts';
+import { beyondWords } from './words.ts';
 
 export { emitProgram, type GpuCode } from './emit.ts';
 export type { GpuKernel } from './kernels/index.ts';
@@ -16,9 +17,12 @@ export type { GpuKernel } from './kernels/index.ts';
 export type GpuProgram = KernelProgram<GpuKernel>;
 
 function unsupported(graph: Graph): Diagnostic[] {
-  const counts = graph.outputs.flatMap(({ name, count }) =>
-    count ? [diagnostic('target-unsupported', name, 'its size depends on data')] : [],
-  );
+  const counts = graph.outputs.flatMap(({ name, count, value }) => {
+    const tensor = tensorOf(value);
+    const beyond = tensor && beyondWords(tensor);
+    if (beyond !== undefined) return [diagnostic('target-unsupported', name, `${beyond} is beyond 32 bits`)];
+    return count ? [diagnostic('target-unsupported', name, 'its size depends on data')] : [];
+  });
   return [
     ...counts,
     ...graph.nodes.flatMap((node) => {

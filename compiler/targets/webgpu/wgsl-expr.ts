@@ -12,7 +12,7 @@ interface Helper {
   readonly needs?: readonly HelperName[];
 }
 
-/** Each is total: where WGSL leaves a result open (a power of a negative number, tanh of a large one), it is settled here. */
+/** Where WGSL leaves the result for a number open (a power of a negative one, tanh of a large one), it is settled here. */
 const HELPERS = {
   // Abramowitz & Stegun 7.1.26: at most 1.5e-7 off
   erf_: {
@@ -58,7 +58,7 @@ const HELPERS = {
 }`,
   },
   asinh_: {
-    code: 'fn asinh_(x: f32) -> f32 { let a = abs(x); return sign(x) * select(log(a + sqrt(a * a + 1.0)), a * (1.0 - a * a * (0.1666666667 - a * a * 0.075)), a < 0.1); }',
+    code: 'fn asinh_(x: f32) -> f32 { let a = abs(x); let far = log(a) + 0.6931471806; return sign(x) * select(select(log(a + sqrt(a * a + 1.0)), far, a > 1e9), a * (1.0 - a * a * (0.1666666667 - a * a * 0.075)), a < 0.1); }',
   },
   atanh_: {
     code: 'fn atanh_(x: f32) -> f32 { let s = x * x; return select(0.5 * log((1.0 + x) / (1.0 - x)), x * (1.0 + s * (0.3333333333 + s * 0.2)), abs(x) < 0.1); }',
@@ -166,7 +166,7 @@ export class WgslExpr {
   /** The term for an expression over given terms. */
   render(e: Expr, args: readonly string[]): string {
     if (e.kind === 'arg') return args[e.index] ?? this.literal(0);
-    if (e.kind === 'const') return this.literal(e.value);
+    if (e.kind === 'const') return isFloat(this.#domain) ? this.literal(e.value) : this.#hidden(e.value);
     const key = exprKey(e);
     const known = this.#known.get(key);
     if (known) return known;
@@ -175,6 +175,11 @@ export class WgslExpr {
     this.#lines.push(`let ${name} = ${text};`);
     this.#known.set(key, name);
     return name;
+  }
+
+  /** An integer that compilers of WGSL do not see: they refuse divisions by 0 and shifts beyond the width. */
+  #hidden(value: number): string {
+    return `(${this.literal(value)} + ${this.#domain === 'i32' ? 'i32(at[15].w)' : 'at[15].w'})`;
   }
 
   /** A number of the domain. */
@@ -236,7 +241,7 @@ export class WgslExpr {
     }
     const rest = `(${x} % ${y})`;
     if (e.fn === 'fmod' || this.#domain === 'u32') return `select(${rest}, ${zero}, ${y} == ${zero})`;
-    return `select((${rest} + ${y}) % ${y}, ${zero}, ${y} == ${zero})`;
+    return `select(${rest} + select(0, ${y}, ${rest} != 0 && (${rest} < 0) != (${y} < 0)), 0, ${y} == 0)`;
   }
 
   #float(fn: string): string {
@@ -253,8 +258,9 @@ function floatLiteral(value: number): string {
   if (!Number.isFinite(Math.fround(value)))
     return `bitcast<f32>(at[15].w | ${value > 0 ? '0x7f800000u' : '0xff800000u'})`;
   const rounded = Math.fround(value);
-  const text = Object.is(rounded, -0) ? '0' : String(rounded);
-  return `${text}${/[.e]/.test(text) ? 'f' : '.0f'}`;
+  const text = Object.is(rounded, -0) ? '-0' : String(rounded);
+  const literal = `${text}${/[.e]/.test(text) ? 'f' : '.0f'}`;
+  return literal.startsWith('-') ? `(${literal})` : literal;
 }
 
 const intLiteral = (value: number): string => {

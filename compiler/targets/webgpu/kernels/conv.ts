@@ -89,9 +89,7 @@ export const conv: KernelFamily<ConvParams> = {
       const position = ['l0', `(${g} * ${channels} + ${quad} * 4)`, ...at];
       const operands = (epilogue?.strides ?? []).map((strides, k) => {
         const offset = offsetOf(strides, position);
-        if ((strides[1] ?? 0) === 0) return `vec4f(${memory.load(first + k, offset)})`;
-        if ((strides[1] ?? 0) === 1) return memory.load4(first + k, offset);
-        return `vec4f(${[0, 1, 2, 3].map((lane) => memory.load(first + k, `${offset} + ${lane * (strides[1] ?? 0)}`)).join(', ')})`;
+        return memory.loadQuad(first + k, offset, strides[1] ?? 0);
       });
       const body: string[] = operands.map((term, k) => `let e${p}_${k} = ${term};`);
       const code = rendered(
@@ -145,7 +143,10 @@ function tapLoops(
     const name = names[k] ?? '0';
     const row = k < rank - 1 || pixels === 1;
     if (a.kernel > 1) {
-      const begin = transposed && a.dilation === 1 ? `(${name} + ${a.pad}) % ${a.stride}` : '0';
+      const begin =
+        transposed && a.dilation === 1
+          ? `(${name} + ${((a.pad % a.stride) + a.stride) % a.stride}) % ${a.stride}`
+          : '0';
       const step = transposed && a.dilation === 1 && a.stride > 1 ? `k${k} += ${a.stride}` : `k${k}++`;
       lines.push(`for (var k${k} = ${begin}; k${k} < ${a.kernel}; ${step}) {`);
       close.push('}');

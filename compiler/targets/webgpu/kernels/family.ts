@@ -70,6 +70,13 @@ export class Memory {
     return `vec4f(${[0, 1, 2, 3].map((lane) => this.load(k, `${offset} + ${lane}`)).join(', ')})`;
   }
 
+  /** Four elements `step` words apart. */
+  loadQuad(k: number, offset: string, step: number): string {
+    if (step === 0) return `vec4f(${this.load(k, offset)})`;
+    if (step === 1) return this.load4(k, offset);
+    return `vec4f(${[0, 1, 2, 3].map((lane) => this.load(k, `${offset} + ${lane * step}`)).join(', ')})`;
+  }
+
   store(k: number, offset: string, value: string, word: Word = 'f32'): string {
     if (this.#access === 'f32') return `af[${this.#at(k, offset)}] = ${value};`;
     const bits = word === 'u32' ? value : `bitcast<u32>(${value})`;

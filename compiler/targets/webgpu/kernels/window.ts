@@ -92,9 +92,7 @@ export const window: KernelFamily<WindowParams> = {
     const position = ['l0', c, ...axes.map((_, k) => `l${k + 1}`)];
     const operands = (epilogue?.strides ?? []).map((strides, k) => {
       const offset = offsetOf(strides, position);
-      return vectors && (strides[1] ?? 0) === 0
-        ? `vec4f(${memory.load(y + 1 + k, offset)})`
-        : load(y + 1 + k, offset);
+      return vectors ? memory.loadQuad(y + 1 + k, offset, strides[1] ?? 0) : memory.load(y + 1 + k, offset);
     });
     const code = rendered(epilogue?.expr ?? 'x0', type, ['s', ...operands], 't');
     lines.push(...code.lines);

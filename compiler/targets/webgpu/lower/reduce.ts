@@ -2,13 +2,18 @@
 import { type Loop, mergeLoops } from '#compiler/schedule/loops.ts';
 import { isReduction, keptAxes, RECIPES, type Recipe } from '#compiler/schedule/reductions.ts';
 import { axesByStride, type View } from '#compiler/schedule/view.ts';
+import { parseExpr } from '#ir/expr.ts';
 import { isOp, type Node, operand } from '#ir/graph.ts';
 import { inWords, type LowerContext, toWords, wordIn } from '../context.ts';
+import { unsupportedIn } from '../wgsl-expr.ts';
 
 export function reductionRefusal(node: Node): string | undefined {
   const { dtype } = operand(node, 0).type;
   if (dtype === 'f32' || !isReduction(node.op)) return undefined;
-  return /sqrt|log/.test(RECIPES[node.op].after(1)) ? `${node.op} of ${dtype}` : undefined;
+  // its factor is no integer
+  if (node.op === 'ReduceMean') return `${node.op} of ${dtype}`;
+  const { after }: Recipe = RECIPES[node.op];
+  return unsupportedIn(parseExpr(after(1)), 'i32') === undefined ? undefined : `${node.op} of ${dtype}`;
 }
 
 export function lowerReduction(node: Node, context: LowerContext): void {

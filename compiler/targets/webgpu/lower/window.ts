@@ -239,7 +239,8 @@ export function biasOf(
   const data = tensorOf(value)?.data;
   if (data instanceof Float32Array) return context.floats(paddedRows(data, groups, channels, row));
   const view = splitAxis(context.view(value, 'rowMajor'), 0, [groups, channels]);
-  if (row === channels) return view;
+  // kernels read it four elements at a time
+  if (row === channels && isAligned(view)) return view;
   const padded = context.scratch([groups, row], 'f32');
   context.copy(view, { ...padded, shape: view.shape });
   return padded;

@@ -1,0 +1,117 @@
+/** Kernels in WGSL against the reference: sizes around whole vectors, layouts of operands, batches, integers. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
+import { Builder } from '#ir/builder.ts';
+import { evaluateGraph } from '#ir/evaluate.ts';
+import type { Graph } from '#ir/graph.ts';
+import type { Tensor } from '#ir/tensor.ts';
+import { Random, randomInputs } from '../../support/graphs.ts';
+import { deviceOf, optimisedForGpu, refusalsOf, runOnGpu, withAdapter } from '../../support/webgpu.ts';
+
+/** Sums of a few hundred terms near 1 in another order. */
+const BOUND = 1e-5;
+
+/** The largest difference of any output, relative to its largest magnitude. */
+async function difference(graph: Graph): Promise<number> {
+  const inputs = randomInputs(graph, 3);
+  const values = evaluateGraph(graph, inputs);
+  const optimised = optimisedForGpu(graph);
+  expect(refusalsOf(optimised)).toEqual([]);
+  const outputs = await runOnGpu(
+    optimised,
+    optimised.inputs.map(({ name }) => inputs.get(name) as Tensor),
+  );
+  let worst = 0;
+  graph.outputs.forEach(({ value }, i) => {
+    const want = [...(values.get(value) as Tensor).data].map(Number);
+    const got = outputs[i] as Float32Array;
+    expect(got.length).toBe(want.length);
+    const scale = Math.max(1e-30, ...want.map(Math.abs));
+    want.forEach((x, k) => {
+      worst = Math.max(worst, Math.abs(x - Number(got[k])) / scale);
+    });
+  });
+  return worst;
+}
+
+withAdapter.test('convolutions of any sizes, groups, strides and batches', async () => {
+  const sizes = fc.record({
+    batch: fc.integer({ min: 1, max: 2 }),
+    groups: fc.integer({ min: 1, max: 3 }),
+    perGroup: fc.integer({ min: 1, max: 9 }),
+    channels: fc.integer({ min: 1, max: 9 }),
+    kernel: fc.integer({ min: 1, max: 3 }),
+    stride: fc.integer({ min: 1, max: 2 }),
+    transposed: fc.boolean(),
+    seed: fc.nat(),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      sizes,
+      async ({ batch, groups, perGroup, channels, kernel, stride, transposed, seed }) => {
+        const random = new Random(seed);
+        const b = new Builder('conv');
+        const x = b.input('x', [batch, groups * perGroup, 6, 5]);
+        const shape = transposed ? [groups * perGroup, channels] : [groups * channels, perGroup];
+        const w = b.constant('w', random.tensor([...shape, kernel, kernel], -0.5, 0.5));
+        const bias = b.constant('b', random.tensor([groups * channels]));
+        const attrs = { strides: [stride, stride], dilations: [1, 1], pads: [1, 0, 0, 1], group: groups };
+        const y = transposed
+          ? b.op('ConvTranspose', [x, w, bias], { ...attrs, outputPadding: [0, 0] })
+          : b.op('Conv', [x, w, bias], attrs);
+        b.output('y', b.relu(y));
+        expect(await difference(b.graph)).toBeLessThan(BOUND);
+      },
+    ),
+    { numRuns: 20 },
+  );
+});
+
+withAdapter.test('a depthwise layer reads a residual that lies channels first', async () => {
+  const random = new Random(5);
+  const b = new Builder('residual');
+  const x = b.input('x', [2, 4, 3, 3]);
+  const r = b.input('r', [2, 8, 3, 3]);
+  const first = b.conv(x, b.constant('w', random.tensor([8, 4, 1, 1])), {});
+  const depthwise = b.conv(first, b.constant('v', random.tensor([8, 1, 3, 3])), {
+    group: 8,
+    pads: [1, 1, 1, 1],
+  });
+  b.output('y', b.op('Add', [depthwise, r], {}));
+  expect(await difference(b.graph)).toBeLessThan(BOUND);
+});
+
+withAdapter.test('a bias that is a part of something is read where it begins', async () => {
+  const random = new Random(6);
+  const b = new Builder('bias');
+  const x = b.input('x', [1, 4, 3, 3]);
+  const s = b.op('Exp', [b.input('s', [12])], {});
+  const bias = b.op('Slice', [s], { starts: [1], sizes: [8], steps: [1] });
+  b.output('y', b.conv(x, b.constant('w', random.tensor([8, 4, 1, 1])), { bias }));
+  expect(await difference(b.graph)).toBeLessThan(BOUND);
+});
+
+test('integers divided by a constant 0 leave the other kernels valid', async () => {
+  const b = new Builder('zero');
+  const x = b.input('x', [4], 'i64');
+  const zero = b.constant('z', {
+    type: { dtype: 'i64', shape: [1] },
+    data: new BigInt64Array([0n]),
+  } as Tensor);
+  b.output('q', b.op('Div', [x, zero], {}));
+  b.output('r', b.op('Mod', [x, zero], {}));
+  const { wgsl, plan } = emitProgram(lowerGraph(optimisedForGpu(b.graph)));
+  const device = await deviceOf('null');
+  device.pushErrorScope('validation');
+  const module = device.createShaderModule({ code: wgsl });
+  for (const entryPoint of plan.kernels)
+    device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint } });
+  expect((await device.popErrorScope())?.message).toBeUndefined();
+});
+
+test('a mean of integers is refused, as its factor is none', () => {
+  const b = new Builder('mean');
+  b.output('y', b.op('ReduceMean', [b.input('x', [4], 'i64')], { axes: [0], keepDims: false }));
+  expect(refusalsOf(optimisedForGpu(b.graph)).join()).toContain('ReduceMean of i64');
+});

@@ -57,6 +57,7 @@ test('what is installed is what users need, and no more', () => {
     'bundle.md',
     'counting.md',
     'json.md',
+    'rewrite.md',
     'tuning.md',
     'webgpu.md',
   ]);

@@ -9,7 +9,8 @@ export const isFloat = (domain: Domain): boolean => domain === 'f32' || domain =
 /** A function that WGSL lacks, or has with gaps, over one float; `name`, and `name` + `4` over four. */
 interface Helper {
   readonly code: string;
-  readonly needs?: readonly HelperName[];
+  /** Others that it calls. */
+  readonly needs?: readonly string[];
 }
 
 /** Where WGSL leaves the result for a number open (a power of a negative one, tanh of a large one), it is settled here. */
@@ -47,14 +48,20 @@ const HELPERS = {
     code: 'fn isnan_(x: f32) -> f32 { return select(0.0, 1.0, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u); }',
   },
   mod_: {
+    needs: ['fmod_'],
     code: `fn mod_(x: f32, y: f32) -> f32 {
-  let r = select(x - y * trunc(x / y), x, (bitcast<u32>(y) & 0x7fffffffu) == 0x7f800000u);
+  let r = fmod_(x, y);
   return select(r, r + y, r != 0.0 && (r < 0.0) != (y < 0.0));
 }`,
   },
+  // a quotient may be rounded to the next whole number, on either side
   fmod_: {
     code: `fn fmod_(x: f32, y: f32) -> f32 {
-  return select(x - y * trunc(x / y), x, (bitcast<u32>(y) & 0x7fffffffu) == 0x7f800000u);
+  let a = abs(y);
+  let first = abs(x) - a * trunc(abs(x) / a);
+  let second = select(first, first + a, first < 0.0);
+  let rest = select(second, second - a, second >= a);
+  return select(select(rest, -rest, x < 0.0), x, (bitcast<u32>(y) & 0x7fffffffu) == 0x7f800000u);
 }`,
   },
   asinh_: {
@@ -71,7 +78,11 @@ export type HelperName = keyof typeof HELPERS;
 
 /** The text of helpers, and of their forms over four floats. */
 export function helperCode(names: Iterable<HelperName>): string {
-  return [...new Set(names)]
+  const all = [...names].flatMap((name) => {
+    const helper: Helper = HELPERS[name];
+    return [name, ...((helper.needs ?? []) as readonly HelperName[])];
+  });
+  return [...new Set(all)]
     .sort()
     .map((name) => {
       const { code } = HELPERS[name];

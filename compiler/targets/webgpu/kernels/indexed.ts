@@ -1,5 +1,6 @@
 /** Elements whose places are data: Resize by tables, Gather and its kin, scatters, the largest along an axis. */
 import type { Loop } from '#compiler/schedule/loops.ts';
+import type { DType } from '#ir/types.ts';
 import type { Word } from '../words.ts';
 import {
   countsOf,
@@ -12,6 +13,7 @@ import {
   stepsOf,
   totalOf,
 } from './family.ts';
+import { stored } from './map.ts';
 
 export interface ResizeParams {
   /** Axes that keep their size; steps of [input, output, …operands]. */
@@ -50,7 +52,9 @@ export const resize: KernelFamily<ResizeParams> = {
     const place = axes.map((_, k) => memory.load(1 + k, `r${k}`, 'i32'));
     const weight = axes.map((_, k) => memory.load(1 + k, `r${k} + 1`));
     const value = memory.load(0, ['xb', ...place].join(' + '));
-    lines.push(`s += ${[value, ...weight].join(' * ')};`, ...axes.map(() => '}'));
+    // positions of fewer taps have others of weight 0, where an infinity would become no number
+    lines.push(`let w = ${weight.join(' * ') || '1.0'};`, `s += select(0.0, ${value} * w, w != 0.0);`);
+    lines.push(...axes.map(() => '}'));
     const terms = Array.from({ length: operands }, (_, k) => memory.load(y + 1 + k, at(2 + k)));
     const code = rendered(expr, 'f32', ['s', ...terms], 't');
     lines.push(...code.lines, memory.store(y, at(1), code.value));
@@ -97,6 +101,8 @@ export interface ScatterParams {
   readonly named: GatherParams['named'];
   readonly indexStep: number;
   readonly word: Word;
+  /** What the result is stored as. */
+  readonly output: DType;
   /** Over x0, the element that is there, and x1, the update. */
   readonly expr: string;
 }
@@ -105,7 +111,7 @@ export interface ScatterParams {
 export const scatter: KernelFamily<ScatterParams> = {
   arguments: () => ['y', 'indices', 'updates'],
   label: ({ loops, named }) => `scatter${named.length}_${countsOf(loops).join('x') || '1'}`,
-  emit({ loops, named, indexStep, word, expr }, regions) {
+  emit({ loops, named, indexStep, word, output, expr }, regions) {
     const memory = new Memory('u32', regions);
     const lines = [`for (var j = 0; j < ${totalOf(countsOf(loops))}; j++) {`];
     if (loops.length > 0) lines.push(...splitIndex(countsOf(loops), 'l', 'j'));
@@ -118,7 +124,7 @@ export const scatter: KernelFamily<ScatterParams> = {
     lines.push(`let o = ${[offsetOf(stepsOf(loops, 0), names), ...places].join(' + ')};`);
     const terms = [memory.load(0, 'o', word), memory.load(2, offsetOf(stepsOf(loops, 2), names), word)];
     const code = rendered(expr, word, terms, 't');
-    lines.push(...code.lines, memory.store(0, 'o', code.value, word), '}');
+    lines.push(...code.lines, memory.store(0, 'o', stored(code.value, word, output), word), '}');
     return { access: 'u32', lines, invocations: 1, helpers: code.helpers };
   },
 };

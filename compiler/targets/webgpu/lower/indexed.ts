@@ -2,10 +2,10 @@
 import { type Loop, loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
 import { axesByStride, type View } from '#compiler/schedule/view.ts';
 import { formatExpr } from '#ir/expr.ts';
-import { isOp, type Node, operand } from '#ir/graph.ts';
+import { isOp, type Node, operand, result } from '#ir/graph.ts';
 import type { ScatterReduction } from '#ir/ops/indexing.ts';
 import { isKept, resizeAxis } from '#ir/ops/resize.ts';
-import { elementCount, product, rowMajorStrides, type Shape } from '#ir/types.ts';
+import { type DType, elementCount, product, rowMajorStrides, type Shape } from '#ir/types.ts';
 import { inWords, type LowerContext, packedWords, toWords, wordIn } from '../context.ts';
 
 export function lowerResize(node: Node, context: LowerContext): void {
@@ -16,7 +16,7 @@ export function lowerResize(node: Node, context: LowerContext): void {
   const changed = out.shape.map((_, axis) => axis).filter((axis) => !isKept(node.attrs, axis, size(axis)));
   const tables = changed.map((axis) => {
     const all = resizeAxis(node.attrs, axis, size(axis));
-    const taps = Math.max(1, ...all.map((p) => p.length));
+    const taps = all.reduce((most, p) => Math.max(most, p.length), 1);
     const words = new Int32Array(all.length * taps * 2);
     const floats = new Float32Array(words.buffer);
     all.forEach((position, o) => {
@@ -162,7 +162,10 @@ export function lowerScatterElements(node: Node, context: LowerContext): void {
   context.copy(context.anyView(operand(node, 0)), out);
   if (elementCount(indices.shape) === 0) return;
   const loops = loopsOver(indices.shape, [out.strides.with(axis, 0), indices.strides, updates.strides]);
-  emitScatter(context, [out, indices, updates], loops, namedAxes(out, axis, 1), 0, reduction);
+  emitScatter(context, [out, indices, updates], loops, namedAxes(out, axis, 1), 0, [
+    reduction,
+    result(node as Node).type.dtype,
+  ]);
 }
 
 export function lowerScatterND(node: Node, context: LowerContext): void {
@@ -183,7 +186,10 @@ export function lowerScatterND(node: Node, context: LowerContext): void {
     tuples.map(() => 0),
     updates,
   );
-  emitScatter(context, [out, indices, updates], loops, namedAxes(out, 0, width), 1, reduction);
+  emitScatter(context, [out, indices, updates], loops, namedAxes(out, 0, width), 1, [
+    reduction,
+    result(node as Node).type.dtype,
+  ]);
 }
 
 function emitScatter(
@@ -192,7 +198,7 @@ function emitScatter(
   loops: readonly Loop[],
   named: ReturnType<typeof namedAxes>,
   indexStep: number,
-  reduction: ScatterReduction,
+  [reduction, output]: readonly [ScatterReduction, DType],
 ): void {
   context.call(
     {
@@ -202,6 +208,7 @@ function emitScatter(
         named,
         indexStep,
         word: wordIn(args[0]),
+        output,
         expr: COMBINED[reduction],
       },
     },

@@ -4,7 +4,7 @@ import { constantOf, type Graph, type Value } from '#ir/graph.ts';
 import type { Constant, Tensor } from '#ir/tensor.ts';
 import { elementCount, formatShape, sameShape } from '#ir/types.ts';
 import { importJson } from '../../import/json/index.ts';
-import { isKind, KINDS, MOST_SIZE } from '../../import/json/kinds.ts';
+import { isKind, kinds, MOST_SIZE } from '../../import/json/kinds.ts';
 import { Problems } from '../../import/json/problems.ts';
 import { listed, printable } from '../../import/onnx/text.ts';
 import { grouped } from '../../report/format.ts';
@@ -107,7 +107,7 @@ function refusal(one: Written): readonly [subject: string, why: string | undefin
 /** Why a layer cannot have these options: the description has bounds that a graph has not. */
 function optionProblem({ kind, options }: WrittenLayer): string | undefined {
   if (!isKind(kind)) return undefined;
-  const { options: schema, short } = KINDS[kind];
+  const { options: schema, short } = kinds()[kind];
   const problems = new Problems();
   problems.check(typeof options === 'object' || !short ? schema : short[1], options, kind);
   const [first] = problems.found;

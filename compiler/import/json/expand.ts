@@ -7,16 +7,16 @@ import { calledHere } from './called-here.ts';
 import { NOT_GIVEN, type Parameters } from './expressions.ts';
 import { divisorsOf, nearOrAll, written } from './hints.ts';
 import { joined, type Operand } from './joins.ts';
-import { isKind, KIND_NAMES, KINDS, type KindName, type OptionsOf } from './kinds.ts';
+import { isKind, type KindName, kindNames, kinds, type OptionsOf } from './kinds.ts';
 import { type Flow, Layer, type Workshop, type WrittenPlace } from './layer.ts';
 import { LAYERS, type SingleKind } from './layers/index.ts';
 import { at, type Path, show } from './problems.ts';
 import { COMMON, isJoin, JOINS, type JoinName, LAYER_LIST, REPEAT, USE } from './schema.ts';
 import { Scope } from './scope.ts';
 import {
-  ALL_WORDS,
   activationLayer,
-  BARE_WORDS,
+  allWords,
+  bareWords,
   exampleLayer,
   isActivation,
   kindsApart,
@@ -117,14 +117,14 @@ export class Expansion {
     const keys = Object.keys(layer);
     if (Object.hasOwn(layer, 'repeat')) return this.#repeat(layer, path, scope, previous);
     if (Object.hasOwn(layer, 'use')) return this.#use(layer, path, scope, previous);
-    const kinds = keys.filter((key) => isKind(key) || isJoin(key));
-    const [kind] = kinds;
+    const named = keys.filter((key) => isKind(key) || isJoin(key));
+    const [kind] = named;
     if (kind === undefined) return this.#unknown(layer, path, scope);
-    if (kinds.length > 1)
-      return scope.report(path, `one layer is one kind; this has ${kinds.join(' and ')}`, kindsApart(kinds));
+    if (named.length > 1)
+      return scope.report(path, `one layer is one kind; this has ${named.join(' and ')}`, kindsApart(named));
     for (const key of keys) {
       if (key === kind || Object.hasOwn(COMMON, key)) continue;
-      const inside = isKind(kind) && Object.hasOwn(KINDS[kind].options.shape, key);
+      const inside = isKind(kind) && Object.hasOwn(kinds()[kind].options.shape, key);
       const hint = inside
         ? `it belongs inside: { "${kind}": { …, "${key}": … } }`
         : (didYouMean(key, Object.keys(COMMON)) ?? `take "${key}" away`);
@@ -148,9 +148,9 @@ export class Expansion {
         `"${key}" is an activation, not a kind of layer`,
         `write ${activationLayer(layer, key)}`,
       );
-    const near = [...new Set(nearWords(key, ALL_WORDS).flat())].slice(0, 3);
-    const all = [...KIND_NAMES, ...JOINS, 'repeat', 'use'];
-    const called = calledHere(key, ALL_WORDS);
+    const near = [...new Set(nearWords(key, allWords()).flat())].slice(0, 3);
+    const all = [...kindNames(), ...JOINS, 'repeat', 'use'];
+    const called = calledHere(key, allWords());
     let hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : `there are ${all.join(', ')}`;
     if (called !== undefined) hint = `here it is called "${called}": ${renamed(layer, key, called)}`;
     else if (near[0] !== undefined && isActivation(near[0])) hint = meant(key) ?? hint;
@@ -159,7 +159,7 @@ export class Expansion {
 
   /** A kind or an activation as text. */
   #bare(text: string, path: Path, scope: Scope, previous: Flow): Flow {
-    if (isKind(text) && KINDS[text].bare) return this.#layer({ [text]: {} }, path, scope, previous);
+    if (isKind(text) && kinds()[text].bare) return this.#layer({ [text]: {} }, path, scope, previous);
     if (isActivation(text)) return this.#layer({ activation: text }, path, scope, previous);
     if (isKind(text)) return scope.report(path, `"${text}" needs options`, `write ${exampleLayer(text)}`);
     if (isJoin(text))
@@ -170,7 +170,7 @@ export class Expansion {
       );
     if (this.#blocks.has(text))
       return scope.report(path, `"${text}" is a block`, `write { "use": "${text}" }`);
-    const hint = meant(text, this.#blocks.keys()) ?? `alone there are ${BARE_WORDS.join(', ')}`;
+    const hint = meant(text, this.#blocks.keys()) ?? `alone there are ${bareWords().join(', ')}`;
     return scope.report(path, `there is no layer "${text}"`, hint);
   }
 
@@ -186,7 +186,7 @@ export class Expansion {
   }
 
   #options<K extends KindName>(kind: K, given: unknown, path: Path, scope: Scope): OptionsOf<K> | undefined {
-    const { options, short, bare } = KINDS[kind];
+    const { options, short, bare } = kinds()[kind];
     const known = scope.substitutedOptions(given, path);
     if (!known) return undefined;
     const { value } = known;

@@ -4,6 +4,7 @@
  * what layers are built from.
  */
 import { z } from 'zod';
+import { once } from '../../once.ts';
 
 const MOST_CHANNELS = 2 ** 20;
 export const MOST_SIZE = 2 ** 24;
@@ -358,12 +359,14 @@ function kind<S extends z.ZodRawShape>(
   return { about, options: schema, short, bare: !needsOne && schema.safeParse({}).success };
 }
 
-/** What people write. */
-export const WRITTEN_KINDS = vocabulary(true);
-/** What layers are built from. */
-export const KINDS = vocabulary(false);
+type Kinds = ReturnType<typeof vocabulary>;
+export type KindName = keyof Kinds;
+export type OptionsOf<K extends KindName> = z.infer<Kinds[K]['options']>;
 
-export type KindName = keyof typeof KINDS;
-export type OptionsOf<K extends KindName> = z.infer<(typeof KINDS)[K]['options']>;
-export const KIND_NAMES = Object.keys(KINDS) as readonly KindName[];
-export const isKind = (name: string): name is KindName => Object.hasOwn(KINDS, name);
+// made when they are first asked for: they take longer than most that is done with a network in another format
+/** What people write. */
+export const writtenKinds = once(() => vocabulary(true));
+/** What layers are built from. */
+export const kinds = once(() => vocabulary(false));
+export const kindNames = once(() => Object.keys(kinds()) as readonly KindName[]);
+export const isKind = (name: string): name is KindName => Object.hasOwn(kinds(), name);

@@ -2,7 +2,7 @@
  * The JSON network description around the kinds of layers: what a network is checked with, and the published JSON Schema.
  */
 import { z } from 'zod';
-import { ACTIVATIONS, EXPRESSION, KIND_NAMES, KINDS, MOST_SIZE, WRITTEN_KINDS } from './kinds.ts';
+import { ACTIVATIONS, EXPRESSION, kindNames, kinds, MOST_SIZE, writtenKinds } from './kinds.ts';
 
 /** Iterations of one `repeat`. */
 const MOST_REPEATS = 10_000;
@@ -120,9 +120,9 @@ export const USE = {
 export const layerSchema: z.ZodType = z
   .lazy(() => {
     const list = z.array(layerSchema);
-    const bare = [...ACTIVATIONS, ...KIND_NAMES.filter((name) => KINDS[name].bare)];
-    const kinds = KIND_NAMES.map((name) => {
-      const { about, options, short } = WRITTEN_KINDS[name];
+    const bare = [...ACTIVATIONS, ...kindNames().filter((name) => kinds()[name].bare)];
+    const layers = kindNames().map((name) => {
+      const { about, options, short } = writtenKinds()[name];
       const value = short ? z.union([short[1], options]) : options;
       return z.strictObject({ [name]: value, ...COMMON }).meta({ description: about });
     });
@@ -134,7 +134,7 @@ export const layerSchema: z.ZodType = z
     );
     return z.union([
       z.enum(bare as [string, ...string[]]),
-      ...kinds,
+      ...layers,
       ...joins,
       z.strictObject({ ...REPEAT, layers: list, name: COMMON.name }),
       z.strictObject({ ...USE, ...COMMON }),

@@ -1,4 +1,5 @@
 /** The words that layers are written with, and how a layer is written. */
+import { once } from '../../once.ts';
 import { similar } from '../../suggest.ts';
 import { calledHere } from './called-here.ts';
 import { either, exampleOf, written } from './hints.ts';
@@ -6,9 +7,9 @@ import {
   ACTIVATIONS,
   type ActivationName,
   isKind,
-  KIND_NAMES,
-  KINDS,
   type KindName,
+  kindNames,
+  kinds,
   NORMS,
   SLOPED,
 } from './kinds.ts';
@@ -17,12 +18,12 @@ import { JOINS } from './schema.ts';
 export const isActivation = (word: string): word is ActivationName =>
   ACTIVATIONS.some((name) => name === word);
 /** What may stand alone as text. */
-export const BARE_WORDS: readonly string[] = [
-  ...new Set([...ACTIVATIONS, ...KIND_NAMES.filter((name) => KINDS[name].bare)]),
-];
-export const ALL_WORDS: readonly string[] = [
-  ...new Set([...KIND_NAMES, ...JOINS, 'repeat', 'use', ...ACTIVATIONS]),
-];
+export const bareWords = once((): readonly string[] => [
+  ...new Set([...ACTIVATIONS, ...kindNames().filter((name) => kinds()[name].bare)]),
+]);
+export const allWords = once((): readonly string[] => [
+  ...new Set([...kindNames(), ...JOINS, 'repeat', 'use', ...ACTIVATIONS]),
+]);
 
 /** `maxPool` is `max` and `pool`. */
 const wordsIn = (name: string): readonly string[] => name.split(/(?=[A-Z])/).map((w) => w.toLowerCase());
@@ -43,7 +44,7 @@ export function nearWords(word: string, known: readonly string[]): readonly (rea
 
 /** A layer of a kind as it may be written. */
 export function exampleLayer(kind: KindName): string {
-  const { options, short } = KINDS[kind];
+  const { options, short } = kinds()[kind];
   const needed = exampleOf(options) as object;
   const alone = short && Object.keys(needed).every((key) => key === short[0]);
   return written({ [kind]: alone ? exampleOf(short[1]) : needed });
@@ -51,7 +52,7 @@ export function exampleLayer(kind: KindName): string {
 
 /** Options of a kind that the value fits, where no other is needed. */
 export const optionsTaking = (kind: KindName, value: unknown): readonly string[] => {
-  const { options } = KINDS[kind];
+  const { options } = kinds()[kind];
   return Object.keys(options.shape).filter((key) => options.safeParse({ [key]: value }).success);
 };
 
@@ -76,7 +77,7 @@ export function renamed(layer: Written, key: string, name: string): string {
   if (name === 'norm')
     return written({ norm: NORMS.find((n) => key.toLowerCase().startsWith(n)) ?? 'batch', ...rest });
   if (!isKind(name)) return written({ [name]: layer[key], ...rest });
-  const { options, short } = KINDS[name];
+  const { options, short } = kinds()[name];
   const fits = short?.[1].safeParse(layer[key]).success || options.safeParse(layer[key]).success;
   return fits || Object.keys(rest).length > 0
     ? written({ [name]: fits ? layer[key] : exampleOf(short?.[1] ?? options), ...rest })
@@ -84,11 +85,11 @@ export function renamed(layer: Written, key: string, name: string): string {
 }
 
 /** How to write a layer of several kinds. */
-export function kindsApart(kinds: readonly string[]): string {
-  const apart = `as layers of their own: ${kinds.map((kind) => `{ "${kind}": … }`).join(', ')}`;
-  const [outer, inner] = kinds.flatMap((kind) =>
-    kinds
-      .filter((k) => isKind(kind) && k !== kind && Object.hasOwn(KINDS[kind].options.shape, k))
+export function kindsApart(names: readonly string[]): string {
+  const apart = `as layers of their own: ${names.map((kind) => `{ "${kind}": … }`).join(', ')}`;
+  const [outer, inner] = names.flatMap((kind) =>
+    names
+      .filter((k) => isKind(kind) && k !== kind && Object.hasOwn(kinds()[kind].options.shape, k))
       .map((k) => [kind, k]),
   )[0] ?? [undefined, undefined];
   return outer === undefined
@@ -99,10 +100,10 @@ export function kindsApart(kinds: readonly string[]): string {
 /** The layers that a mistyped word may have meant, as they are written: `did you mean { "conv": 64 }?` */
 export function meant(word: string, blocks: Iterable<string> = []): string | undefined {
   const names = [...blocks];
-  const [nearest = []] = nearWords(word, [...ALL_WORDS, ...names]);
+  const [nearest = []] = nearWords(word, [...allWords(), ...names]);
   const layers = nearest.slice(0, 3).map((near) => {
     if (names.includes(near)) return `{ "use": "${near}" }`;
-    if (BARE_WORDS.includes(near)) return `"${near}"`;
+    if (bareWords().includes(near)) return `"${near}"`;
     return isKind(near) ? exampleLayer(near) : `{ "${near}": … }`;
   });
   return layers.length === 0 ? undefined : `did you mean ${either(layers)}?`;

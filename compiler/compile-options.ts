@@ -47,6 +47,11 @@ export interface CompileGraphOptions {
   readonly signal?: AbortSignal;
   /** Told what is under way, and how far it is, from 0 to 1. */
   readonly onProgress?: (stage: CompileStage, fraction: number) => void;
+  /**
+   * Told each file of the bundle, by name, as soon as it is final, so that it can be written meanwhile: large weights before
+   * their kernels have been checked. Where compiling fails after all, none of them is of use.
+   */
+  readonly onFile?: (name: string, bytes: Uint8Array) => void;
 }
 
 export interface CompileOptions
@@ -104,6 +109,7 @@ export const GRAPH_OPTIONS = [
   'profile',
   'signal',
   'onProgress',
+  'onFile',
 ] as const;
 export const MODEL_OPTIONS = [...GRAPH_OPTIONS, 'dims', 'shapes', 'specialisations', 'externalData'] as const;
 

@@ -10,7 +10,7 @@ import {
 } from '#runtime/abi.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
 import { storeWeights } from './bundle/stored-weights.ts';
-import { type BundleGpu, makeBundle } from './bundle/writer.ts';
+import { type BundleGpu, makeBundle, WEIGHTS_FILE } from './bundle/writer.ts';
 import { checkWhole } from './check/full-check.ts';
 import { RunnableModule } from './check/run-module.ts';
 import { checkProgram, checkSameOutputs } from './check/self-check.ts';
@@ -125,7 +125,7 @@ async function compileGraphs(
     const program = lowerGraph(graph, { choices, threads: options.threads ?? 1 });
     if (variants.length === 1) {
       // the weights are packed into the memory of the module, which the check of the layers shares: they are large
-      module = await emitted(name, [program], program);
+      module = await emitted(name, [program], program, options);
     }
     progress(1);
     progress = await stage('check', options);
@@ -147,7 +147,7 @@ async function compileGraphs(
     });
   }
   const programs = checked.map(({ program }) => program);
-  module ??= await emitted(name, programs, pool);
+  module ??= await emitted(name, programs, pool, options);
   return bundleOf(name, checked, module, options, costs);
 }
 
@@ -165,6 +165,7 @@ async function emitted(
   name: string,
   programs: readonly LinkedProgram<WasmKernel>[],
   { constantBytes, constantParts }: Pick<WasmProgram, 'constantBytes' | 'constantParts'>,
+  { weights = 'f32', onFile }: CompileGraphOptions,
 ): Promise<EmittedModule> {
   const code = emitLinked(name, programs, constantBytes, { steps: programs.length === 1 });
   const { constants, pages } = code.memory;
@@ -175,6 +176,7 @@ async function emitted(
     weightBytes: constantBytes,
   });
   writeConstants(constantParts, runnable.weights);
+  if (weights === 'f32') onFile?.(WEIGHTS_FILE, runnable.weights);
   return { code, runnable, constantParts };
 }
 
@@ -261,6 +263,7 @@ async function bundleOf(
     seededOutputs,
     ...(options.target?.includes('webgpu') ? { webgpu: gpuOf(checked) } : {}),
   });
+  for (const [file, bytes] of files) if (bytes !== runnable.weights) options.onFile?.(file, bytes);
   progress(1);
   return {
     files,

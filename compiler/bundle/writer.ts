@@ -23,6 +23,8 @@ import { typings } from './typings.ts';
 export const moduleFile = (engine: EngineName, threads: boolean): string =>
   `model${engine === 'relaxed' ? '.relaxed' : ''}${threads ? '.threads' : ''}.wasm`;
 
+export const WEIGHTS_FILE = 'weights.bin';
+
 export interface BundleModule {
   readonly engine: EngineName;
   /** For several threads. */
@@ -99,7 +101,7 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
     ...modules.map(({ file, bytes }) => [file, bytes] as const),
     ...(together ? [['worker.js', utf8(WORKER_SOURCE)] as const] : []),
     ...(stored ? [['expand.js', utf8(EXPAND_SOURCE)] as const] : []),
-    ['weights.bin', weights],
+    [WEIGHTS_FILE, weights],
     ...(gpu ? gpuFiles(gpu) : []),
     [selfTest.selfTest.file, selfTest.bytes],
     ['package.json', utf8(packageJson(program))],
@@ -145,7 +147,7 @@ const script = (program: ProgramManifest): string => `const BUNDLE_MANIFEST = ${
 const BUNDLE_FILES = {
   modules: {
 ${program.wasm.modules.map(({ file }) => `    '${file}': new URL('./${file}', import.meta.url),\n`).join('')}  },
-  weights: new URL('./weights.bin', import.meta.url),
+  weights: new URL('./${WEIGHTS_FILE}', import.meta.url),
 ${program.wasm.mostThreads > 1 ? "  worker: new URL('./worker.js', import.meta.url),\n" : ''}${
   program.wasm.stored ? "  expand: new URL('./expand.js', import.meta.url),\n" : ''
 }${program.webgpu ? GPU_URLS : ''}};

@@ -1,7 +1,6 @@
 /** Files and folders that appear complete or not at all: written under a temporary name beside the target, then renamed. */
 import { randomUUID } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { fail, InternalError } from '#ir/diagnostics.ts';
 import { systemReason } from './read-file.ts';
@@ -10,7 +9,7 @@ export type FileContent = Uint8Array | string;
 
 /** Replaces what is there. @throws CompileError `file-unreadable`, also where the folder that it lies in is not there */
 export async function writeFileAtomic(path: string, content: FileContent): Promise<void> {
-  await inPlaceOf(path, (temporary) => writeFile(temporary, content));
+  await inPlaceOf(path, (temporary) => writeFile(temporary, content).catch(unreadable(path)));
 }
 
 /**
@@ -21,33 +20,79 @@ export async function writeFolderAtomic(
   path: string,
   files: ReadonlyMap<string, FileContent>,
 ): Promise<void> {
-  await inPlaceOf(path, async (temporary) => {
-    await mkdir(temporary, { recursive: true });
-    for (const [name, content] of files) {
-      const target = resolve(temporary, name);
-      if (!target.startsWith(resolve(temporary) + sep))
-        throw new InternalError(`"${name}" leaves the folder`);
-      await mkdir(dirname(target), { recursive: true });
-      // at once: a promise writes half a megabyte at a time, with a turn of the event loop for each
-      writeFileSync(target, content);
+  await makeFolderAtomic(path, async (write) => {
+    for (const [name, content] of files) write(name, content);
+  });
+}
+
+/** Begins to write a file of a folder; its content must not change until the folder is there. */
+export type WriteFile = (name: string, content: FileContent) => void;
+
+/**
+ * A folder whose files are written while others are still being made. What `make` throws is thrown; nothing of the folder
+ * is there then.
+ * @throws CompileError `file-unreadable`, as `writeFolderAtomic`
+ */
+export async function makeFolderAtomic<T>(path: string, make: (write: WriteFile) => Promise<T>): Promise<T> {
+  return inPlaceOf(path, async (temporary) => {
+    const writes: Promise<void>[] = [];
+    try {
+      const made = await make((name, content) => {
+        const write = writeWhole(within(temporary, name), content);
+        write.catch(() => {}); // told below, when all are awaited
+        writes.push(write);
+      });
+      writes.push(makeFolder(temporary)); // where there are no files
+      await Promise.all(writes).catch(unreadable(path));
+      return made;
+    } finally {
+      await Promise.allSettled(writes); // what is still being written would outlive the folder
     }
   });
 }
+
+function within(folder: string, name: string): string {
+  const target = resolve(folder, name);
+  if (!target.startsWith(resolve(folder) + sep)) throw new InternalError(`"${name}" leaves the folder`);
+  return target;
+}
+
+const makeFolder = async (path: string): Promise<void> => {
+  await mkdir(path, { recursive: true });
+};
+
+/** In as few calls as the system takes it in; `writeFile` takes a turn of the event loop for each half megabyte. */
+async function writeWhole(target: string, content: FileContent): Promise<void> {
+  await makeFolder(dirname(target));
+  const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+  const file = await open(target, 'w');
+  try {
+    for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Of an error of the operating system, the diagnostic. */
+const unreadable =
+  (path: string) =>
+  (error: unknown): never =>
+    fail('file-unreadable', path, systemReason(error));
 
 /** A name beside the target, so that the rename stays on one file system. */
 const beside = (path: string, what: string): string =>
   join(dirname(path), `.${basename(path)}.${what}-${randomUUID().slice(0, 8)}`);
 
-async function inPlaceOf(given: string, write: (temporary: string) => Promise<void>): Promise<void> {
+async function inPlaceOf<T>(given: string, write: (temporary: string) => Promise<T>): Promise<T> {
   const path = resolve(given);
   const temporary = beside(path, 'new');
   try {
-    await write(temporary);
-    await swap(temporary, path);
+    const written = await write(temporary);
+    await swap(temporary, path).catch(unreadable(given));
+    return written;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
-    if (error instanceof InternalError) throw error;
-    fail('file-unreadable', given, systemReason(error));
+    throw error;
   }
 }
 

@@ -7,7 +7,7 @@ import { CompileError, fail } from '#ir/diagnostics.ts';
 import type { Model, TensorInfo } from '#runtime/model-types.ts';
 import { MANIFEST_FILE, type Manifest, openManifest } from '../bundle/manifest.ts';
 import { type BundleReader, verifyBundle } from '../bundle/verify.ts';
-import { writeFolderAtomic } from './atomic.ts';
+import { makeFolderAtomic, type WriteFile } from './atomic.ts';
 
 export interface WriteBundleOptions {
   /** Replace a folder that is not a bundle too. */
@@ -21,8 +21,23 @@ export interface WriteBundleOptions {
 export async function writeBundle(
   folder: string,
   files: ReadonlyMap<string, Uint8Array>,
-  { force = false }: WriteBundleOptions = {},
+  options: WriteBundleOptions = {},
 ): Promise<void> {
+  await makeBundleFolder(
+    folder,
+    async (write) => {
+      for (const [name, bytes] of files) write(name, bytes);
+    },
+    options,
+  );
+}
+
+/** Writes a bundle while it is being compiled: `make` gets what to write its files with. What that throws is thrown. */
+export async function makeBundleFolder<T>(
+  folder: string,
+  make: (write: WriteFile) => Promise<T>,
+  { force = false }: WriteBundleOptions = {},
+): Promise<T> {
   if (!force && !(await isReplaceable(folder))) {
     fail(
       'file-unreadable',
@@ -31,7 +46,7 @@ export async function writeBundle(
       'name another folder, or force it',
     );
   }
-  await writeFolderAtomic(folder, files);
+  return makeFolderAtomic(folder, make);
 }
 
 /** Is nothing there, or nothing inside, or only what a bundle has? */

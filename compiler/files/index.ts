@@ -1,5 +1,11 @@
 /** Files: everything that needs Node's file system and is not the command. */
-export { type FileContent, writeFileAtomic, writeFolderAtomic } from './atomic.ts';
+export {
+  type FileContent,
+  makeFolderAtomic,
+  type WriteFile,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from './atomic.ts';
 export {
   type BundleArray,
   type BundleTensor,
@@ -7,6 +13,7 @@ export {
   isBundle,
   type LoadedBundle,
   loadBundle,
+  makeBundleFolder,
   readBundle,
   readManifest,
   requireSoundBundle,

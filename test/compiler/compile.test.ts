@@ -42,6 +42,17 @@ describe('options', () => {
   });
 });
 
+test.each(['f32', 'raw', 'i8'] as const)(
+  'each file is told once, as it is in the end, with weights as %s',
+  async (weights) => {
+    const told: [string, Uint8Array][] = [];
+    const onFile = (name: string, bytes: Uint8Array) => void told.push([name, bytes.slice()]);
+    const { files } = await compileGraph(smallNet(), { weights, onFile });
+    expect(told.map(([name]) => name).sort()).toEqual([...files.keys()].sort());
+    for (const [name, bytes] of told) expect(bytes, name).toEqual(files.get(name));
+  },
+);
+
 test('the graph that was given stays as it is', async () => {
   const graph = smallNet();
   const before = printGraph(graph);

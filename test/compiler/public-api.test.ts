@@ -86,6 +86,8 @@ test('the public names of the file adapters are these', () => {
       "formatNpy",
       "isBundle",
       "loadBundle",
+      "makeBundleFolder",
+      "makeFolderAtomic",
       "openModel",
       "parseNpy",
       "readBundle",

@@ -3,7 +3,8 @@ import { fail } from '#ir/diagnostics.ts';
 import { type ManifestTensor, specialisationsOf } from '#runtime/abi.ts';
 import { compileModel } from '../../compile.ts';
 import type { CompiledBundle, CompileTarget } from '../../compile-options.ts';
-import { isBundle, writeBundle } from '../../files/bundle.ts';
+import type { WriteFile } from '../../files/atomic.ts';
+import { isBundle, makeBundleFolder } from '../../files/bundle.ts';
 import { inMemory } from '../../files/model-files.ts';
 import { systemReason } from '../../files/read-file.ts';
 import { type Column, renderColumns } from '../../report/columns.ts';
@@ -58,25 +59,34 @@ export async function runCompile(
   };
   const tuning = await tuned(known, source, { ...model, specialisations }, options, context);
   const progress = terminal.progress('compile');
-  const bundle = await compileModel(source.bytes, {
-    ...model,
-    ...(tuning && { tuning }),
-    specialisations,
-    // what is none of them is told where targets are checked
-    target: options.target.split(',') as CompileTarget[],
-    check: options.check,
-    relaxed: options.relaxed,
-    weights: options.weights,
-    ...(options.threads === undefined ? {} : { threads: wholeNumber(options.threads, '--threads') }),
-    signal,
-    onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
-  })
-    .catch((error: unknown) => {
-      throw underPath(source, error);
+  const compiled = (onFile: WriteFile) =>
+    compileModel(source.bytes, {
+      ...model,
+      ...(tuning && { tuning }),
+      specialisations,
+      // what is none of them is told where targets are checked
+      target: options.target.split(',') as CompileTarget[],
+      check: options.check,
+      relaxed: options.relaxed,
+      weights: options.weights,
+      ...(options.threads === undefined ? {} : { threads: wholeNumber(options.threads, '--threads') }),
+      signal,
+      onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
+      onFile,
     })
-    .finally(() => progress.end());
-  signal.throwIfAborted();
-  await writeBundle(options.output, bundle.files, { force: options.force ?? false });
+      .catch((error: unknown) => {
+        throw underPath(source, error);
+      })
+      .finally(() => progress.end());
+  const bundle = await makeBundleFolder(
+    options.output,
+    async (write) => {
+      const made = await compiled(write);
+      signal.throwIfAborted();
+      return made;
+    },
+    { force: options.force ?? false },
+  );
   if (!terminal.quiet) printDiagnostics(bundle.diagnostics, terminal);
   if (options.format === 'json') terminal.print(json(bundle, options));
   else if (!terminal.quiet) terminal.print(summary(bundle, options, context));
@@ -138,7 +148,7 @@ function tuneNote({ measured, known, left }: TuneResult): string {
   ].join('; ');
 }
 
-/** Asked before the work, which may be long; `writeBundle` asks again. */
+/** Asked before the work, which may be long; `makeBundleFolder` asks again. */
 async function checkFolder(folder: string): Promise<void> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];

@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { writeFileAtomic, writeFolderAtomic } from '#compiler/files/index.ts';
+import { makeFolderAtomic, writeFileAtomic, writeFolderAtomic } from '#compiler/files/index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'convolith-atomic-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -69,6 +69,33 @@ describe('folders', () => {
     await expect(writeFolderAtomic(at('out'), impossible)).rejects.toThrow('file-unreadable');
     expect(readdirSync(at('out'))).toEqual(['old.txt']);
     expect(readdirSync(root)).toEqual(['out']);
+  });
+
+  test('are not there where what makes their files fails', async () => {
+    const large = new Uint8Array(1 << 22);
+    const failing = makeFolderAtomic(at('out'), async (write) => {
+      write('large.bin', large);
+      throw new RangeError('of the maker');
+    });
+    await expect(failing).rejects.toThrow(RangeError);
+    expect(readdirSync(root)).toEqual([]);
+    await expect(
+      makeFolderAtomic(at('a/b/out'), () => Promise.reject(new RangeError('at once'))),
+    ).rejects.toThrow(RangeError);
+    expect(readdirSync(root)).toEqual([]);
+  });
+
+  test('have files that are written while others are made', async () => {
+    const large = Uint8Array.from({ length: 1 << 20 }, (_, i) => i * 7);
+    const made = await makeFolderAtomic(at('out'), async (write) => {
+      write('large.bin', large);
+      await new Promise((done) => setTimeout(done, 5));
+      write('late.txt', 'late');
+      return 'made';
+    });
+    expect(made).toBe('made');
+    expect(readFileSync(at('out/large.bin')).equals(large)).toBe(true);
+    expect(readFileSync(at('out/late.txt'), 'utf8')).toBe('late');
   });
 
   test('hold no file outside themselves', async () => {

@@ -161,7 +161,7 @@ function sameForm(
   moments: Moments,
 ): Pick<Candidate, 'family' | 'option'> {
   if (family.ofWeights) return { family, option };
-  const again = METHODS[method].families(layer, moments)[index]?.();
+  const again = METHODS[method].families(layer, moments)[index]?.make();
   const same = again?.options[rank];
   return again && same ? { family: again, option: same } : { family, option };
 }

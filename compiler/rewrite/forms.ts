@@ -11,6 +11,7 @@ import { pause } from '../pause.ts';
 import { MomentSums, ProductSums } from './moments.ts';
 import { numbersOf, runnableNetwork, type Sample, withOutputs } from './network.ts';
 import { costOfForm, type LayerCost } from './quantities.ts';
+import { sensitivities } from './sensitivity.ts';
 
 export interface FormOptions {
   readonly methods: readonly FactorizationName[];
@@ -32,6 +33,8 @@ export interface FormRefusal {
 }
 
 export interface LayerForms {
+  /** What its error counts for in the network's: its sensitivity, or 1 where there is no data. */
+  readonly weight: number;
   readonly own: LayerCost;
   readonly forms: readonly Form[];
   /** Why methods have no form for it. */
@@ -45,17 +48,26 @@ export async function formsOf(source: Graph, options: FormOptions): Promise<Read
     return layer === undefined || layer instanceof No ? [] : [layer];
   });
   const moments = await momentsOf(source, layers, options);
-  const result = new Map<string, LayerForms>();
+  const found = new Map<string, Omit<LayerForms, 'weight'>>();
   for (const [i, layer] of layers.entries()) {
     options.onProgress?.('factorise', i / layers.length);
     await pause();
     options.signal?.throwIfAborted();
-    result.set(layer.node.name, formsOfLayer(layer, moments.get(layer) ?? weightMoments(layer), options));
+    found.set(layer.node.name, formsOfLayer(layer, moments.get(layer) ?? weightMoments(layer), options));
   }
-  return result;
+  const tried = [...found].map(([name, { forms }]) => ({ name, forms }));
+  const weights =
+    options.samples.length > 0
+      ? await sensitivities(source, tried, options.samples, options)
+      : new Map<string, number>();
+  return new Map([...found].map(([name, layer]) => [name, { ...layer, weight: weights.get(name) ?? 1 }]));
 }
 
-function formsOfLayer(layer: ConvLayer, moments: Moments, { methods, device }: FormOptions): LayerForms {
+function formsOfLayer(
+  layer: ConvLayer,
+  moments: Moments,
+  { methods, device }: FormOptions,
+): Omit<LayerForms, 'weight'> {
   const refusals: FormRefusal[] = [];
   const found = methods.flatMap((method): readonly Candidate[] => {
     const reason = METHODS[method].refuse(layer);
@@ -83,8 +95,11 @@ function worthATime(all: readonly Candidate[], device: RooflineDevice | undefine
 }
 
 /** Those of some methods only. */
-export const ofMethods = ({ own, forms, refusals }: LayerForms, methods: readonly string[]): LayerForms => ({
-  own,
+export const ofMethods = (
+  { forms, refusals, ...layer }: LayerForms,
+  methods: readonly string[],
+): LayerForms => ({
+  ...layer,
   forms: forms.filter(({ method }) => methods.includes(method)),
   refusals: refusals.filter(({ method }) => method !== null && methods.includes(method)),
 });

@@ -5,7 +5,7 @@ import { f32 } from '#ir/tensor.ts';
 import { product } from '#ir/types.ts';
 import { outputSize } from '#ir/window.ts';
 import type { ConvLayer } from '#passes/factorize/layer.ts';
-import type { Moments } from '#passes/factorize/moments.ts';
+import { type Moments, squares } from '#passes/factorize/moments.ts';
 import { randomIntegers } from '#runtime/abi.ts';
 import { type Network, runnableNetwork } from './network.ts';
 
@@ -130,21 +130,32 @@ export class MomentSums {
     this.#filled = 0;
   }
 
-  /** Of all that was added. */
+  /**
+   * Of all that was added, and of patches that nothing is known of where there are few: in directions in which the data does
+   * not vary the layer still matters.
+   */
   moments(): Moments {
     this.#flush();
-    const { cin, cout, taps } = this.layer;
+    const { cin, cout, taps, weight } = this.layer;
     const [patch, size, count] = [cin * taps, this.#size, Math.max(1, this.#count)];
     const sum = (i: number, j: number): number => (this.#sums[i * size + j] ?? 0) / count;
     const mean = (i: number): number => sum(i, size - 1);
     const centred = (i: number, j: number): number => sum(i, j) - mean(i) * mean(j);
     const covariance = Matrix.zeros(patch, patch);
     for (let i = 0; i < patch; i++) for (let j = 0; j < patch; j++) covariance.set(i, j, centred(i, j));
+    const unknown = shrinkage(covariance, count);
+    const variance = unknown * (covariance.trace() / patch);
+    covariance.mul(1 - unknown);
+    for (let i = 0; i < patch; i++) covariance.set(i, i, covariance.get(i, i) + variance);
     const cross = Matrix.zeros(cout, patch);
     let energy = 0;
     for (let o = 0; o < cout; o++) {
-      energy += centred(patch + o, patch + o);
-      for (let j = 0; j < patch; j++) cross.set(o, j, centred(patch + o, j));
+      energy += (1 - unknown) * centred(patch + o, patch + o);
+      for (let j = 0; j < patch; j++) {
+        const w = weight[o * patch + j] ?? 0;
+        energy += variance * w * w;
+        cross.set(o, j, (1 - unknown) * centred(patch + o, j) + variance * w);
+      }
     }
     return {
       measured: true,
@@ -155,4 +166,16 @@ export class MomentSums {
       outputMean: Float64Array.from({ length: cout }, (_, o) => mean(patch + o)),
     };
   }
+}
+
+/**
+ * The part of a measured covariance that is replaced by that of independent numbers of its mean variance: the oracle
+ * approximating shrinkage (Chen, Wiesel, Eldar and Hero, IEEE Trans. Signal Processing 58, 2010, eq. 23).
+ */
+function shrinkage(covariance: Matrix, count: number): number {
+  const p = covariance.rows;
+  const [trace, squared] = [covariance.trace(), squares(covariance)];
+  const apart = squared - trace ** 2 / p;
+  if (!(apart > 0)) return 1;
+  return Math.min(1, ((1 - 2 / p) * squared + trace ** 2) / ((count + 1 - 2 / p) * apart));
 }

@@ -25,13 +25,25 @@ export const cp: Method = {
           ? 'its weights are too many for alternating least squares'
           : undefined,
   families: (layer) => [
-    ...ranksUpTo(Math.max(layer.cin, layer.cout), RANKS).map((rank) => () => sumOfProducts(layer, rank)),
-    ...(longAxes(layer).length > 1 ? [() => flattened(layer)] : []),
+    ...ranksUpTo(Math.max(layer.cin, layer.cout), RANKS).map((rank) => ({
+      cheapest: chainOf(layer, rank),
+      make: () => sumOfProducts(layer, rank),
+    })),
+    ...(longAxes(layer).length > 1 ? [{ make: () => flattened(layer) }] : []),
   ],
 };
 
 const longAxes = ({ kernel }: ConvLayer): readonly number[] =>
   kernel.flatMap((k, axis) => (k > 1 ? [axis] : []));
+
+function chainOf(layer: ConvLayer, rank: number): readonly FactorShape[] {
+  const { cin, cout } = layer;
+  return [
+    { role: 'reduce', cout: rank, cinPerGroup: cin, group: 1, axes: pointAxes(layer) },
+    ...lineShapes(layer, rank),
+    { role: 'expand', cout, cinPerGroup: rank, group: 1, axes: pointAxes(layer) },
+  ];
+}
 
 function sumOfProducts(layer: ConvLayer, rank: number): Family | undefined {
   const { cin, cout, kernel, taps } = layer;
@@ -56,11 +68,7 @@ function sumOfProducts(layer: ConvLayer, rank: number): Family | undefined {
       {
         rank: `R = ${rank}`,
         features: rank,
-        chain: [
-          { role: 'reduce', cout: rank, cinPerGroup: cin, group: 1, axes: pointAxes(layer) },
-          ...lineShapes(layer, rank),
-          { role: 'expand', cout, cinPerGroup: rank, group: 1, axes: pointAxes(layer) },
-        ],
+        chain: chainOf(layer, rank),
       },
     ],
     weights: (_, mix) => [

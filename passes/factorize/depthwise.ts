@@ -15,7 +15,10 @@ export const depthwise: Method = {
   summary: 'a depthwise convolution of multiplier T, then a pointwise one, or the other way round',
   refuse: ({ taps, cin }) =>
     taps === 1 ? 'its kernel has one element' : cin === 1 ? 'it has one input channel' : undefined,
-  families: (layer, moments) => [() => family(layer, moments), () => depthwiseLast(layer, moments)],
+  families: (layer, moments) => [
+    { make: () => family(layer, moments) },
+    { make: () => depthwiseLast(layer, moments) },
+  ],
 };
 
 function family(layer: ConvLayer, moments: Moments): Family {

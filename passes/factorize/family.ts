@@ -56,8 +56,15 @@ export interface Method {
   readonly summary: string;
   /** Why a layer has no such form; undefined where it has. */
   refuse(layer: ConvLayer): string | undefined;
-  /** Each is made when it is called; undefined for a fit that failed. */
-  families(layer: ConvLayer, moments: Moments): readonly (() => Family | undefined)[];
+  families(layer: ConvLayer, moments: Moments): readonly FamilyPlan[];
+}
+
+/** A family that is not made yet, which may take long. */
+export interface FamilyPlan {
+  /** Its cheapest chain, where that is known before. */
+  readonly cheapest?: readonly FactorShape[];
+  /** Undefined for a fit that failed. */
+  make(): Family | undefined;
 }
 
 /** A form that a layer can take. */
@@ -74,8 +81,8 @@ export interface Candidate {
 
 /** Every form of a method that costs less than the layer, with its cost and error. */
 export const candidates = (method: Method, layer: ConvLayer, moments: Moments): readonly Candidate[] =>
-  method.families(layer, moments).flatMap((make, index) => {
-    const family = make();
+  method.families(layer, moments).flatMap(({ cheapest, make }, index) => {
+    const family = !cheapest || isCheaper(chainCost(layer, cheapest), layer) ? make() : undefined;
     return family ? ranksOf(method.name, layer, family, index, moments) : [];
   });
 
@@ -86,10 +93,9 @@ function ranksOf(
   index: number,
   moments: Moments,
 ): readonly Candidate[] {
-  const own = chainCost(layer, [ownShape(layer)]);
   const cheaper = family.options.flatMap((option, i) => {
     const cost = formCost(layer, family, option);
-    return cost.macs < own.macs && cost.parameters < own.parameters ? [{ option, cost, i }] : [];
+    return isCheaper(cost, layer) ? [{ option, cost, i }] : [];
   });
   const most = Math.max(0, ...cheaper.map(({ option }) => option.features));
   if (most === 0) return [];
@@ -102,6 +108,11 @@ function ranksOf(
     cost,
     error: moments.energy === 0 ? 0 : Math.max(0, 1 - (explained[option.features] ?? 0) / moments.energy),
   }));
+}
+
+function isCheaper({ macs, parameters }: FactorCost, layer: ConvLayer): boolean {
+  const own = chainCost(layer, [ownShape(layer)]);
+  return macs < own.macs && parameters < own.parameters;
 }
 
 /** What a chain costs, and the reordering of channels around it where that stays. */

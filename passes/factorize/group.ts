@@ -22,10 +22,12 @@ export const group: Method = {
     const counts = groupsOf(layer);
     const matrix = contributions(layer, moments);
     const basis = spectralBasis(matrix, Math.max(...counts));
-    return counts.map((count) => () => {
-      const { ofRows, ofColumns } = findBlocks(matrix, count, basis);
-      return family(layer, count, ordered(ofColumns), ordered(ofRows));
-    });
+    return counts.map((count) => ({
+      make: () => {
+        const { ofRows, ofColumns } = findBlocks(matrix, count, basis);
+        return family(layer, count, ordered(ofColumns), ordered(ofRows));
+      },
+    }));
   },
 };
 

@@ -22,7 +22,7 @@ export const spatial: Method = {
   families: (layer, moments) => {
     const long = layer.kernel.flatMap((k, axis) => (k > 1 ? [axis] : []));
     const [first = 0, ...rest] = long;
-    return [[first], rest].map((axes) => () => family(layer, moments, axes));
+    return [[first], rest].map((axes) => ({ make: () => family(layer, moments, axes) }));
   },
 };
 

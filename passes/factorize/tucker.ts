@@ -7,7 +7,7 @@
  */
 import { Matrix } from 'ml-matrix';
 import { type Family, type Method, type RankOption, ranksUpTo } from './family.ts';
-import { type ConvLayer, pointAxes } from './layer.ts';
+import { type ConvLayer, type FactorShape, pointAxes } from './layer.ts';
 import { covarianceRoot, eigen, solveLower, solveUpper, times } from './linear-algebra.ts';
 import { channelCovariance, crossWith, type Moments, triangleOf, weightMatrix } from './moments.ts';
 import { projectedBasis, shorterBasis } from './projection.ts';
@@ -21,9 +21,12 @@ export const tucker: Method = {
     'a pointwise convolution to r₁ channels, a k×k one to r₂, a pointwise one back; of a pointwise one, two',
   refuse: ({ cin, cout }) => (cin < 2 || cout < 2 ? 'it has one channel on a side' : undefined),
   families(layer, moments) {
-    if (layer.taps === 1) return [() => pair(layer, moments)];
+    if (layer.taps === 1) return [{ make: () => pair(layer, moments) }];
     const channels = projectedBasis(channelUnfolding(layer), channelCovariance(layer, moments));
-    return ranksUpTo(layer.cin, RANKS).map((r1) => () => family(layer, moments, channels, r1));
+    return ranksUpTo(layer.cin, RANKS).map((r1) => ({
+      cheapest: chainOf(layer, r1, 1),
+      make: () => family(layer, moments, channels, r1),
+    }));
   },
 };
 
@@ -57,8 +60,17 @@ function pair(layer: ConvLayer, moments: Moments): Family {
   };
 }
 
+function chainOf(layer: ConvLayer, r1: number, r2: number): readonly FactorShape[] {
+  const [{ cin, cout, axes }, point] = [layer, pointAxes(layer)];
+  return [
+    { role: 'reduce', cout: r1, cinPerGroup: cin, group: 1, axes: point },
+    { role: 'core', cout: r2, cinPerGroup: r1, group: 1, axes },
+    { role: 'expand', cout, cinPerGroup: r2, group: 1, axes: point },
+  ];
+}
+
 function family(layer: ConvLayer, moments: Moments, channels: Matrix, r1: number): Family {
-  const { cin, cout, taps, axes } = layer;
+  const { cin, cout, taps } = layer;
   const spread = Matrix.zeros(r1 * taps, cin * taps);
   for (let r = 0; r < r1; r++) {
     for (let c = 0; c < cin; c++) {
@@ -75,11 +87,7 @@ function family(layer: ConvLayer, moments: Moments, channels: Matrix, r1: number
     (r2): RankOption => ({
       rank: `r = ${r1}, ${r2}`,
       features: r2,
-      chain: [
-        { role: 'reduce', cout: r1, cinPerGroup: cin, group: 1, axes: pointAxes(layer) },
-        { role: 'core', cout: r2, cinPerGroup: r1, group: 1, axes },
-        { role: 'expand', cout, cinPerGroup: r2, group: 1, axes: pointAxes(layer) },
-      ],
+      chain: chainOf(layer, r1, r2),
     }),
   );
   return {

@@ -52,7 +52,7 @@ function layerOf(graph: Graph): ConvLayer {
 
 function familiesOf(method: FactorizationName, graph: Graph): readonly Family[] {
   const layer = layerOf(graph);
-  return METHODS[method].families(layer, weightMoments(layer)).flatMap((make) => make() ?? []);
+  return METHODS[method].families(layer, weightMoments(layer)).flatMap(({ make }) => make() ?? []);
 }
 
 /** The network with its convolution in this form, and the error that was promised. */

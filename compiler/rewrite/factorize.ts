@@ -4,7 +4,14 @@ import { fail } from '#ir/diagnostics.ts';
 import type { Graph, Node } from '#ir/graph.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { replaceByChain } from '#passes/factorize/apply.ts';
-import { type Candidate, type FactorizationName, type Fitted, fitForm } from '#passes/factorize/family.ts';
+import {
+  type Candidate,
+  type FactorizationName,
+  type Fitted,
+  familiesOf,
+  fitForm,
+  type RankChoice,
+} from '#passes/factorize/family.ts';
 import { type ConvLayer, convLayer } from '#passes/factorize/layer.ts';
 import { METHODS } from '#passes/factorize/methods.ts';
 import { type Moments, weightMoments } from '#passes/factorize/moments.ts';
@@ -18,7 +25,7 @@ import { numbersOf, runnableNetwork, type Sample, withOutputs } from './network.
 import { type CurvePoint, type Limit, paretoCurve, planForms, pointOf } from './plan.ts';
 import { type LayerCost, networkCost, quantityOf } from './quantities.ts';
 
-export interface FactorizeOptions extends FormOptions {
+export interface FactorizeOptions extends Omit<FormOptions, 'ranks'> {
   readonly limit: Limit;
   /** As `formsOf` gives them, for these methods at least; found unless given. */
   readonly forms?: ReadonlyMap<string, LayerForms>;
@@ -56,7 +63,8 @@ export interface FactorizeResult {
 export async function factorize(source: Graph, options: FactorizeOptions): Promise<FactorizeResult> {
   const { limit, methods } = options;
   const graph = cloneGraph(source);
-  const all = options.forms ?? (await formsOf(source, options));
+  const searched: FormOptions = { ...options, ranks: limit.kind === 'evidence' ? 'evidence' : 'search' };
+  const all = options.forms ?? (await formsOf(source, searched));
   const layers = graph.nodes.flatMap((node) => {
     const layer = convLayer(node);
     return layer === undefined ? [] : [{ node, layer }];
@@ -69,7 +77,8 @@ export async function factorize(source: Graph, options: FactorizeOptions): Promi
   const total = networkCost(source, options.device);
   const plan = planForms(forms, quantityOf(total, limit.quantity), limit);
   if (!plan) {
-    const message = `no choice of ranks has at most ${limit.most} of ${limit.quantity}`;
+    const most = 'most' in limit ? limit.most : 0;
+    const message = `no choice of ranks has at most ${most} of ${limit.quantity}`;
     fail('usage-invalid', '--budget', message, 'allow more');
   }
   const outcomes = new Map<Node, FactorizedLayer>();
@@ -83,7 +92,7 @@ export async function factorize(source: Graph, options: FactorizeOptions): Promi
       continue;
     }
     options.onProgress?.('fit', i / open.length);
-    const fitted = await refit(source, layer, form, graph, options);
+    const fitted = await refit(source, layer, form, graph, searched);
     replaceByChain(graph, layer, fitted);
     outcomes.set(layer.node, {
       ...base,
@@ -129,11 +138,11 @@ async function refit(
   layer: ConvLayer,
   form: Candidate,
   rewritten: Graph,
-  { samples, signal }: FormOptions,
+  { samples, ranks, signal }: FormOptions,
 ): Promise<Fitted> {
   if (samples.length === 0) return fitForm(form, weightMoments(layer));
   const moments = await behind(source, rewritten, layer, samples, signal);
-  return fitForm(sameForm(form, layer, moments), moments);
+  return fitForm(sameForm(form, layer, moments, ranks), moments);
 }
 
 async function behind(
@@ -159,9 +168,10 @@ function sameForm(
   { method, place: [index, rank], family, option }: Candidate,
   layer: ConvLayer,
   moments: Moments,
+  ranks: RankChoice | undefined,
 ): Pick<Candidate, 'family' | 'option'> {
   if (family.ofWeights) return { family, option };
-  const again = METHODS[method].families(layer, moments)[index]?.make();
+  const again = familiesOf(METHODS[method], layer, moments, ranks)[index]?.make();
   const same = again?.options[rank];
   return again && same ? { family: again, option: same } : { family, option };
 }

@@ -1,7 +1,12 @@
 /** The forms that convolutions of a network can take, with what each costs and is off by. */
 import type { Graph } from '#ir/graph.ts';
 import { paretoFront } from '#passes/factorize/choose.ts';
-import { type Candidate, candidates, type FactorizationName } from '#passes/factorize/family.ts';
+import {
+  type Candidate,
+  candidates,
+  type FactorizationName,
+  type RankChoice,
+} from '#passes/factorize/family.ts';
 import { type ConvLayer, chainCost, convLayer, ownShape } from '#passes/factorize/layer.ts';
 import { METHODS } from '#passes/factorize/methods.ts';
 import { type Moments, weightMoments } from '#passes/factorize/moments.ts';
@@ -17,6 +22,8 @@ export interface FormOptions {
   readonly methods: readonly FactorizationName[];
   /** Inputs of the network; without any, errors are those of the weights. */
   readonly samples: readonly Sample[];
+  /** Which ranks there are forms of; many of each method unless given. */
+  readonly ranks?: RankChoice;
   /** For which times are predicted. */
   readonly device?: RooflineDevice;
   readonly signal?: AbortSignal;
@@ -66,12 +73,12 @@ export async function formsOf(source: Graph, options: FormOptions): Promise<Read
 function formsOfLayer(
   layer: ConvLayer,
   moments: Moments,
-  { methods, device }: FormOptions,
+  { methods, ranks, device }: FormOptions,
 ): Omit<LayerForms, 'weight'> {
   const refusals: FormRefusal[] = [];
   const found = methods.flatMap((method): readonly Candidate[] => {
     const reason = METHODS[method].refuse(layer);
-    const cheaper = reason === undefined ? candidates(METHODS[method], layer, moments) : [];
+    const cheaper = reason === undefined ? candidates(METHODS[method], layer, moments, ranks) : [];
     if (cheaper.length === 0)
       refusals.push({ method, reason: reason ?? 'every rank costs more than the layer' });
     return worthATime(cheaper, device);

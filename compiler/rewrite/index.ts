@@ -40,7 +40,11 @@ export interface RewriteOptions {
 }
 
 /** So that the network takes at most so much, or takes the least while what it keeps of all variance is at least 1 − error. */
-export type RewriteLimit = RewriteBudget | { readonly error: number; readonly quantity: BudgetQuantity };
+export type RewriteLimit =
+  | RewriteBudget
+  | { readonly error: number; readonly quantity: BudgetQuantity }
+  /** Each layer takes the rank that its weights give evidence for (variational Bayes), where that is cheaper. */
+  | { readonly ranks: 'vbmf' };
 
 export interface RewriteBudget {
   readonly quantity: BudgetQuantity;
@@ -160,6 +164,7 @@ function without(pipeline: Pipeline, skip: readonly string[]): Pipeline {
 }
 
 function limitOf(graph: Graph, limit: RewriteLimit, device: RooflineDevice | undefined): Limit {
+  if ('ranks' in limit) return { kind: 'evidence', quantity: 'macs' };
   const { quantity } = limit;
   if ('error' in limit) return { kind: 'error', quantity, most: limit.error };
   if ('most' in limit.limit) return { kind: 'budget', quantity, most: limit.limit.most };
@@ -188,7 +193,11 @@ const factorizedPart = (
   { factorize: asked }: RewriteOptions,
 ) => ({
   layers: layers.map((l) => ({ ...l, refusals: [...l.refusals] })),
-  curve: { quantity: asked?.limit.quantity ?? 'macs', points: [...curve], chosen },
+  curve: {
+    quantity: asked && 'quantity' in asked.limit ? asked.limit.quantity : 'macs',
+    points: [...curve],
+    chosen,
+  },
 });
 
 const passEntry = ({ pass, changes, before, after }: PassTrace) => ({

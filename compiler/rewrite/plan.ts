@@ -8,7 +8,9 @@ export type Limit =
   /** The most that the whole network may take. */
   | { readonly kind: 'budget'; readonly quantity: BudgetQuantity; readonly most: number }
   /** The most that it may be off by, at the least of a quantity. */
-  | { readonly kind: 'error'; readonly quantity: BudgetQuantity; readonly most: number };
+  | { readonly kind: 'error'; readonly quantity: BudgetQuantity; readonly most: number }
+  /** Every layer takes the form that its weights speak for, where that is cheaper. */
+  | { readonly kind: 'evidence'; readonly quantity: BudgetQuantity };
 
 export interface LayerPlan {
   /** Undefined: the layer as it is. */
@@ -33,6 +35,7 @@ export function planForms(
   total: number,
   limit: Limit,
 ): readonly LayerPlan[] | undefined {
+  if (limit.kind === 'evidence') return layers.map(({ forms }) => ({ form: forms[0] }));
   const { quantity, kind, most } = limit;
   const choices = layers.map((layer) => choicesOf(layer, quantity));
   if (kind === 'error') {

@@ -57,7 +57,23 @@ export interface Method {
   /** Why a layer has no such form; undefined where it has. */
   refuse(layer: ConvLayer): string | undefined;
   families(layer: ConvLayer, moments: Moments): readonly FamilyPlan[];
+  /** The one of the rank that the weights give evidence for, where the method has such a thing. */
+  evident?(layer: ConvLayer, moments: Moments): FamilyPlan;
 }
+
+/** `search`: of each method many ranks are tried. `evidence`: the one that the weights speak for. */
+export type RankChoice = 'search' | 'evidence';
+
+export const familiesOf = (
+  method: Method,
+  layer: ConvLayer,
+  moments: Moments,
+  ranks: RankChoice = 'search',
+): readonly FamilyPlan[] => {
+  if (ranks === 'search') return method.families(layer, moments);
+  const evident = method.evident?.(layer, moments);
+  return evident ? [evident] : [];
+};
 
 /** A family that is not made yet, which may take long. */
 export interface FamilyPlan {
@@ -80,8 +96,13 @@ export interface Candidate {
 }
 
 /** Every form of a method that costs less than the layer, with its cost and error. */
-export const candidates = (method: Method, layer: ConvLayer, moments: Moments): readonly Candidate[] =>
-  method.families(layer, moments).flatMap(({ cheapest, make }, index) => {
+export const candidates = (
+  method: Method,
+  layer: ConvLayer,
+  moments: Moments,
+  ranks: RankChoice = 'search',
+): readonly Candidate[] =>
+  familiesOf(method, layer, moments, ranks).flatMap(({ cheapest, make }, index) => {
     const family = !cheapest || isCheaper(chainCost(layer, cheapest), layer) ? make() : undefined;
     return family ? ranksOf(method.name, layer, family, index, moments) : [];
   });

@@ -6,9 +6,10 @@
  * NIPS 2014), exact at R = min(Cin, Cout).
  */
 import { Matrix } from 'ml-matrix';
-import { type Family, type Method, type RankOption, ranksUpTo } from './family.ts';
+import { evidentRank } from './evidence.ts';
+import { type Family, type FamilyPlan, type Method, type RankOption, ranksUpTo } from './family.ts';
 import { type ConvLayer, type FactorShape, pointAxes } from './layer.ts';
-import { covarianceRoot, eigen, solveLower, solveUpper, times } from './linear-algebra.ts';
+import { covarianceRoot, eigen, leftSingular, solveLower, solveUpper, times } from './linear-algebra.ts';
 import { channelCovariance, crossWith, type Moments, triangleOf, weightMatrix } from './moments.ts';
 import { projectedBasis, shorterBasis } from './projection.ts';
 
@@ -28,12 +29,27 @@ export const tucker: Method = {
       make: () => family(layer, moments, channels, r1),
     }));
   },
+  evident,
 };
+
+/** Kim et al. choose the ranks so: of the unfoldings along the input and the output channels. */
+function evident(layer: ConvLayer, moments: Moments): FamilyPlan {
+  const rank = (m: Matrix) => Math.max(1, evidentRank(leftSingular(m).values, m.rows, m.columns));
+  const r2 = rank(weightMatrix(layer));
+  if (layer.taps === 1) return { make: () => pair(layer, moments, [r2]) };
+  const unfolded = channelUnfolding(layer);
+  const r1 = rank(unfolded);
+  return {
+    cheapest: chainOf(layer, r1, r2),
+    make: () => family(layer, moments, projectedBasis(unfolded, channelCovariance(layer, moments)), r1, [r2]),
+  };
+}
 
 /** Ranks of a pair that are tried. */
 const PAIR_RANKS = 32;
 
-function pair(layer: ConvLayer, moments: Moments): Family {
+/** @param ranks that are tried; of all that are possible some unless given */
+function pair(layer: ConvLayer, moments: Moments, ranks?: readonly number[]): Family {
   const { cin, cout, axes } = layer;
   const most = Math.min(cin, cout);
   const weights = weightMatrix(layer);
@@ -43,7 +59,7 @@ function pair(layer: ConvLayer, moments: Moments): Family {
       : shorterBasis(weights, moments.covariance && covarianceRoot(moments.covariance));
   return {
     basis,
-    options: ranksUpTo(Math.min(most, basis.rows), PAIR_RANKS).map(
+    options: (ranks ?? ranksUpTo(Math.min(most, basis.rows), PAIR_RANKS)).map(
       (rank): RankOption => ({
         rank: `R = ${rank}`,
         features: rank,
@@ -69,8 +85,14 @@ function chainOf(layer: ConvLayer, r1: number, r2: number): readonly FactorShape
   ];
 }
 
-function family(layer: ConvLayer, moments: Moments, channels: Matrix, r1: number): Family {
-  const { cin, cout, taps } = layer;
+function family(
+  layer: ConvLayer,
+  moments: Moments,
+  channels: Matrix,
+  r1: number,
+  ranks: readonly number[] = ranksUpTo(layer.cout, RANKS),
+): Family {
+  const { cin, taps } = layer;
   const spread = Matrix.zeros(r1 * taps, cin * taps);
   for (let r = 0; r < r1; r++) {
     for (let c = 0; c < cin; c++) {
@@ -83,7 +105,7 @@ function family(layer: ConvLayer, moments: Moments, channels: Matrix, r1: number
   // outputs as far as the channels kept explain them
   const { vectors } = eigen(times(whitened.transpose(), whitened));
   const core = times(vectors.transpose(), regression);
-  const options = ranksUpTo(cout, RANKS).map(
+  const options = ranks.map(
     (r2): RankOption => ({
       rank: `r = ${r1}, ${r2}`,
       features: r2,

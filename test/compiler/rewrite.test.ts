@@ -4,6 +4,7 @@ import { type RewriteBudget, rewriteGraph, type Sample } from '#compiler/rewrite
 import { DEVICES } from '#compiler/roofline/devices.ts';
 import { Builder } from '#ir/builder.ts';
 import type { Graph } from '#ir/graph.ts';
+import { f32 } from '#ir/tensor.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { FACTORIZATIONS } from '#passes/factorize/family.ts';
 import { passNames } from '#passes/pass.ts';
@@ -134,4 +135,36 @@ test.each(passNames(graphPipeline))('%s can be left out, and the results stay', 
   const { graph: rewritten, report } = await rewriteGraph(graph, { skip: [name] });
   expect(report.passes.map(({ pass }) => pass)).not.toContain(name);
   expect(compareGraphs(graph, rewritten)).toBeLessThan(1e-5);
+});
+
+test('ranks by evidence: products of few vectors are found as such in the noise, and no budget is needed', async () => {
+  const random = new Random(4);
+  const [cout, cin, rank] = [24, 20, 3];
+  // a kernel of rank 3 along its channels on either side, in a tenth of noise
+  const [outputs, inputs, core] = [
+    [cout, rank],
+    [cin, rank],
+    [rank, rank, 9],
+  ].map((s) => random.tensor(s).data);
+  const noise = random.tensor([cout, cin, 3, 3]).data;
+  const at = (data: unknown, i: number) => (data as Float32Array)[i] ?? 0;
+  const weight = Float32Array.from({ length: cout * cin * 9 }, (_, i) => {
+    const [o, c, k] = [Math.floor(i / (9 * cin)), Math.floor(i / 9) % cin, i % 9];
+    let sum = 0.1 * at(noise, i);
+    for (let p = 0; p < rank; p++) {
+      for (let q = 0; q < rank; q++)
+        sum += at(outputs, o * rank + p) * at(inputs, c * rank + q) * at(core, (p * rank + q) * 9 + k);
+    }
+    return sum;
+  });
+  const b = new Builder('net');
+  const x = b.input('x', [1, cin, 8, 8]);
+  b.output(
+    'y',
+    b.conv(x, b.constant('w', f32([cout, cin, 3, 3], weight)), { name: 'conv', pads: [1, 1, 1, 1] }),
+  );
+  const { report } = await rewriteGraph(b.graph, {
+    factorize: { methods: ['tucker'], limit: { ranks: 'vbmf' } },
+  });
+  expect(report.layers?.[0]?.form).toMatchObject({ method: 'tucker', rank: `r = ${rank}, ${rank}` });
 });

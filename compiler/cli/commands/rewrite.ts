@@ -29,6 +29,7 @@ export interface RewriteArguments extends DimensionTexts, PictureTexts {
   readonly factorize?: string;
   readonly budget?: string;
   readonly maxError?: string;
+  readonly ranks?: 'vbmf';
   readonly minimise?: BudgetQuantity;
   readonly device?: string;
   readonly calibrate?: string;
@@ -139,6 +140,7 @@ function factorization({
   factorize,
   budget,
   maxError,
+  ranks,
   minimise,
   device,
   calibrate,
@@ -148,6 +150,7 @@ function factorization({
     const given = {
       '--budget': budget,
       '--max-error': maxError,
+      '--ranks': ranks,
       '--minimise': minimise,
       '--calibrate': calibrate,
       '--samples': samples,
@@ -160,14 +163,31 @@ function factorization({
     return undefined;
   }
   const methods = methodsOf(factorize);
-  const limit = limitOf(budget, maxError, minimise);
-  if (limit.quantity === 'time' && device === undefined) {
+  const limit = ranks
+    ? ranksOf(methods, { budget, maxError, minimise })
+    : limitOf(budget, maxError, minimise);
+  if ('quantity' in limit && limit.quantity === 'time' && device === undefined) {
     fail('usage-invalid', 'time', 'it depends on a device', `give --device too: ${DEVICE_HINT}`);
   }
   return { methods, limit };
 }
 
 const DEVICE_HINT = 'a profile that convolith calibrate wrote, or a name such as jetson-nano';
+
+/** @throws CompileError `usage-invalid` beside another limit, or for methods without such ranks */
+function ranksOf(
+  methods: readonly FactorizationName[],
+  others: Readonly<Record<string, string | undefined>>,
+): RewriteLimit {
+  if (Object.values(others).some((value) => value !== undefined)) {
+    fail('usage-invalid', '--ranks', 'it says how far to go by itself', 'give no other limit');
+  }
+  const without = methods.find((method) => method !== 'tucker');
+  if (without !== undefined) {
+    fail('usage-invalid', '--ranks', `${without} has no such ranks`, 'it goes with --factorize tucker');
+  }
+  return { ranks: 'vbmf' };
+}
 
 function limitOf(
   budget: string | undefined,

@@ -29,6 +29,11 @@ export function addRewrite(program: Command, context: CommandContext): void {
       'or what it may be off by: the part of all variance that layers lose together',
     )
     .addOption(
+      new Option('--ranks <choice>', 'or the ranks that the weights give evidence for (tucker)').choices([
+        'vbmf',
+      ]),
+    )
+    .addOption(
       new Option('--minimise <what>', 'what --max-error makes as small as it can').choices([...QUANTITIES]),
     )
     .option(

@@ -16,7 +16,6 @@ import { pause } from '../pause.ts';
 import { MomentSums, ProductSums } from './moments.ts';
 import { numbersOf, runnableNetwork, type Sample, withOutputs } from './network.ts';
 import { costOfForm, type LayerCost } from './quantities.ts';
-import { sensitivities } from './sensitivity.ts';
 
 export interface FormOptions {
   readonly methods: readonly FactorizationName[];
@@ -40,8 +39,6 @@ export interface FormRefusal {
 }
 
 export interface LayerForms {
-  /** What its error counts for in the network's: its sensitivity, or 1 where there is no data. */
-  readonly weight: number;
   readonly own: LayerCost;
   readonly forms: readonly Form[];
   /** Why methods have no form for it. */
@@ -55,26 +52,21 @@ export async function formsOf(source: Graph, options: FormOptions): Promise<Read
     return layer === undefined || layer instanceof No ? [] : [layer];
   });
   const moments = await momentsOf(source, layers, options);
-  const found = new Map<string, Omit<LayerForms, 'weight'>>();
+  const result = new Map<string, LayerForms>();
   for (const [i, layer] of layers.entries()) {
     options.onProgress?.('factorise', i / layers.length);
     await pause();
     options.signal?.throwIfAborted();
-    found.set(layer.node.name, formsOfLayer(layer, moments.get(layer) ?? weightMoments(layer), options));
+    result.set(layer.node.name, formsOfLayer(layer, moments.get(layer) ?? weightMoments(layer), options));
   }
-  const tried = [...found].map(([name, { forms }]) => ({ name, forms }));
-  const weights =
-    options.samples.length > 0
-      ? await sensitivities(source, tried, options.samples, options)
-      : new Map<string, number>();
-  return new Map([...found].map(([name, layer]) => [name, { ...layer, weight: weights.get(name) ?? 1 }]));
+  return result;
 }
 
 function formsOfLayer(
   layer: ConvLayer,
   moments: Moments,
   { methods, ranks, device }: FormOptions,
-): Omit<LayerForms, 'weight'> {
+): LayerForms {
   const refusals: FormRefusal[] = [];
   const found = methods.flatMap((method): readonly Candidate[] => {
     const reason = METHODS[method].refuse(layer);

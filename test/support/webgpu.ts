@@ -10,10 +10,11 @@ import type { TensorArray } from '#runtime/abi.ts';
 import { GpuProgram } from '#runtime/gpu-program.ts';
 import { gate } from './requirement.ts';
 
-const DRIVER = '/usr/lib/chromium/vk_swiftshader_icd.json';
-const missing = existsSync(DRIVER)
+/** The software adapter that comes with Chromium. */
+export const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+const missing = existsSync(SWIFTSHADER)
   ? undefined
-  : `no software adapter at ${DRIVER}; run npm run setup:browser`;
+  : `no software adapter at ${SWIFTSHADER}; run npm run setup:browser`;
 
 /** For tests that run kernels: skipped loudly without an adapter, failing where CONVOLITH_REQUIRE_BROWSER is set. */
 export const withAdapter = gate(missing, 'CONVOLITH_REQUIRE_BROWSER');
@@ -32,7 +33,7 @@ export function deviceOf(backend: 'vulkan' | 'null'): Promise<GPUDevice> {
 }
 
 async function makeDevice(backend: 'vulkan' | 'null'): Promise<GPUDevice> {
-  process.env.VK_ICD_FILENAMES = DRIVER;
+  process.env.VK_ICD_FILENAMES = SWIFTSHADER;
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
   const gpu = create([`backend=${backend}`]);

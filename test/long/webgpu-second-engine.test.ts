@@ -1,20 +1,20 @@
 /** Bundles on a second implementation of WebGPU: it accepts every kernel and gives what WebAssembly gives. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { compileGraph } from '#compiler/compile.ts';
-import { loadBundle } from '#compiler/files/index.ts';
 import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
 import type { Graph } from '#ir/graph.ts';
 import { elementCount } from '#ir/types.ts';
-import { ARRAYS, seededInput } from '#runtime/abi.ts';
-import { compareOutputs, RELATIVE_BOUND } from '../support/agreement.ts';
-import { write } from '../support/bundles.ts';
+import { ARRAYS } from '#runtime/abi.ts';
+import { RELATIVE_BOUND } from '../support/agreement.ts';
 import { collectionFile, withModels } from '../support/collection.ts';
-import { complaintsInDeno, floatsOf, runInDeno, type Shader, withDeno } from '../support/deno.ts';
+import { complaintsInDeno, differenceInDeno, LAVAPIPE, type Shader, withDeno } from '../support/deno.ts';
+import { randomGraph } from '../support/graphs.ts';
 import { mnistGraph, ocrClassifier, zooGraph } from '../support/networks.ts';
 import { caseFolders, runCaseOnGpu } from '../support/onnx-cases.ts';
+import { optimisedForGpu, refusalsOf } from '../support/webgpu.ts';
 
-const SEED = 9;
+/** Eleven bits for every weight and every value between layers. */
+const HALF_BOUND = 5e-3;
 
 const NETWORKS: readonly [name: string, graph: () => Promise<Graph>][] = [
   ['mnist-vgg', () => mnistGraph('mnist-vgg')],
@@ -35,28 +35,41 @@ const NETWORKS: readonly [name: string, graph: () => Promise<Graph>][] = [
   ['PP-OCR cls', ocrClassifier],
 ];
 
+const IN_HALVES = NETWORKS.filter(([name]) =>
+  ['mnist-vgg', 'mobilenet_v2', 'resnet18', 'squeezenet1_1', 'efficientnet_b0', 'PP-OCR cls'].includes(name),
+);
+
 withModels.describe('bundles in Deno', () => {
   withDeno().describe('give what WebAssembly gives', () => {
     test.each(NETWORKS)('%s', async (name, graph) => {
-      const folder = await write(await compileGraph(await graph(), { target: ['wasm', 'webgpu'] }));
-      const wasm = await loadBundle(folder, { backend: 'wasm', warmup: false });
-      const inputs = wasm.info.inputs.map((tensor, i) => [
-        tensor.name,
-        seededInput(tensor as Parameters<typeof seededInput>[0], SEED, i),
-      ]);
-      const want = await wasm.run(Object.fromEntries(inputs));
-      const got = await runInDeno(folder, SEED);
-      expect(got).toMatchObject({ backend: 'webgpu', engine: expect.stringMatching(/swiftshader/i) });
-      expect(Object.keys(got.outputs)).toEqual(Object.keys(want));
-      for (const { name: output, shape } of wasm.info.outputs) {
-        const { relative } = compareOutputs(
-          want[output] as Float32Array,
-          floatsOf(got.outputs[output]),
-          shape,
-        );
-        console.log(`${name} ${output}: ${relative.toExponential(1)} off`);
-        expect(relative).toBeLessThanOrEqual(RELATIVE_BOUND);
-      }
+      const { backend, engine, relative } = await differenceInDeno(await graph());
+      console.log(`${name}: ${relative.toExponential(1)} off`);
+      expect(backend).toBe('webgpu');
+      expect(engine).toMatch(/swiftshader/i);
+      expect(relative).toBeLessThanOrEqual(RELATIVE_BOUND);
+    });
+  });
+
+  withDeno(LAVAPIPE).describe('in half precision', () => {
+    test.each(IN_HALVES)('%s', async (name, graph) => {
+      const options = { gpuPrecision: 'f16' } as const;
+      const { engine, note, relative } = await differenceInDeno(await graph(), options, LAVAPIPE);
+      console.log(`${name} in halves: ${relative.toExponential(1)} off`);
+      expect(engine).toMatch(/llvmpipe/i);
+      // it would say why not
+      expect(note).toBeUndefined();
+      expect(relative).toBeLessThanOrEqual(HALF_BOUND);
+    });
+
+    test('random networks are accepted', async () => {
+      const shaders = Array.from({ length: 60 }, (_, seed) => optimisedForGpu(randomGraph(seed)))
+        .filter((graph) => refusalsOf(graph, 'f16').length === 0)
+        .map((graph): Shader => {
+          const { wgsl, plan } = emitProgram(lowerGraph(graph, 'f16'));
+          return { name: graph.name, wgsl, kernels: plan.kernels };
+        });
+      expect(shaders.length).toBeGreaterThan(0);
+      expect(await complaintsInDeno(shaders, LAVAPIPE)).toBe('');
     });
   });
 

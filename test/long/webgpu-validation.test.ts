@@ -1,4 +1,4 @@
-/** Every shader of the zoo and of PP-OCR passes the checks of Dawn with the limits that every device has. */
+/** Every shader of the zoo and of PP-OCR passes the checks of Dawn with the limits that every device has, and with f16 if it uses it. */
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,30 +8,21 @@ import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
 import type { Graph } from '#ir/graph.ts';
 import { withModels, zooModel, zooNames } from '../support/collection.ts';
 import { ocrFolder } from '../support/networks.ts';
-import { deviceOf, optimisedForGpu, refusalsOf } from '../support/webgpu.ts';
+import { complaintsOf, optimisedForGpu, refusalsOf } from '../support/webgpu.ts';
 
-/** What the checker says of a program's code and of each of its pipelines. */
+/** What the checker says of a network's kernels, in whole and in half precision. */
 async function problemsOf(graph: Graph): Promise<string[]> {
-  const device = await deviceOf('null');
   const optimised = optimisedForGpu(graph);
   const refusals = refusalsOf(optimised);
   if (refusals.length > 0) return refusals;
-  const program = lowerGraph(optimised);
-  const { wgsl, plan } = emitProgram(program);
-  device.pushErrorScope('validation');
-  const module = device.createShaderModule({ code: wgsl });
-  const { messages } = await module.getCompilationInfo();
-  for (const entryPoint of plan.kernels) {
-    device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint } });
+  const code = emitProgram(lowerGraph(optimised));
+  const halves = emitProgram(lowerGraph(optimised, 'f16'));
+  for (const [name, { wgsl, plan }] of Object.entries({ f32: code, f16: halves })) {
+    console.log(
+      `${graph.name} ${name}: ${plan.calls.length} dispatches of ${plan.kernels.length} kernels, ${(wgsl.length / 1024).toFixed(0)} KiB of WGSL`,
+    );
   }
-  const error = await device.popErrorScope();
-  console.log(
-    `${graph.name}: ${plan.calls.length} dispatches of ${plan.kernels.length} kernels, ${(wgsl.length / 1024).toFixed(0)} KiB of WGSL`,
-  );
-  return [
-    ...messages.map(({ lineNum, message }) => `${lineNum}: ${message}`),
-    ...(error ? [error.message] : []),
-  ];
+  return [...(await complaintsOf(code)), ...(await complaintsOf(halves, ['shader-f16']))];
 }
 
 withModels.describe('shaders of the zoo', () => {

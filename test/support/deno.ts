@@ -3,11 +3,24 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { compileGraph } from '#compiler/compile.ts';
+import type { CompileGraphOptions } from '#compiler/compile-options.ts';
+import { loadBundle } from '#compiler/files/index.ts';
+import type { Graph } from '#ir/graph.ts';
+import { seededInput } from '#runtime/abi.ts';
+import { compareOutputs } from './agreement.ts';
+import { write } from './bundles.ts';
 import { repositoryFolder } from './collection.ts';
 import { gate } from './requirement.ts';
-import { SWIFTSHADER } from './webgpu.ts';
+import { SWIFTSHADER, vulkanEnvironment } from './webgpu.ts';
 
 const deno = join(repositoryFolder, 'node_modules/.bin/deno');
+
+/** Mesa's software adapter, which has shader-f16. */
+export const LAVAPIPE =
+  ['x86_64', 'aarch64']
+    .map((machine) => `/usr/share/vulkan/icd.d/lvp_icd.${machine}.json`)
+    .find((path) => existsSync(path)) ?? '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json';
 
 const missingFor = (driver: string): string | undefined => {
   if (!existsSync(deno)) return `no Deno for this platform at ${deno}`;
@@ -28,7 +41,7 @@ export interface GpuAnswer {
 }
 
 /** Runs a bundle on WebGPU in Deno, on the inputs of a seed. @throws Error with what the engine says against a kernel */
-export const runInDeno = async (folder: string, seed: number, driver = SWIFTSHADER): Promise<GpuAnswer> =>
+const runInDeno = async (folder: string, seed: number, driver = SWIFTSHADER): Promise<GpuAnswer> =>
   JSON.parse(await scriptOutput('run-bundle.ts', [folder, String(seed)], driver)) as GpuAnswer;
 
 /** The text of a program, and its entry points. */
@@ -51,15 +64,40 @@ async function scriptOutput(
   const flags = ['--no-config', '--no-lock', '--no-remote', '--no-check', '--allow-all', '--quiet'];
   const path = join(import.meta.dirname, script);
   const running = promisify(execFile)(deno, ['run', ...flags, path, ...args], {
-    env: { ...process.env, VK_ICD_FILENAMES: driver },
+    env: { ...process.env, ...vulkanEnvironment(driver) },
     maxBuffer: 2 ** 28,
   });
   running.child.stdin?.end(input);
   return (await running).stdout;
 }
 
-/** An output of an answer as floats. */
-export const floatsOf = (base64: string | undefined): Float32Array => {
+/**
+ * A network compiled for both, run in Deno and, on the same inputs, on WebAssembly here: what Deno says of it, and the largest
+ * difference of any output, relative to the output's largest magnitude.
+ */
+export async function differenceInDeno(
+  graph: Graph,
+  options: CompileGraphOptions = {},
+  driver = SWIFTSHADER,
+): Promise<GpuAnswer & { readonly relative: number }> {
+  const folder = await write(await compileGraph(graph, { ...options, target: ['wasm', 'webgpu'] }));
+  const wasm = await loadBundle(folder, { backend: 'wasm', warmup: false });
+  const inputs = wasm.info.inputs.map((tensor, i) => [
+    tensor.name,
+    seededInput(tensor as Parameters<typeof seededInput>[0], SEED, i),
+  ]);
+  const want = await wasm.run(Object.fromEntries(inputs));
+  const answer = await runInDeno(folder, SEED, driver);
+  const differences = wasm.info.outputs.map(
+    ({ name, shape }) =>
+      compareOutputs(want[name] as Float32Array, floatsOf(answer.outputs[name]), shape).relative,
+  );
+  return { ...answer, relative: Math.max(...differences) };
+}
+
+const SEED = 9;
+
+const floatsOf = (base64: string | undefined): Float32Array => {
   const bytes = Buffer.from(base64 ?? '', 'base64');
   return new Float32Array(Uint8Array.from(bytes).buffer);
 };

@@ -88,17 +88,11 @@ export abstract class ViewContext<Kernel> {
     return this.builder.allocate(bytes);
   }
 
-  /** New memory for an input or output, in row-major order. */
-  port({ type }: Value): View {
-    const dtype = this.memoryType(type.dtype);
-    const storage = this.builder.allocate(byteSize({ ...type, dtype }));
-    return {
-      storage,
-      offset: 0,
-      dtype,
-      shape: type.shape,
-      strides: layoutStrides(type.shape, dtype, 'rowMajor'),
-    };
+  /** New memory for an input or output, whatever a target keeps other values as. */
+  port({ type: { shape, dtype: given } }: Value, layout: Layout = 'rowMajor'): View {
+    const dtype = this.memoryType(given);
+    const storage = this.builder.allocate(byteSize({ shape, dtype }));
+    return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, layout) };
   }
 
   /** New memory for an output of the node, in the layout that was assigned to it. */

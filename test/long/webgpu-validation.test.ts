@@ -22,6 +22,7 @@ async function problemsOf(graph: Graph): Promise<string[]> {
       `${graph.name} ${name}: ${plan.calls.length} dispatches of ${plan.kernels.length} kernels, ${(wgsl.length / 1024).toFixed(0)} KiB of WGSL`,
     );
   }
+  expect(halves.plan.calls).toHaveLength(code.plan.calls.length);
   return [...(await complaintsOf(code)), ...(await complaintsOf(halves, ['shader-f16']))];
 }
 

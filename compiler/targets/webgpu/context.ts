@@ -27,17 +27,17 @@ export interface Epilogue {
 
 export class LowerContext extends ViewContext<GpuKernel> {
   readonly #halves: boolean;
-  readonly #outputs: ReadonlySet<Value>;
+  readonly #leaving: ReadonlySet<Value>;
 
   constructor(
     builder: ProgramBuilder<GpuKernel>,
     layouts: ReadonlyMap<Value, Layout>,
     precision: GpuPrecision,
-    outputs: readonly Value[],
+    leaving: ReadonlySet<Value>,
   ) {
     super(builder, layouts);
     this.#halves = precision === 'f16';
-    this.#outputs = new Set(outputs);
+    this.#leaving = leaving;
   }
 
   protected override allocate(bytes: number, dtype: DType): Storage {
@@ -47,8 +47,8 @@ export class LowerContext extends ViewContext<GpuKernel> {
   /** What leaves the network is whole: then it needs no copy. */
   override output(node: Node, index = 0): View {
     const value = result(node, index);
-    if (!this.#outputs.has(value) || this.layoutOf(value) !== 'rowMajor') return super.output(node, index);
-    const view = this.port(value);
+    if (!this.#leaving.has(value)) return super.output(node, index);
+    const view = this.port(value, this.layoutOf(value));
     this.define(value, view);
     return view;
   }

@@ -8,7 +8,7 @@ import type { Target } from '../target.ts';
 import { LowerContext } from './context.ts';
 import { emitProgram, type GpuCode } from './emit.ts';
 import type { GpuKernel } from './kernels/index.ts';
-import { lowerNode, refusal } from './lower/index.ts';
+import { leaving, lowerNode, refusal } from './lower/index.ts';
 import { beyondHalves, beyondWords, type GpuPrecision } from './words.ts';
 
 export { writeBank } from './banks.ts';
@@ -47,10 +47,9 @@ export function unsupported(graph: Graph, precision: GpuPrecision = 'f32'): Diag
 /** Lowers a graph whose weights are present and whose nodes are all supported. */
 export function lowerGraph(graph: Graph, precision: GpuPrecision = 'f32'): GpuProgram {
   const builder = new ProgramBuilder<GpuKernel>();
-  const outputs = graph.outputs.map(({ value }) => value);
   return lowerNodes<GpuKernel, LowerContext>(
     graph,
-    new LowerContext(builder, assignLayouts(graph), precision, outputs),
+    new LowerContext(builder, assignLayouts(graph), precision, leaving(graph)),
     lowerNode,
   );
 }

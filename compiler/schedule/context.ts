@@ -88,11 +88,11 @@ export abstract class ViewContext<Kernel> {
     return this.builder.allocate(bytes);
   }
 
-  /** New memory for an input or output, whatever a target keeps other values as. */
-  port({ type: { shape, dtype: given } }: Value, layout: Layout = 'rowMajor'): View {
+  /** New memory for an input or output, in row-major order, whatever a target keeps other values as. */
+  port({ type: { shape, dtype: given } }: Value): View {
     const dtype = this.memoryType(given);
     const storage = this.builder.allocate(byteSize({ shape, dtype }));
-    return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, layout) };
+    return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, 'rowMajor') };
   }
 
   /** New memory for an output of the node, in the layout that was assigned to it. */

@@ -6,6 +6,7 @@ import type { PackedConstant, ProgramBuilder } from '#compiler/schedule/program.
 import {
   axesByStride,
   broadcastViewStrides,
+  isInLayout,
   layoutStrides,
   type Storage,
   type View,
@@ -47,8 +48,9 @@ export class LowerContext extends ViewContext<GpuKernel> {
   /** What leaves the network is whole: then it needs no copy. */
   override output(node: Node, index = 0): View {
     const value = result(node, index);
-    if (!this.#leaving.has(value)) return super.output(node, index);
-    const view = this.port(value, this.layoutOf(value));
+    const view = this.#leaving.has(value) ? this.port(value) : undefined;
+    // in another order a copy is needed in any case
+    if (!view || !isInLayout(view, this.layoutOf(value))) return super.output(node, index);
     this.define(value, view);
     return view;
   }

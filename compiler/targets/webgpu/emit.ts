@@ -74,8 +74,9 @@ const HEADER = `// Binding 0 is all that is computed, 1 the constants; each kern
 @group(0) @binding(2) var<uniform> at: array<vec4u, 16>;
 `;
 
-/** Constants are read as words in either case, so a kernel may have both; without f16, `elem` is f32 and all else the same. */
+/** Constants are read as words, which takes no feature, and lets a kernel have integers among them. */
 const HALVES_HEADER = `enable f16;
+// A device without halves gets the same text with whole floats for them.
 alias elem = f16;
 alias elem4 = vec4<f16>;
 // Binding 0 is inputs, outputs and integers, 3 the floats that are computed between, 1 the constants.

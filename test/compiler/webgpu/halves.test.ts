@@ -117,7 +117,7 @@ test('halves take half the memory, and no dispatch more', () => {
   const [whole, half] = [emitProgram(lowerGraph(graph)).plan, emitProgram(lowerGraph(graph, 'f16')).plan];
   expect(half.calls).toHaveLength(whole.calls.length);
   expect(half.banks[0]).toBe((whole.banks[0] ?? 0) / 2);
-  // of three results, the last is an output, where the input was
+  // of three results no more than two live at a time; the output is a row-major copy of the last, where the input was
   const result = 8 * 16 * 16;
   expect(half.halves).toBe(2 * result);
   expect(half.arenaBytes).toBe(4 * result);

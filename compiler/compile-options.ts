@@ -3,6 +3,7 @@ import { CompileError, type Diagnostic, diagnostic, isError } from '#ir/diagnost
 import type { Manifest } from '#runtime/abi.ts';
 import type { ImportOptions } from './import/onnx/index.ts';
 import type { PreprocessOptions } from './preprocess/options.ts';
+import { GPU_PRECISIONS, type GpuPrecision } from './targets/webgpu/words.ts';
 import type { MachineProfile } from './tune/profile.ts';
 import type { Tuning } from './tune/tuning.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from './weights/formats.ts';
@@ -40,6 +41,11 @@ export interface CompileGraphOptions {
    * `f32` unless given.
    */
   readonly weights?: WeightFormat;
+  /**
+   * What floats on a GPU are kept as between layers. `f16`: half precision where the device has it, `f32` elsewhere; weights
+   * are rounded to halves in both cases, inputs, outputs and sums are f32. `f32` unless given.
+   */
+  readonly gpuPrecision?: GpuPrecision;
   /** Kernels that were chosen by measuring, on one machine (`tuningFor`); a bundle of several sizes takes none. */
   readonly tuning?: Tuning;
   /** What the other kernels' times are estimated from, as `calibrate` measures it; built-in figures unless given. */
@@ -105,6 +111,7 @@ export const GRAPH_OPTIONS = [
   'relaxed',
   'threads',
   'weights',
+  'gpuPrecision',
   'tuning',
   'profile',
   'signal',
@@ -115,7 +122,13 @@ export const MODEL_OPTIONS = [...GRAPH_OPTIONS, 'dims', 'shapes', 'specialisatio
 
 /** @throws CompileError for values that are none of the options' */
 export function checkOptions(options: CompileGraphOptions): void {
-  const { target = ['wasm'], check = 'sampled', threads = 1, weights = 'f32' } = options;
+  const {
+    target = ['wasm'],
+    check = 'sampled',
+    threads = 1,
+    weights = 'f32',
+    gpuPrecision = 'f32',
+  } = options;
   const problems: Diagnostic[] = [];
   const unknown = target.filter((t) => !COMPILE_TARGETS.includes(t));
   if (unknown.length > 0 || target.length === 0) {
@@ -134,6 +147,14 @@ export function checkOptions(options: CompileGraphOptions): void {
   if (!WEIGHT_FORMATS.includes(weights)) {
     const message = `expected one of ${WEIGHT_FORMATS.join(', ')}; got ${String(weights)}`;
     problems.push(diagnostic('usage-invalid', 'weights', message));
+  }
+  if (!GPU_PRECISIONS.includes(gpuPrecision)) {
+    const message = `expected one of ${GPU_PRECISIONS.join(', ')}; got ${String(gpuPrecision)}`;
+    problems.push(diagnostic('usage-invalid', 'gpuPrecision', message));
+  }
+  if (gpuPrecision !== 'f32' && !target.includes('webgpu')) {
+    const message = 'there is nothing for a GPU in the bundle';
+    problems.push(diagnostic('usage-invalid', 'gpuPrecision', message, 'give the target wasm,webgpu'));
   }
   if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
     const message = `expected a number from 1 to ${MOST_THREADS}; got ${String(threads)}`;

@@ -42,7 +42,13 @@ import {
   type WasmKernel,
   type WasmProgram,
 } from './targets/wasm/index.ts';
-import { webgpuTarget } from './targets/webgpu/index.ts';
+import {
+  emitProgram,
+  type GpuPrecision,
+  lowerGraph as lowerGpuGraph,
+  unsupported as unsupportedOnGpu,
+  writeBank,
+} from './targets/webgpu/index.ts';
 import { TunedChoices } from './tune/choices.ts';
 import { costsOf, parseProfile } from './tune/profile.ts';
 import { oneMachine, refuseSeveralSizes } from './tune/tuning.ts';
@@ -116,7 +122,7 @@ async function compileGraphs(
   let module: EmittedModule | undefined;
   for (const variant of variants) {
     const exact = await optimised(variant, options);
-    if (options.target?.includes('webgpu')) throwAny(webgpuTarget.unsupported(exact));
+    if (options.target?.includes('webgpu')) throwAny(unsupportedOnGpu(exact, options.gpuPrecision));
     let progress = await stage('generate', options);
     const format = options.weights ?? 'f32';
     const rounds = format === 'f16' || format === 'i8';
@@ -261,7 +267,7 @@ async function bundleOf(
     weights: runnable.weights,
     ...(stored ? { stored } : {}),
     seededOutputs,
-    ...(options.target?.includes('webgpu') ? { webgpu: gpuOf(checked) } : {}),
+    ...(options.target?.includes('webgpu') ? { webgpu: gpuOf(checked, options.gpuPrecision) } : {}),
   });
   for (const [file, bytes] of files) if (bytes !== runnable.weights) options.onFile?.(file, bytes);
   progress(1);
@@ -283,14 +289,14 @@ function refuseSeveralOnGpu(): never {
 }
 
 /** The network for WebGPU. */
-function gpuOf([first]: readonly CheckedVariant[]): BundleGpu {
+function gpuOf([first]: readonly CheckedVariant[], precision?: GpuPrecision): BundleGpu {
   if (!first) throw new InternalError('a bundle has a network');
-  const { wgsl, plan, banks } = webgpuTarget.emit(webgpuTarget.lower(first.optimised));
+  const { wgsl, plan, banks } = emitProgram(lowerGpuGraph(first.optimised, precision));
   const weights = new Uint8Array(banks.reduce((sum, { bytes }) => sum + bytes, 0));
   let at = 0;
-  for (const { bytes, parts } of banks) {
-    writeConstants(parts, weights.subarray(at, at + bytes));
-    at += bytes;
+  for (const bank of banks) {
+    writeBank(bank, weights.subarray(at, at + bank.bytes));
+    at += bank.bytes;
   }
   return { plan, wgsl, weights };
 }

@@ -120,7 +120,7 @@ export interface WebgpuManifest {
   readonly kernels: FileEntry;
   /** The banks of constants, one after the other. */
   readonly weights: FileEntry;
-  /** Bytes of all buffers together. */
+  /** Bytes of all buffers together, with halves where the bundle has them. */
   readonly memoryBytes: number;
 }
 

@@ -1,11 +1,13 @@
 /** What the compiled program for WebGPU says to the runtime. */
 
-/** Kernel, bank of constants, workgroups in x and y, and where each argument begins, in words. */
+/** Kernel, bank of constants, workgroups in x and y, and where each argument begins, in elements. */
 export type GpuCall = readonly number[];
 
 export interface GpuPlan {
   /** Of the buffer that holds all that is computed. */
   readonly arenaBytes: number;
+  /** Floats in the buffer of those that are kept in half precision where the device has shader-f16; absent without it. */
+  readonly halves?: number;
   /** Bytes of each buffer of constants. */
   readonly banks: readonly number[];
   /** Entry points. */

@@ -66,10 +66,14 @@ export class GpuProgram {
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
     device.queue.writeBuffer(uniform, 0, places);
+    const size = halvesBytes(plan, device.features.has('shader-f16'));
+    const halves =
+      size === 0 ? [] : [device.createBuffer({ label: 'halves', size, usage: GPUBufferUsage.STORAGE })];
     this.#groups = constants.map((buffer) =>
       device.createBindGroup({
         layout,
         entries: [
+          ...halves.map((kept) => ({ binding: 3, resource: { buffer: kept } })),
           { binding: 0, resource: { buffer: this.#arena } },
           { binding: 1, resource: { buffer } },
           { binding: 2, resource: { buffer: uniform, size: CALL_BYTES } },
@@ -84,7 +88,7 @@ export class GpuProgram {
       ),
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
-    this.#buffers = [this.#arena, ...constants, uniform, this.#staging];
+    this.#buffers = [this.#arena, ...halves, ...constants, uniform, this.#staging];
   }
 
   /**
@@ -92,22 +96,26 @@ export class GpuProgram {
    * @throws Error where the device is too small, or refuses a kernel
    */
   static async create(device: GPUDevice, content: GpuContent): Promise<GpuProgram> {
-    const { plan, wgsl } = content;
-    const largest = Math.max(plan.arenaBytes, ...plan.banks);
+    const { plan } = content;
+    const half = device.features.has('shader-f16');
+    const wgsl = half || plan.halves === undefined ? content.wgsl : withoutHalves(content.wgsl);
+    const largest = largestBuffer(plan, half);
     const { maxStorageBufferBindingSize: most, maxBufferSize } = device.limits;
     const limit = Math.min(most, maxBufferSize);
     if (largest > limit) {
       throw new Error(`the network needs a buffer of ${largest} bytes; the device binds at most ${limit}`);
     }
+    const storage = { visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } } as const;
     const layout = device.createBindGroupLayout({
       entries: [
-        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } },
+        { binding: 0, ...storage },
         { binding: 1, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'read-only-storage' } },
         {
           binding: 2,
           visibility: GPUShaderStage.COMPUTE,
           buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: CALL_BYTES },
         },
+        ...(plan.halves === undefined ? [] : [{ binding: 3, ...storage }]),
       ],
     });
     const module = device.createShaderModule({ code: wgsl });
@@ -203,6 +211,17 @@ export class GpuProgram {
 
 /** The elements of an input as a device takes them. */
 export type GpuWords = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+
+/** Bytes of the buffer of halves, which are whole floats on a device without them. */
+const halvesBytes = ({ halves }: GpuPlan, half: boolean): number =>
+  halves === undefined ? 0 : roundUp(Math.max(8, halves) * (half ? 2 : 4), 16);
+
+/** Bytes of the largest buffer. */
+export const largestBuffer = (plan: GpuPlan, half: boolean): number =>
+  Math.max(plan.arenaBytes, halvesBytes(plan, half), ...plan.banks);
+
+/** The same kernels for a device without halves: what they keep in half precision is then whole. */
+const withoutHalves = (wgsl: string): string => wgsl.replace('enable f16;', '').replaceAll('f16', 'f32');
 
 const roundUp = (bytes: number, multiple: number): number => Math.ceil(bytes / multiple) * multiple;
 

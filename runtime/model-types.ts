@@ -47,7 +47,7 @@ export interface SpecialisationInfo {
 export interface ModelInfo {
   readonly name: string;
   readonly backend: 'wasm' | 'webgpu';
-  /** Why a bundle for WebGPU runs on WebAssembly, where it does. */
+  /** Why a bundle for WebGPU runs on WebAssembly, or without the half precision that it was compiled for, where it does. */
   readonly backendNote?: string;
   /** What the module in use was made for: baseline SIMD, or relaxed SIMD; of WebGPU, the name of the adapter. */
   readonly engine: string;

@@ -1,7 +1,7 @@
 /** The entry of `webgpu.js` in a bundle: the compiler writes the plan before the text of this module. */
 import { ARRAYS, type ElementType, type FileEntry, type ProgramManifest, type TensorArray } from './abi.ts';
 import type { GpuPlan } from './gpu-plan.ts';
-import { type GpuContent, GpuProgram } from './gpu-program.ts';
+import { type GpuContent, GpuProgram, largestBuffer } from './gpu-program.ts';
 import type { LoadOptions } from './model-types.ts';
 import type { Runner } from './session.ts';
 import { checkDigest, type GpuFiles, sizeError } from './wasm.ts';
@@ -55,8 +55,22 @@ export async function open(
   return runnerOf(new Lasting(content, current, options), webgpu.memoryBytes);
 }
 
+/** What is otherwise on a device that has no halves, where the bundle would use them. */
+const withoutHalves = (memoryBytes: number, { halves = 0 }: GpuPlan) => ({
+  backendNote: 'the device has no shader-f16: half precision is for the weights alone',
+  memoryBytes: memoryBytes + 2 * halves,
+});
+
 const runnerOf = (lasting: Lasting, memoryBytes: number): Runner => ({
-  info: { backend: 'webgpu', engine: lasting.name, threads: 1, memoryBytes },
+  info: {
+    backend: 'webgpu',
+    engine: lasting.name,
+    threads: 1,
+    memoryBytes,
+    ...(GPU_PLAN.halves === undefined || hasHalves(lasting.program.device)
+      ? {}
+      : withoutHalves(memoryBytes, GPU_PLAN)),
+  },
   async run({ inputs, outputs }, given) {
     // read before anything is awaited: the caller may fill its arrays anew
     const words = lasting.program.wordsOf(given.map((data, i) => typed(inputs[i]?.dtype ?? 'f32', data)));
@@ -138,7 +152,8 @@ async function programOn(found: OpenDevice, content: GpuContent): Promise<OpenPr
   return { ...found, lost, program: await GpuProgram.create(found.device, content) };
 }
 
-const largestOf = ({ arenaBytes, banks }: GpuPlan): number => Math.max(arenaBytes, ...banks);
+const HALVES = 'shader-f16';
+const hasHalves = ({ features }: GPUDevice | GPUAdapter): boolean => features.has(HALVES);
 
 /** Adapters that compute on the processor: there WebAssembly is faster. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
@@ -146,7 +161,6 @@ const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
 /** The caller's device, or one of its own; why there is none. */
 async function deviceOf({ device: own }: LoadOptions, software: boolean): Promise<OpenDevice | string> {
   if (own) return { device: own as GPUDevice, name: 'a device of the caller' };
-  const bytes = largestOf(GPU_PLAN);
   const { gpu } = navigator as { gpu?: GPU };
   const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) return 'there is no adapter';
@@ -154,10 +168,13 @@ async function deviceOf({ device: own }: LoadOptions, software: boolean): Promis
   const name = description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
   if (!software && (isFallbackAdapter || SOFTWARE.test(`${name} ${vendor}`)))
     return `the adapter is software (${name})`;
+  const half = GPU_PLAN.halves !== undefined && hasHalves(adapter);
+  const bytes = largestBuffer(GPU_PLAN, half);
   const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
   const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
   if (bytes > limit) return `the network needs a buffer of ${bytes} bytes; ${name} binds at most ${limit}`;
   const device = await adapter.requestDevice({
+    requiredFeatures: half ? [HALVES] : [],
     requiredLimits: {
       maxStorageBufferBindingSize: Math.max(bytes, 1 << 27),
       maxBufferSize: Math.max(bytes, 1 << 28),

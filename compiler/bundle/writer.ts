@@ -131,7 +131,7 @@ async function gpuEntry({ plan, wgsl, weights }: BundleGpu): Promise<NonNullable
   return {
     kernels: await entryOf(utf8(wgsl)),
     weights: await entryOf(weights),
-    memoryBytes: plan.arenaBytes + weights.byteLength,
+    memoryBytes: plan.arenaBytes + 2 * (plan.halves ?? 0) + weights.byteLength,
   };
 }
 

@@ -4,7 +4,14 @@ import { type Node, operand, result, tensorOf, type Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { byteSize, bytesOf, type DType, type Layout, type Shape } from '#ir/types.ts';
 import type { PackedConstant, ProgramBuilder } from './program.ts';
-import { broadcastViewStrides, isInLayout, layoutStrides, sliceView, type View } from './view.ts';
+import {
+  broadcastViewStrides,
+  isInLayout,
+  layoutStrides,
+  type Storage,
+  sliceView,
+  type View,
+} from './view.ts';
 
 export abstract class ViewContext<Kernel> {
   readonly builder: ProgramBuilder<Kernel>;
@@ -72,13 +79,20 @@ export abstract class ViewContext<Kernel> {
 
   /** New memory for a tensor. */
   scratch(shape: Shape, dtype: DType, layout: Layout = 'rowMajor'): View {
-    const storage = this.builder.allocate(byteSize({ shape, dtype }));
+    const storage = this.allocate(byteSize({ shape, dtype }), dtype);
     return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, layout) };
   }
 
-  /** New memory for a value, in row-major order. */
-  scratchFor({ type }: Value): View {
-    return this.scratch(type.shape, this.memoryType(type.dtype));
+  /** Memory for elements of a type. */
+  protected allocate(bytes: number, _dtype: DType): Storage {
+    return this.builder.allocate(bytes);
+  }
+
+  /** New memory for an input or output, in row-major order, whatever a target keeps other values as. */
+  port({ type: { shape, dtype: given } }: Value): View {
+    const dtype = this.memoryType(given);
+    const storage = this.builder.allocate(byteSize({ shape, dtype }));
+    return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, 'rowMajor') };
   }
 
   /** New memory for an output of the node, in the layout that was assigned to it. */

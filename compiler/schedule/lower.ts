@@ -2,7 +2,7 @@
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import type { ViewContext } from './context.ts';
 import type { KernelProgram } from './program.ts';
-import type { View } from './view.ts';
+import { isInLayout, type View } from './view.ts';
 
 export function lowerNodes<Kernel, Context extends ViewContext<Kernel>>(
   graph: Graph,
@@ -11,7 +11,7 @@ export function lowerNodes<Kernel, Context extends ViewContext<Kernel>>(
 ): KernelProgram<Kernel> {
   const { builder } = context;
   const inputs = graph.inputs.map((value) => {
-    const view = context.scratchFor(value);
+    const view = context.port(value);
     builder.liveFromStart(view.storage);
     context.define(value, view);
     return { name: value.name, view };
@@ -45,9 +45,10 @@ export function lowerNodes<Kernel, Context extends ViewContext<Kernel>>(
 
 /** A row-major view of an output in memory of its own: not an input's, not a constant's, not a part of something. */
 function ownMemory(context: ViewContext<unknown>, value: Value, inputs: ReadonlySet<View['storage']>): View {
-  const view = context.view(value, 'rowMajor');
-  if (view.storage.kind === 'arena' && !inputs.has(view.storage)) return view;
-  const copy = context.scratchFor(value);
-  context.copy(view, copy);
+  const isOwn = ({ storage }: View) => storage.kind === 'arena' && !inputs.has(storage);
+  const view = context.viewsOf(value).find((v) => isOwn(v) && isInLayout(v, 'rowMajor'));
+  if (view) return view;
+  const copy = context.port(value);
+  context.copy(context.anyView(value), copy);
   return copy;
 }

@@ -60,6 +60,8 @@ export interface PackedConstant {
   readonly bytes: number;
   /** Fills `target`, which has `bytes` bytes, is zero, and begins at a multiple of 16. */
   write(target: Uint8Array): void;
+  /** Floats that the target keeps in half precision; they are written, and their offsets count, as if they were whole. */
+  readonly half?: true;
   /** Of floats that are weights: how they can be stored in fewer bytes. */
   readonly compact?: CompactForm;
 }
@@ -88,6 +90,8 @@ export interface KernelProgram<P> {
   /** The constants one by one, ascending. */
   readonly constantParts: readonly ConstantPart[];
   readonly arenaBytes: number;
+  /** Of the arena of floats in half precision, as if they were whole; 0 where a target has none. */
+  readonly halvesBytes: number;
   /** Largest number of bytes alive at once; no plan can be smaller. */
   readonly arenaLowerBound: number;
   /** Bytes alive while each call runs. */
@@ -119,21 +123,18 @@ export class ProgramBuilder<P> {
     this.#node = node;
   }
 
-  /** New arena memory; alive from its first to its last use as an argument. */
-  allocate(bytes: number): Storage {
-    return { id: this.#nextId++, kind: 'arena', bytes: Math.max(bytes, 4) };
+  /** New memory of an arena; alive from its first to its last use as an argument. */
+  allocate(bytes: number, kind: 'arena' | 'halves' = 'arena'): Storage {
+    return { id: this.#nextId++, kind, bytes: Math.max(bytes, 4) };
   }
 
   /** Packed constant data. A `key` lets equal data be stored once. */
   constant(constant: PackedConstant, key?: string): Storage {
-    const { bytes, write, compact } = constant;
+    const { bytes } = constant;
     const known = key === undefined ? undefined : this.#constantCache.get(key);
     if (known) return known;
     const storage: Storage = { id: this.#nextId++, kind: 'constant', bytes };
-    this.#constants.push({
-      storage,
-      part: { bytes, write, offset: this.#constantBytes, ...(compact && { compact }) },
-    });
+    this.#constants.push({ storage, part: { ...constant, offset: this.#constantBytes } });
     this.#constantBytes = align(this.#constantBytes + bytes);
     if (key !== undefined) this.#constantCache.set(key, storage);
     return storage;
@@ -164,7 +165,7 @@ export class ProgramBuilder<P> {
   }
 
   #touch(storage: Storage, at: number): void {
-    if (storage.kind !== 'arena') return;
+    if (storage.kind === 'constant') return;
     const life = this.#lifetimes.get(storage.id);
     if (!life) this.#lifetimes.set(storage.id, { storage, start: at, end: at });
     else {
@@ -181,20 +182,27 @@ export class ProgramBuilder<P> {
     viewsOf: (value: Value) => readonly View[],
   ): KernelProgram<P> {
     const last = this.#calls.length;
-    const requests: ArenaRequest<number>[] = [...this.#lifetimes.values()].map(({ storage, start, end }) => ({
-      id: storage.id,
-      bytes: storage.bytes,
-      alignment: ALIGNMENT,
-      start: Math.min(start, last) + 1,
-      end: Math.min(end, last) + 1,
-    }));
+    const requestsFor = (kind: Storage['kind']): ArenaRequest<number>[] =>
+      [...this.#lifetimes.values()]
+        .filter(({ storage }) => storage.kind === kind)
+        .map(({ storage, start, end }) => ({
+          id: storage.id,
+          bytes: storage.bytes,
+          alignment: ALIGNMENT,
+          start: Math.min(start, last) + 1,
+          end: Math.min(end, last) + 1,
+        }));
+    const requests = requestsFor('arena');
     const plan = planArena(requests);
-    const constantOffsets = new Map(this.#constants.map((c) => [c.storage.id, c.part.offset]));
+    const halves = planArena(requestsFor('halves'));
+    const offsets: Readonly<Record<Storage['kind'], ReadonlyMap<number, number>>> = {
+      arena: plan.offsets,
+      halves: halves.offsets,
+      constant: new Map(this.#constants.map((c) => [c.storage.id, c.part.offset])),
+    };
     const addressOf = ({ storage, offset }: { storage: Storage; offset: number }): Address => ({
       region: storage.kind,
-      offset:
-        offset +
-        ((storage.kind === 'arena' ? plan.offsets.get(storage.id) : constantOffsets.get(storage.id)) ?? 0),
+      offset: offset + (offsets[storage.kind].get(storage.id) ?? 0),
     });
     const calls = this.#calls.map((call) => ({
       kernel: call.kernel,
@@ -234,6 +242,7 @@ export class ProgramBuilder<P> {
       constantBytes: this.#constantBytes,
       constantParts: this.#constants.map(({ part }) => part),
       arenaBytes: plan.size,
+      halvesBytes: halves.size,
       arenaLowerBound: plan.lowerBound,
       // the step before the first call has the inputs alone
       liveBytes: liveSizes(requests, last + 2).slice(1, last + 1),

@@ -1,9 +1,12 @@
 import { bytesOf, type DType, elementCount, type Layout, rowMajorStrides, type Shape } from '#ir/types.ts';
 
-/** A piece of memory whose address the plan decides: scratch and activations in the arena, or packed constants. */
+/**
+ * A piece of memory whose address the plan decides: scratch and activations in the arena, packed constants, or floats in
+ * half precision in an arena of their own, whose offsets count them as if they were whole.
+ */
 export interface Storage {
   readonly id: number;
-  readonly kind: 'arena' | 'constant';
+  readonly kind: 'arena' | 'constant' | 'halves';
   readonly bytes: number;
 }
 

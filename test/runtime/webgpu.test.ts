@@ -32,12 +32,12 @@ afterEach(() => {
   undo = undefined;
 });
 
-const expectAlike = (got: Record<string, unknown>, want: Record<string, unknown>) => {
+const expectAlike = (got: Record<string, unknown>, want: Record<string, unknown>, bound = 1e-5) => {
   for (const [name, data] of Object.entries(want)) {
     const expected = data as Float32Array;
     const scale = Math.max(...expected.map(Math.abs));
     expected.forEach((x, i) => {
-      expect(Math.abs(x - ((got[name] as Float32Array)[i] ?? Number.NaN)) / scale).toBeLessThan(1e-5);
+      expect(Math.abs(x - ((got[name] as Float32Array)[i] ?? Number.NaN)) / scale).toBeLessThan(bound);
     });
   }
 };
@@ -102,6 +102,30 @@ withAdapter.test('gives what WebAssembly gives', async () => {
   );
   model.dispose();
   await expect(model.run({ image })).rejects.toThrow('was disposed of');
+});
+
+withAdapter.test('in half precision, a device without it keeps values whole and says so', async () => {
+  const halves = await write(await compileGraph(smallNet(), { target: BOTH, gpuPrecision: 'f16' }));
+  const wasm = await loadFrom(halves, { backend: 'wasm', warmup: false });
+  const whole = await loadFrom(halves, { device: await deviceOf('vulkan'), warmup: false });
+  expect(whole.info.backendNote).toMatch(/^the device has no shader-f16/);
+  expectAlike(await whole.run({ image }), await wasm.run({ image }), 1e-3);
+  // nothing is computed on this one, but everything is checked
+  const half = await loadFrom(halves, { device: await deviceOf('null', ['shader-f16']), warmup: false });
+  expect(half.info.backendNote).toBeUndefined();
+  expect(half.info.memoryBytes).toBeLessThan(whole.info.memoryBytes);
+  half.dispose();
+  whole.dispose();
+});
+
+test('a precision of GPUs is one of two, and needs code for one', async () => {
+  const message = (options: object) =>
+    compileGraph(smallNet(), options).then(
+      () => '',
+      (error: CompileError) => error.message,
+    );
+  expect(await message({ gpuPrecision: 'f16' })).toContain('give the target wasm,webgpu');
+  expect(await message({ target: BOTH, gpuPrecision: 'f8' })).toContain('expected one of f32, f16; got f8');
 });
 
 withAdapter.test('runs that overlap are done one after the other', async () => {

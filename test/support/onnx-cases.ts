@@ -80,20 +80,21 @@ const WASM: CaseTarget = {
   },
 };
 
-const WEBGPU: CaseTarget = {
+const webgpu = (outputsOf: typeof runOnGpu): CaseTarget => ({
   unsupported: webgpuTarget.unsupported,
   async run(graph, feeds) {
     const inputs = graph.inputs.flatMap(({ name }) => feeds.get(name) ?? []);
-    const outputs = await runOnGpu(graph, inputs);
+    const outputs = await outputsOf(graph, inputs);
     return graph.outputs.map(({ value }, i) => ({ type: value.type, data: outputs[i] as TensorData }));
   },
-};
+});
 
 /** Runs one case compiled to WebAssembly, after all passes. */
 export const runCaseCompiled = (folder: string): Promise<CaseResult> => runCaseOn(folder, WASM);
 
 /** Runs one case on a WebGPU adapter, after all passes. */
-export const runCaseOnGpu = (folder: string): Promise<CaseResult> => runCaseOn(folder, WEBGPU);
+export const runCaseOnGpu = (folder: string, outputsOf = runOnGpu): Promise<CaseResult> =>
+  runCaseOn(folder, webgpu(outputsOf));
 
 /** Inputs stay inputs where kernels can read them, and become constants where not. */
 async function runCaseOn(folder: string, target: CaseTarget): Promise<CaseResult> {

@@ -1,6 +1,13 @@
 /** WebGPU in Node: Dawn on the software adapter that comes with Chromium, and Dawn's null backend, which checks and does nothing. */
 import { existsSync } from 'node:fs';
-import { emitProgram, lowerGraph, webgpuTarget } from '#compiler/targets/webgpu/index.ts';
+import {
+  emitProgram,
+  type GpuCode,
+  type GpuPrecision,
+  lowerGraph,
+  unsupported,
+  writeBank,
+} from '#compiler/targets/webgpu/index.ts';
 import { cloneGraph } from '#ir/clone.ts';
 import type { Graph } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
@@ -10,29 +17,37 @@ import type { TensorArray } from '#runtime/abi.ts';
 import { GpuProgram } from '#runtime/gpu-program.ts';
 import { gate } from './requirement.ts';
 
-const DRIVER = '/usr/lib/chromium/vk_swiftshader_icd.json';
-const missing = existsSync(DRIVER)
+/** The software adapter that comes with Chromium. */
+export const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+const missing = existsSync(SWIFTSHADER)
   ? undefined
-  : `no software adapter at ${DRIVER}; run npm run setup:browser`;
+  : `no software adapter at ${SWIFTSHADER}; run npm run setup:browser`;
 
 /** For tests that run kernels: skipped loudly without an adapter, failing where CONVOLITH_REQUIRE_BROWSER is set. */
 export const withAdapter = gate(missing, 'CONVOLITH_REQUIRE_BROWSER');
+
+/** Makes Vulkan use a driver; the layer of Mesa that chooses among several would look for a display, and say so. */
+export const vulkanEnvironment = (driver: string) => ({ VK_ICD_FILENAMES: driver, NODEVICE_SELECT: '1' });
 
 const devices = new Map<string, Promise<GPUDevice>>();
 /** Collecting one while its devices live ends the process. */
 const instances: GPU[] = [];
 
 /** The device of a backend, made once. */
-export function deviceOf(backend: 'vulkan' | 'null'): Promise<GPUDevice> {
-  const known = devices.get(backend);
+export function deviceOf(backend: 'vulkan' | 'null', features: GPUFeatureName[] = []): Promise<GPUDevice> {
+  const key = [backend, ...features].join();
+  const known = devices.get(key);
   if (known) return known;
-  const made = makeDevice(backend);
-  devices.set(backend, made);
+  const made = makeDevice(backend, features);
+  devices.set(key, made);
   return made;
 }
 
-async function makeDevice(backend: 'vulkan' | 'null'): Promise<GPUDevice> {
-  process.env.VK_ICD_FILENAMES = DRIVER;
+async function makeDevice(
+  backend: 'vulkan' | 'null',
+  requiredFeatures: GPUFeatureName[],
+): Promise<GPUDevice> {
+  Object.assign(process.env, vulkanEnvironment(SWIFTSHADER));
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
   const gpu = create([`backend=${backend}`]);
@@ -40,9 +55,29 @@ async function makeDevice(backend: 'vulkan' | 'null'): Promise<GPUDevice> {
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error(`there is no adapter for ${backend}`);
   const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
-  return adapter.requestDevice(
-    backend === 'vulkan' ? { requiredLimits: { maxStorageBufferBindingSize, maxBufferSize } } : {},
-  );
+  return adapter.requestDevice({
+    requiredFeatures,
+    ...(backend === 'vulkan' ? { requiredLimits: { maxStorageBufferBindingSize, maxBufferSize } } : {}),
+  });
+}
+
+/** What Dawn says against a program's code and its pipelines, with the limits that every device has. */
+export async function complaintsOf(
+  { wgsl, plan }: Pick<GpuCode, 'wgsl' | 'plan'>,
+  features: GPUFeatureName[] = [],
+): Promise<string[]> {
+  const device = await deviceOf('null', features);
+  device.pushErrorScope('validation');
+  const module = device.createShaderModule({ code: wgsl });
+  const { messages } = await module.getCompilationInfo();
+  for (const entryPoint of plan.kernels) {
+    device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint } });
+  }
+  const error = await device.popErrorScope();
+  return [
+    ...messages.map(({ lineNum, message }) => `${lineNum}: ${message}`),
+    ...(error ? [error.message] : []),
+  ];
 }
 
 /** `navigator.gpu` of Node, as a page has it; undone by what this returns. */
@@ -68,19 +103,23 @@ export function optimisedForGpu(source: Graph): Graph {
 }
 
 /** Why the target refuses a graph. */
-export const refusalsOf = (graph: Graph): string[] =>
-  webgpuTarget.unsupported(graph).map(({ subject, message }) => `${subject}: ${message}`);
+export const refusalsOf = (graph: Graph, precision?: GpuPrecision): string[] =>
+  unsupported(graph, precision).map(({ subject, message }) => `${subject}: ${message}`);
 
 /** A graph, after its passes, as a program on a device. */
-export async function programOf(graph: Graph, device: GPUDevice): Promise<GpuProgram> {
-  const program = lowerGraph(graph);
+export async function programOf(
+  graph: Graph,
+  device: GPUDevice,
+  precision?: GpuPrecision,
+): Promise<GpuProgram> {
+  const program = lowerGraph(graph, precision);
   const { wgsl, plan, banks } = emitProgram(program);
   return GpuProgram.create(device, {
     plan,
     wgsl,
-    banks: banks.map(({ bytes, parts }) => {
-      const data = new Uint8Array(bytes);
-      for (const part of parts) part.write(data.subarray(part.offset, part.offset + part.bytes));
+    banks: banks.map((bank) => {
+      const data = new Uint8Array(bank.bytes);
+      writeBank(bank, data);
       return data;
     }),
     inputs: graph.inputs.map(({ name, type }) => ({ name, ...type })),
@@ -89,8 +128,12 @@ export async function programOf(graph: Graph, device: GPUDevice): Promise<GpuPro
 }
 
 /** The outputs of a graph on a device. */
-export async function runOnGpu(graph: Graph, inputs: readonly Tensor[]): Promise<TensorArray[]> {
-  const program = await programOf(graph, await deviceOf('vulkan'));
+export async function runOnGpu(
+  graph: Graph,
+  inputs: readonly Tensor[],
+  precision?: GpuPrecision,
+): Promise<TensorArray[]> {
+  const program = await programOf(graph, await deviceOf('vulkan'), precision);
   try {
     return await program.run(inputs.map(({ data }) => data as TensorArray));
   } finally {

@@ -9,6 +9,7 @@ import { inMemory } from '../../files/model-files.ts';
 import { systemReason } from '../../files/read-file.ts';
 import { type Column, renderColumns } from '../../report/columns.ts';
 import { bytes, counted, grouped, plain, shape, short } from '../../report/format.ts';
+import type { GpuPrecision } from '../../targets/webgpu/words.ts';
 import { type TuneOptions, type TuneResult, tuneModel } from '../../tune/index.ts';
 import { type Tuning, tuningFor } from '../../tune/tuning.ts';
 import type { WeightFormat } from '../../weights/formats.ts';
@@ -33,6 +34,7 @@ export interface CompileArguments extends DimensionTexts {
   readonly tuning?: string;
   readonly profile?: string;
   readonly weights: WeightFormat;
+  readonly gpuPrecision: GpuPrecision;
   readonly force?: boolean;
   readonly format: 'table' | 'json';
 }
@@ -69,6 +71,7 @@ export async function runCompile(
       check: options.check,
       relaxed: options.relaxed,
       weights: options.weights,
+      gpuPrecision: options.gpuPrecision,
       ...(options.threads === undefined ? {} : { threads: wholeNumber(options.threads, '--threads') }),
       signal,
       onProgress: (stage, fraction) => progress.update(fraction, 1, stage),

@@ -1,5 +1,6 @@
 /** `compile` and `convert` on the command line. */
 import { type Command, Option } from 'commander';
+import { GPU_PRECISIONS } from '../../targets/webgpu/words.ts';
 import { WEIGHT_FORMATS } from '../../weights/formats.ts';
 import type { CompileArguments } from '../commands/compile.ts';
 import type { ConvertArguments } from '../commands/convert.ts';
@@ -22,6 +23,11 @@ export function addCompile(program: Command, context: CommandContext): void {
     .addOption(
       new Option('--weights <how>', 'how weights are stored: as in memory, before transforms, or rounded')
         .choices(WEIGHT_FORMATS)
+        .default('f32'),
+    )
+    .addOption(
+      new Option('--gpu-precision <how>', 'what floats on a GPU are kept as between layers')
+        .choices(GPU_PRECISIONS)
         .default('f32'),
     )
     .option('--threads <n>', 'the bundle can run on up to so many threads')

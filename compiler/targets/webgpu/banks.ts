@@ -4,6 +4,7 @@
  */
 import type { ConstantPart, KernelCall, KernelProgram } from '#compiler/schedule/program.ts';
 import type { GpuKernel } from './kernels/index.ts';
+import { HALF_BYTES, WORD_BYTES, writeHalves } from './words.ts';
 
 /** What every device can bind (WebGPU, limits: maxStorageBufferBindingSize). */
 export const BINDING_BYTES = 128 * 1024 * 1024;
@@ -11,14 +12,32 @@ export const BINDING_BYTES = 128 * 1024 * 1024;
 export interface Bank {
   readonly bytes: number;
   readonly parts: readonly ConstantPart[];
-  /** Where a byte of the program's constants lies in the bank. */
-  offsetOf(offset: number): number;
+  /** Which element of the bank lies at a byte of the program's constants. */
+  indexOf(offset: number): number;
 }
 
-export function banksOf(program: KernelProgram<GpuKernel>): {
+/** The constants of a program, in banks. */
+export interface Constants {
   readonly banks: readonly Bank[];
   bankOf(call: KernelCall<GpuKernel>): number;
-} {
+  /** Is what lies at a byte of the program's constants kept in half precision? */
+  isHalf(offset: number): boolean;
+}
+
+/** Fills the memory of a bank, which is zero. */
+export function writeBank({ parts }: Bank, target: Uint8Array): void {
+  for (const { offset, bytes, half, write } of parts) {
+    if (!half) {
+      write(target.subarray(offset, offset + bytes));
+      continue;
+    }
+    const floats = new Float32Array(bytes / WORD_BYTES);
+    write(new Uint8Array(floats.buffer));
+    writeHalves(floats, new Uint16Array(target.buffer, target.byteOffset + offset, floats.length));
+  }
+}
+
+export function banksOf(program: KernelProgram<GpuKernel>): Constants {
   const parts = program.constantParts;
   const partOf = (offset: number): number => {
     let [low, high] = [0, parts.length - 1];
@@ -50,9 +69,11 @@ export function banksOf(program: KernelProgram<GpuKernel>): {
   });
   const placed: { bytes: number; parts: ConstantPart[]; offsets: Map<number, number> }[] = [];
   const bankOfPart = new Map<number, number>();
-  const size = (bytes: number) => Math.ceil(bytes / 16) * 16;
+  const elementBytes = (part: ConstantPart | undefined) => (part?.half ? HALF_BYTES : WORD_BYTES);
+  const size = (part: ConstantPart | undefined) =>
+    Math.ceil((((part?.bytes ?? 0) / WORD_BYTES) * elementBytes(part)) / 16) * 16;
   for (const group of groups.values()) {
-    const bytes = group.reduce((sum, k) => sum + size(parts[k]?.bytes ?? 0), 0);
+    const bytes = group.reduce((sum, k) => sum + size(parts[k]), 0);
     let at = placed.findIndex((bank) => bank.bytes + bytes <= BINDING_BYTES);
     if (at < 0) at = placed.push({ bytes: 0, parts: [], offsets: new Map() }) - 1;
     const bank = placed[at];
@@ -61,7 +82,7 @@ export function banksOf(program: KernelProgram<GpuKernel>): {
       if (!bank || !part) continue;
       bank.offsets.set(k, bank.bytes);
       bank.parts.push({ ...part, offset: bank.bytes });
-      bank.bytes += size(part.bytes);
+      bank.bytes += size(part);
       bankOfPart.set(k, at);
     }
   }
@@ -69,11 +90,17 @@ export function banksOf(program: KernelProgram<GpuKernel>): {
     ({ bytes, parts: own, offsets }): Bank => ({
       bytes,
       parts: own,
-      offsetOf: (offset) => {
+      indexOf: (offset) => {
         const k = partOf(offset);
-        return (offsets.get(k) ?? 0) + offset - (parts[k]?.offset ?? 0);
+        return (
+          (offsets.get(k) ?? 0) / elementBytes(parts[k]) + (offset - (parts[k]?.offset ?? 0)) / WORD_BYTES
+        );
       },
     }),
   );
-  return { banks, bankOf: (call) => bankOfPart.get(constantsOf(call)[0] ?? -1) ?? 0 };
+  return {
+    banks,
+    bankOf: (call) => bankOfPart.get(constantsOf(call)[0] ?? -1) ?? 0,
+    isHalf: (offset) => parts[partOf(offset)]?.half === true,
+  };
 }

@@ -1,17 +1,24 @@
-/** What the lowerings of single ops work with on this target. Every element is one word. */
+/** What the lowerings of single ops work with on this target. Every element is one word, or half of one. */
 
 import { ViewContext } from '#compiler/schedule/context.ts';
 import { type Loop, loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
-import type { PackedConstant } from '#compiler/schedule/program.ts';
-import { axesByStride, broadcastViewStrides, layoutStrides, type View } from '#compiler/schedule/view.ts';
+import type { PackedConstant, ProgramBuilder } from '#compiler/schedule/program.ts';
+import {
+  axesByStride,
+  broadcastViewStrides,
+  isInLayout,
+  layoutStrides,
+  type Storage,
+  type View,
+} from '#compiler/schedule/view.ts';
 import { type Expr, formatExpr } from '#ir/expr.ts';
-import { epilogueOperands, type Node, operand, type Value } from '#ir/graph.ts';
+import { epilogueOperands, type Node, operand, result, type Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
-import { type DType, elementCount } from '#ir/types.ts';
+import { type DType, elementCount, type Layout } from '#ir/types.ts';
 import type { KernelEpilogue } from './kernels/family.ts';
 import type { GpuKernel } from './kernels/index.ts';
 import type { Domain } from './wgsl-expr.ts';
-import { WORD_BYTES, type Word, wordOf, wordsOf } from './words.ts';
+import { type GpuPrecision, WORD_BYTES, type Word, wordOf, wordsOf } from './words.ts';
 
 /** An epilogue with the views that its operands are read from. */
 export interface Epilogue {
@@ -20,14 +27,42 @@ export interface Epilogue {
 }
 
 export class LowerContext extends ViewContext<GpuKernel> {
+  readonly #halves: boolean;
+  readonly #leaving: ReadonlySet<Value>;
+
+  constructor(
+    builder: ProgramBuilder<GpuKernel>,
+    layouts: ReadonlyMap<Value, Layout>,
+    precision: GpuPrecision,
+    leaving: ReadonlySet<Value>,
+  ) {
+    super(builder, layouts);
+    this.#halves = precision === 'f16';
+    this.#leaving = leaving;
+  }
+
+  protected override allocate(bytes: number, dtype: DType): Storage {
+    return this.builder.allocate(bytes, this.#halves && dtype === 'f32' ? 'halves' : 'arena');
+  }
+
+  /** What leaves the network is whole: then it needs no copy. */
+  override output(node: Node, index = 0): View {
+    const value = result(node, index);
+    const view = this.#leaving.has(value) ? this.port(value) : undefined;
+    // in another order a copy is needed in any case
+    if (!view || !isInLayout(view, this.layoutOf(value))) return super.output(node, index);
+    this.define(value, view);
+    return view;
+  }
+
   protected override memoryType(dtype: DType): DType {
     return wordOf(dtype);
   }
 
   constant(tensor: Tensor): View {
-    const words = wordsOf(tensor);
+    const words = packedWords(wordsOf(tensor));
     const dtype = wordOf(tensor.type.dtype);
-    const view = this.packed(packedWords(words));
+    const view = dtype === 'f32' ? this.packed(words) : this.table(words);
     return {
       ...view,
       dtype,
@@ -70,6 +105,16 @@ export class LowerContext extends ViewContext<GpuKernel> {
       },
       [out, ...inputs],
     );
+  }
+
+  /** Floats. */
+  override packed(constant: PackedConstant): View {
+    return super.packed(this.#halves ? { ...constant, half: true } : constant);
+  }
+
+  /** Words of any type. */
+  table(constant: PackedConstant): View {
+    return super.packed(constant);
   }
 
   /** Memory with data of its own, as floats. */

@@ -1,8 +1,8 @@
 /** The program as text: one WGSL module with an entry point per distinct kernel, and the plan of its dispatches. */
-import type { KernelCall, KernelProgram } from '#compiler/schedule/program.ts';
+import type { Address, KernelCall, KernelProgram } from '#compiler/schedule/program.ts';
 import { InternalError } from '#ir/diagnostics.ts';
 import type { GpuCall, GpuPlan } from '#runtime/gpu-plan.ts';
-import { type Bank, banksOf } from './banks.ts';
+import { type Bank, banksOf, type Constants } from './banks.ts';
 import { MOST_ARGUMENTS, type Region, WORKGROUP } from './kernels/family.ts';
 import { familyOf, type GpuKernel, kernelLabel } from './kernels/index.ts';
 import { type HelperName, helperCode } from './wgsl-expr.ts';
@@ -30,10 +30,14 @@ export function emitProgram(program: KernelProgram<GpuKernel>): GpuCode {
   const entries = new Map<string, Entry>();
   const names = new Set<string>();
   const helpers = new Set<HelperName>();
-  const { banks, bankOf } = banksOf(program);
+  const constants = banksOf(program);
+  const { banks, bankOf } = constants;
+  const halves = program.halvesBytes > 0 || program.constantParts.some(({ half }) => half);
   const calls = program.calls.map((call): GpuCall => {
-    const regions = call.arguments.map(({ region }) => region);
-    const key = `${JSON.stringify(call.kernel)}${regions.map((r) => r[0]).join('')}`;
+    const regions = call.arguments.map((address) =>
+      halves ? halvesRegion(address, constants) : address.region,
+    );
+    const key = `${JSON.stringify(call.kernel)}${regions.join()}`;
     let entry = entries.get(key);
     if (!entry) {
       entry = entryOf(call.kernel, regions, entries.size, names, helpers);
@@ -44,10 +48,11 @@ export function emitProgram(program: KernelProgram<GpuKernel>): GpuCode {
   });
   const list = [...entries.values()];
   return {
-    wgsl: `${HEADER}\n${helperCode(helpers)}\n${list.map(commented).join('\n')}`,
+    wgsl: `${halves ? HALVES_HEADER : HEADER}\n${helperCode(helpers)}\n${list.map(commented).join('\n')}`,
     banks,
     plan: {
       arenaBytes: program.arenaBytes,
+      ...(halves ? { halves: program.halvesBytes / WORD_BYTES } : {}),
       banks: banks.map(({ bytes }) => bytes),
       kernels: list.map(({ name }) => name),
       calls,
@@ -69,10 +74,32 @@ const HEADER = `// Binding 0 is all that is computed, 1 the constants; each kern
 @group(0) @binding(2) var<uniform> at: array<vec4u, 16>;
 `;
 
+/** Constants are read as words, which takes no feature, and lets a kernel have integers among them. */
+const HALVES_HEADER = `enable f16;
+// A device without halves gets the same text with whole floats for them.
+alias elem = f16;
+alias elem4 = vec4<f16>;
+// Binding 0 is inputs, outputs and integers, 3 the floats that are computed between, 1 the constants.
+@group(0) @binding(0) var<storage, read_write> af: array<f32>;
+@group(0) @binding(0) var<storage, read_write> av: array<vec4f>;
+@group(0) @binding(0) var<storage, read_write> au: array<u32>;
+@group(0) @binding(3) var<storage, read_write> hf: array<elem>;
+@group(0) @binding(3) var<storage, read_write> hv: array<elem4>;
+@group(0) @binding(1) var<storage, read> cu: array<vec2u>;
+// Where the arguments of a call begin, in elements; the last word is 0.
+@group(0) @binding(2) var<uniform> at: array<vec4u, 16>;
+
+fn constant(i: i32) -> f32 { return unpack2x16float(cu[i >> 2u][(i >> 1u) & 1])[i & 1]; }
+fn constant4(i: i32) -> vec4f { let w = cu[i >> 2u]; return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }
+fn constant_word(i: i32) -> u32 { return cu[i >> 1u][i & 1]; }
+`;
+
+const halvesRegion = ({ region, offset }: Address, { isHalf }: Constants): Region =>
+  region === 'constant' ? (isHalf(offset) ? 'constantHalves' : 'constantWords') : region;
+
 function offsetsOf(call: KernelCall<GpuKernel>, bank: Bank | undefined): number[] {
   return call.arguments.map(({ region, offset }) => {
-    const own = region === 'constant' ? (bank?.offsetOf(offset) ?? 0) : offset;
-    return own / WORD_BYTES;
+    return region === 'constant' ? (bank?.indexOf(offset) ?? 0) : offset / WORD_BYTES;
   });
 }
 

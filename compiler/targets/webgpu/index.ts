@@ -8,23 +8,33 @@ import type { Target } from '../target.ts';
 import { LowerContext } from './context.ts';
 import { emitProgram, type GpuCode } from './emit.ts';
 import type { GpuKernel } from './kernels/index.ts';
-import { lowerNode, refusal } from './lower/index.ts';
-import { beyondWords } from './words.ts';
+import { leaving, lowerNode, refusal } from './lower/index.ts';
+import { beyondHalves, beyondWords, type GpuPrecision } from './words.ts';
 
+export { writeBank } from './banks.ts';
 export { emitProgram, type GpuCode } from './emit.ts';
 export type { GpuKernel } from './kernels/index.ts';
+export { GPU_PRECISIONS, type GpuPrecision } from './words.ts';
 
 export type GpuProgram = KernelProgram<GpuKernel>;
 
-function unsupported(graph: Graph): Diagnostic[] {
+/** Why the target cannot run a graph, with floats kept in a precision. */
+export function unsupported(graph: Graph, precision: GpuPrecision = 'f32'): Diagnostic[] {
   const counts = graph.outputs.flatMap(({ name, count, value }) => {
     const tensor = tensorOf(value);
     const beyond = tensor && beyondWords(tensor);
     if (beyond !== undefined) return [diagnostic('target-unsupported', name, `${beyond} is beyond 32 bits`)];
     return count ? [diagnostic('target-unsupported', name, 'its size depends on data')] : [];
   });
+  const large = graph.values.flatMap((value) => {
+    const tensor = precision === 'f16' ? tensorOf(value) : undefined;
+    const beyond = tensor && beyondHalves(tensor);
+    if (beyond === undefined) return [];
+    return [diagnostic('target-unsupported', value.name, `${beyond} is beyond half precision`)];
+  });
   return [
     ...counts,
+    ...large,
     ...graph.nodes.flatMap((node) => {
       const reason = refusal(node);
       return reason === undefined
@@ -35,11 +45,11 @@ function unsupported(graph: Graph): Diagnostic[] {
 }
 
 /** Lowers a graph whose weights are present and whose nodes are all supported. */
-export function lowerGraph(graph: Graph): GpuProgram {
+export function lowerGraph(graph: Graph, precision: GpuPrecision = 'f32'): GpuProgram {
   const builder = new ProgramBuilder<GpuKernel>();
   return lowerNodes<GpuKernel, LowerContext>(
     graph,
-    new LowerContext(builder, assignLayouts(graph)),
+    new LowerContext(builder, assignLayouts(graph), precision, leaving(graph)),
     lowerNode,
   );
 }

@@ -7,7 +7,7 @@ import { evaluateGraph } from '#ir/evaluate.ts';
 import type { Graph } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { Random, randomInputs } from '../../support/graphs.ts';
-import { deviceOf, optimisedForGpu, refusalsOf, runOnGpu, withAdapter } from '../../support/webgpu.ts';
+import { complaintsOf, optimisedForGpu, refusalsOf, runOnGpu, withAdapter } from '../../support/webgpu.ts';
 
 /** Sums of a few hundred terms near 1 in another order. */
 const BOUND = 1e-5;
@@ -101,13 +101,7 @@ test('integers divided by a constant 0 leave the other kernels valid', async () 
   } as Tensor);
   b.output('q', b.op('Div', [x, zero], {}));
   b.output('r', b.op('Mod', [x, zero], {}));
-  const { wgsl, plan } = emitProgram(lowerGraph(optimisedForGpu(b.graph)));
-  const device = await deviceOf('null');
-  device.pushErrorScope('validation');
-  const module = device.createShaderModule({ code: wgsl });
-  for (const entryPoint of plan.kernels)
-    device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint } });
-  expect((await device.popErrorScope())?.message).toBeUndefined();
+  expect(await complaintsOf(emitProgram(lowerGraph(optimisedForGpu(b.graph))))).toEqual([]);
 });
 
 test('a mean of integers is refused, as its factor is none', () => {

@@ -5,8 +5,11 @@ import { type Expr, parseExpr } from '#ir/expr.ts';
 import { type Domain, type HelperName, WgslExpr } from '../wgsl-expr.ts';
 import type { Word } from '../words.ts';
 
-/** Where each argument of a call lies. A kernel reaches one memory for all that is computed, and one for constants. */
-export type Region = Storage['kind'];
+/**
+ * Where each argument of a call lies. A kernel reaches one memory for all that is computed, and one for constants; in a program
+ * in half precision there is one more for halves, and constants are halves or words.
+ */
+export type Region = Storage['kind'] | 'constantHalves' | 'constantWords';
 
 /** How a kernel sees memory: as floats, as vectors of four, or as words of any type. */
 export type Access = 'f32' | 'vec4f' | 'u32';
@@ -41,7 +44,7 @@ export const MOST_ARGUMENTS = 60;
 /** Invocations of a workgroup. */
 export const WORKGROUP = 64;
 
-/** Loads and stores of a kernel's arguments, at offsets in words. */
+/** Loads and stores of a kernel's arguments, at offsets in elements. Whatever floats are kept as, a kernel computes in f32. */
 export class Memory {
   readonly #access: Access;
   readonly #regions: readonly Region[];
@@ -53,38 +56,57 @@ export class Memory {
 
   /** One element of argument `k` as a value of type `word`. */
   load(k: number, offset: string, word: Word = 'f32'): string {
-    const name = this.#name(k);
-    if (this.#access === 'f32') return `${name}f[${this.#at(k, offset)}]`;
-    if (this.#access === 'vec4f') {
-      const at = this.#at(k, offset);
-      return `${name}v[(${at}) >> 2u][(${at}) & 3]`;
+    const at = this.#at(k, offset);
+    switch (this.#regions[k]) {
+      case 'halves':
+        return fromFloat(this.#wide ? `f32(hv[(${at}) >> 2u][(${at}) & 3])` : `f32(hf[${at}])`, word);
+      case 'constantHalves':
+        return fromFloat(`constant(${at})`, word);
+      case 'constantWords':
+        return fromBits(`constant_word(${at})`, word);
+      default: {
+        const name = this.#name(k);
+        if (this.#wide) return `${name}v[(${at}) >> 2u][(${at}) & 3]`;
+        return this.#access === 'f32' ? `${name}f[${at}]` : fromBits(`${name}u[${at}]`, word);
+      }
     }
-    const bits = `${name}u[${this.#at(k, offset)}]`;
-    return word === 'u32' ? bits : `bitcast<${word}>(${bits})`;
   }
 
-  /** Four elements side by side, from a multiple of four where the access is by vectors. */
+  /** Four elements side by side, from a multiple of four. */
   load4(k: number, offset: string): string {
     const at = this.#at(k, offset);
-    if (this.#access === 'vec4f') return `${this.#name(k)}v[(${at}) >> 2u]`;
-    return `vec4f(${[0, 1, 2, 3].map((lane) => this.load(k, `${offset} + ${lane}`)).join(', ')})`;
+    const region = this.#regions[k];
+    if (region === 'constantHalves') return `constant4(${at})`;
+    if (!this.#wide || region === 'constantWords') return this.#four(k, offset, 1);
+    return region === 'halves' ? `vec4f(hv[(${at}) >> 2u])` : `${this.#name(k)}v[(${at}) >> 2u]`;
   }
 
-  /** Four elements `step` words apart. */
+  /** Four elements that lie `step` apart; those side by side from a multiple of four where the access is by vectors. */
   loadQuad(k: number, offset: string, step: number): string {
     if (step === 0) return `vec4f(${this.load(k, offset)})`;
-    if (step === 1) return this.load4(k, offset);
-    return `vec4f(${[0, 1, 2, 3].map((lane) => this.load(k, `${offset} + ${lane * step}`)).join(', ')})`;
+    return step === 1 && this.#wide ? this.load4(k, offset) : this.#four(k, offset, step);
   }
 
   store(k: number, offset: string, value: string, word: Word = 'f32'): string {
-    if (this.#access === 'f32') return `af[${this.#at(k, offset)}] = ${value};`;
-    const bits = word === 'u32' ? value : `bitcast<u32>(${value})`;
-    return `au[${this.#at(k, offset)}] = ${bits};`;
+    const at = this.#at(k, offset);
+    if (this.#regions[k] === 'halves')
+      return `hf[${at}] = elem(${word === 'f32' ? value : `bitcast<f32>(${value})`});`;
+    if (this.#access === 'f32') return `af[${at}] = ${value};`;
+    return `au[${at}] = ${word === 'u32' ? value : `bitcast<u32>(${value})`};`;
   }
 
   store4(k: number, offset: string, value: string): string {
-    return `av[(${this.#at(k, offset)}) >> 2u] = ${value};`;
+    const at = `(${this.#at(k, offset)}) >> 2u`;
+    return this.#regions[k] === 'halves' ? `hv[${at}] = elem4(${value});` : `av[${at}] = ${value};`;
+  }
+
+  get #wide(): boolean {
+    return this.#access === 'vec4f';
+  }
+
+  #four(k: number, offset: string, step: number): string {
+    const lanes = [0, 1, 2, 3].map((lane) => this.load(k, `${offset} + ${lane * step}`));
+    return `vec4f(${lanes.join(', ')})`;
   }
 
   #name(k: number): string {
@@ -95,6 +117,10 @@ export class Memory {
     return offset === '0' ? `p${k}` : `p${k} + ${offset}`;
   }
 }
+
+const fromFloat = (value: string, word: Word): string =>
+  word === 'f32' ? value : `bitcast<${word}>(${value})`;
+const fromBits = (bits: string, word: Word): string => (word === 'u32' ? bits : `bitcast<${word}>(${bits})`);
 
 /** Splits `i` into the positions of loops, outermost first; names `prefix0` …; what is left of `i` becomes `rest`. */
 export function splitIndex(counts: readonly number[], prefix: string, index = 'i'): string[] {

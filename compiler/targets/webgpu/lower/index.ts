@@ -11,7 +11,7 @@ import {
   lowerTranspose,
   lowerView,
 } from '#compiler/schedule/move.ts';
-import { type Node, type OpName, tensorOf } from '#ir/graph.ts';
+import { type Graph, type Node, type OpName, operand, tensorOf, type Value } from '#ir/graph.ts';
 import { elementCount } from '#ir/types.ts';
 import type { LowerContext } from '../context.ts';
 import { unsupportedIn } from '../wgsl-expr.ts';
@@ -208,6 +208,18 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   GRU: open,
   RNN: open,
 };
+
+/** The values that leave the network, and those that outputs are only other views of. */
+export function leaving(graph: Graph): ReadonlySet<Value> {
+  const values = new Set<Value>();
+  const add = (value: Value): void => {
+    const { source } = value;
+    values.add(value);
+    if (source.kind === 'node' && LOWERINGS[source.node.op] === view) add(operand(source.node, 0));
+  };
+  for (const { value } of graph.outputs) add(value);
+  return values;
+}
 
 /** Why the target cannot run a node; undefined where it can. */
 export function refusal(node: Node): string | undefined {

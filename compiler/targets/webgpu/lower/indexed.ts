@@ -26,7 +26,7 @@ export function lowerResize(node: Node, context: LowerContext): void {
         floats[at + 1] = position[t]?.weight ?? 0;
       }
     });
-    return { taps, view: context.packed(packedWords(words)) };
+    return { taps, view: context.table(packedWords(words)) };
   });
   const epilogue = context.epilogue(node, out);
   const strides = epilogue.kernel?.strides ?? [];

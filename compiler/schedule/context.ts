@@ -3,12 +3,15 @@ import { InternalError } from '#ir/diagnostics.ts';
 import { type Node, operand, result, tensorOf, type Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { byteSize, bytesOf, type DType, type Layout, type Shape } from '#ir/types.ts';
+import type { Home } from './homes.ts';
 import type { PackedConstant, ProgramBuilder } from './program.ts';
 import {
   broadcastViewStrides,
+  hasDensePixels,
   isInLayout,
   layoutStrides,
   type Storage,
+  sameStrides,
   sliceView,
   type View,
 } from './view.ts';
@@ -16,13 +19,21 @@ import {
 export abstract class ViewContext<Kernel> {
   readonly builder: ProgramBuilder<Kernel>;
   readonly #layouts: ReadonlyMap<Value, Layout>;
+  readonly #homes: ReadonlyMap<Value, Home>;
+  /** What is joined, from when its first part is computed. */
+  readonly #joined = new Map<Value, View>();
   readonly #views = new Map<Value, View[]>();
   #reads: Map<Value, View> = new Map();
   #node: Node | undefined;
 
-  constructor(builder: ProgramBuilder<Kernel>, layouts: ReadonlyMap<Value, Layout>) {
+  constructor(
+    builder: ProgramBuilder<Kernel>,
+    layouts: ReadonlyMap<Value, Layout>,
+    homes: ReadonlyMap<Value, Home>,
+  ) {
     this.builder = builder;
     this.#layouts = layouts;
+    this.#homes = homes;
   }
 
   /** The element type that values of a type have in the target's memory. */
@@ -95,12 +106,47 @@ export abstract class ViewContext<Kernel> {
     return { storage, offset: 0, dtype, shape, strides: layoutStrides(shape, dtype, 'rowMajor') };
   }
 
-  /** New memory for an output of the node, in the layout that was assigned to it. */
+  /** Memory for an output of the node: its place in what it is joined to, else its own in the layout that was assigned to it. */
   output(node: Node, index = 0): View {
     const value = result(node, index);
-    const view = this.scratch(value.type.shape, this.memoryType(value.type.dtype), this.layoutOf(value));
+    const view = this.#place(value);
     this.define(value, view);
     return view;
+  }
+
+  #place(value: Value): View {
+    const begun = this.#joined.get(value);
+    if (begun) return begun;
+    const { shape, dtype } = value.type;
+    const home = this.#homes.get(value);
+    if (!home) return this.scratch(shape, this.memoryType(dtype), this.layoutOf(value));
+    const whole = this.#place(home.concat);
+    this.#joined.set(home.concat, whole);
+    return channelsOf(whole, home.channel, shape[1] ?? 0);
+  }
+
+  /** The view that values make together where they lie side by side among the channels of one already. */
+  joined(values: readonly Value[]): View | undefined {
+    const home = values[0] && this.#homes.get(values[0]);
+    const whole = home && this.#joined.get(home.concat);
+    if (!home || !whole) return undefined;
+    let { channel } = home;
+    for (const value of values) {
+      if (!this.isPart(value, whole, channel)) return undefined;
+      channel += value.type.shape[1] ?? 0;
+    }
+    return channelsOf(whole, home.channel, channel - home.channel);
+  }
+
+  /** Was the value computed where this channel of a view begins? */
+  isPart(value: Value, whole: View, channel: number): boolean {
+    const expected = channelsOf(whole, channel, value.type.shape[1] ?? 0);
+    return this.viewsOf(value).some(
+      ({ storage, offset, strides }) =>
+        storage === expected.storage &&
+        offset === expected.offset &&
+        sameStrides(expected.shape, strides, expected.strides),
+    );
   }
 
   /** Any view of a value. */
@@ -119,6 +165,11 @@ export abstract class ViewContext<Kernel> {
     this.copy(source, copy);
     this.#views.get(value)?.push(copy);
     return copy;
+  }
+
+  /** A view of a value whose channels lie side by side; dense or among other channels. A copy where there is none. */
+  pixels(value: Value): View {
+    return this.viewsOf(value).find(hasDensePixels) ?? this.view(value, 'channelsLast');
   }
 
   /** A dense row-major view of what stands in operand slot `slot`. */
@@ -145,10 +196,10 @@ export abstract class ViewContext<Kernel> {
 
   /**
    * A view of a value with a border of `value` around its spatial axes (axis 2 onwards), channels last; the value itself
-   * where there is no border.
+   * where there is no border, perhaps among other channels.
    */
   padded(value: Value, begins: readonly number[], ends: readonly number[], border = 0): View {
-    if ([...begins, ...ends].every((p) => p === 0)) return this.view(value, 'channelsLast');
+    if ([...begins, ...ends].every((p) => p === 0)) return this.pixels(value);
     return this.paddedCopy(this.anyView(value), begins, ends, border);
   }
 
@@ -209,3 +260,10 @@ export abstract class ViewContext<Kernel> {
     return copy;
   }
 }
+
+const channelsOf = (view: View, start: number, count: number): View =>
+  sliceView(
+    view,
+    view.shape.map((_, axis) => (axis === 1 ? start : 0)),
+    view.shape.map((size, axis) => (axis === 1 ? count : size)),
+  );

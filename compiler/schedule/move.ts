@@ -40,12 +40,18 @@ export function lowerTranspose(node: Node, context: ViewContext<unknown>): void 
 export function lowerConcat(node: Node, context: ViewContext<unknown>): void {
   if (!isOp(node, 'Concat')) return;
   const { axis } = node.attrs;
+  const joined = axis === 1 ? context.joined(node.operands.flatMap((value) => value ?? [])) : undefined;
+  if (joined) {
+    context.define(result(node), joined);
+    return;
+  }
   const out = context.output(node);
   let at = 0;
   for (const value of node.operands) {
     if (!value) continue;
     const starts = out.shape.map((_, a) => (a === axis ? at : 0));
-    if (value.type.shape.every((s) => s > 0)) {
+    const isThere = axis === 1 && context.isPart(value, out, at);
+    if (!isThere && value.type.shape.every((s) => s > 0)) {
       context.copy(context.anyView(value), sliceView(out, starts, value.type.shape));
     }
     at += value.type.shape[axis] ?? 0;

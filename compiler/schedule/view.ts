@@ -39,6 +39,16 @@ export const isRowMajor = (view: View): boolean =>
 export const isInLayout = (view: View, layout: Layout): boolean =>
   sameStrides(view.shape, view.strides, layoutStrides(view.shape, view.dtype, layout));
 
+/** Do the channels of a pixel lie side by side, and the pixels in order, perhaps with other channels between? */
+export function hasDensePixels(view: View): boolean {
+  const [batch = 1, channels = 1, ...spatial] = view.shape;
+  const size = bytesOf(view.dtype);
+  const apart = (view.strides[view.shape.length - 1] ?? 0) / size;
+  if (spatial.length === 0 || !Number.isInteger(apart) || apart < channels) return false;
+  const whole = layoutStrides([batch, apart, ...spatial], view.dtype, 'channelsLast');
+  return (channels === 1 || view.strides[1] === size) && sameStrides(view.shape, view.strides, whole);
+}
+
 /** The same bytes under another shape; the view must be dense in row-major order. */
 export function reshapeView(view: View, shape: Shape): View {
   if (elementCount(shape) !== elementCount(view.shape) || !isRowMajor(view)) {

@@ -33,7 +33,7 @@ export interface LivenessOptions {
   readonly alignment?: number;
   /** Elementwise results may take over a dying operand's buffer; they do unless said. */
   readonly inPlace?: boolean;
-  /** Operands of a Concat that nobody else reads are written where they stand in its result; they are copied unless said. */
+  /** Operands of a Concat that nobody else reads are written where they stand in its result; they count apart unless said. */
   readonly concatBySlices?: boolean;
 }
 

@@ -1,6 +1,7 @@
 /** What the lowerings of single ops work with: views of operands and results, copies between layouts, constants. */
 
 import { ViewContext } from '#compiler/schedule/context.ts';
+import type { Home } from '#compiler/schedule/homes.ts';
 import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
 import type { ProgramBuilder } from '#compiler/schedule/program.ts';
 import { axesByStride, broadcastViewStrides, layoutStrides, type View } from '#compiler/schedule/view.ts';
@@ -38,9 +39,10 @@ export class LowerContext extends ViewContext<WasmKernel> {
   constructor(
     builder: ProgramBuilder<WasmKernel>,
     layouts: ReadonlyMap<Value, Layout>,
+    homes: ReadonlyMap<Value, Home>,
     { choices = FREE_CHOICES, threads = 1 }: LowerOptions = {},
   ) {
-    super(builder, layouts);
+    super(builder, layouts, homes);
     this.threads = threads;
     this.#choices = choices;
   }

@@ -1,5 +1,6 @@
 /** The WebAssembly SIMD target. */
 
+import { homesOf } from '#compiler/schedule/homes.ts';
 import { lowerNodes } from '#compiler/schedule/lower.ts';
 import { type KernelProgram, ProgramBuilder } from '#compiler/schedule/program.ts';
 import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
@@ -40,9 +41,10 @@ function unsupported(graph: Graph): Diagnostic[] {
 /** Lowers a graph whose weights are present and whose nodes are all supported. */
 export function lowerGraph(graph: Graph, options: LowerOptions = {}): WasmProgram {
   const builder = new ProgramBuilder<WasmKernel>();
+  const layouts = assignLayouts(graph);
   const program = lowerNodes<WasmKernel, LowerContext>(
     graph,
-    new LowerContext(builder, assignLayouts(graph), options),
+    new LowerContext(builder, layouts, homesOf(graph, layouts), options),
     lowerNode,
   );
   // refuses a program that no memory can hold, before anyone allocates for it

@@ -1,6 +1,7 @@
 /** What the lowerings of single ops work with on this target. Every element is one word, or half of one. */
 
 import { ViewContext } from '#compiler/schedule/context.ts';
+import type { Home } from '#compiler/schedule/homes.ts';
 import { type Loop, loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
 import type { PackedConstant, ProgramBuilder } from '#compiler/schedule/program.ts';
 import {
@@ -33,10 +34,11 @@ export class LowerContext extends ViewContext<GpuKernel> {
   constructor(
     builder: ProgramBuilder<GpuKernel>,
     layouts: ReadonlyMap<Value, Layout>,
+    homes: ReadonlyMap<Value, Home>,
     precision: GpuPrecision,
     leaving: ReadonlySet<Value>,
   ) {
-    super(builder, layouts);
+    super(builder, layouts, homes);
     this.#halves = precision === 'f16';
     this.#leaving = leaving;
   }

@@ -1,4 +1,5 @@
 /** The WebGPU target: WGSL for the very shapes of a network. */
+import { homesOf } from '#compiler/schedule/homes.ts';
 import { lowerNodes } from '#compiler/schedule/lower.ts';
 import { type KernelProgram, ProgramBuilder } from '#compiler/schedule/program.ts';
 import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
@@ -47,9 +48,10 @@ export function unsupported(graph: Graph, precision: GpuPrecision = 'f32'): Diag
 /** Lowers a graph whose weights are present and whose nodes are all supported. */
 export function lowerGraph(graph: Graph, precision: GpuPrecision = 'f32'): GpuProgram {
   const builder = new ProgramBuilder<GpuKernel>();
+  const layouts = assignLayouts(graph);
   return lowerNodes<GpuKernel, LowerContext>(
     graph,
-    new LowerContext(builder, assignLayouts(graph), precision, leaving(graph)),
+    new LowerContext(builder, layouts, homesOf(graph, layouts), precision, leaving(graph)),
     lowerNode,
   );
 }

@@ -66,7 +66,7 @@ const ofNode = (node: Node, context: LowerContext): Pick<WindowCall, 'input' | '
   return {
     input: {
       any: context.anyView(x),
-      channelsLast: () => context.view(x, 'channelsLast'),
+      channelsLast: () => context.pixels(x),
       padded: (begins, ends, border) => context.padded(x, begins, ends, border),
     },
     outShape: result(node).type.shape,

@@ -18,7 +18,7 @@ export function lowerWinograd(
   bias: PixelBias,
 ): void {
   const { groups, inputChannels, channels } = filters;
-  const input = context.view(operand(node, 0), 'channelsLast');
+  const input = context.pixels(operand(node, 0));
   const out = context.output(node);
   const epilogue = context.epilogue(node, out, 1);
   const spatial = (list: readonly number[]) => [list[2] ?? 0, list[3] ?? 0] as const;

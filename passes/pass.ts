@@ -90,11 +90,13 @@ export function runPipeline(graph: Graph, pipeline: Pipeline, options: PipelineO
     fail('usage-invalid', until, `pipeline "${pipeline.name}" has no such pass; it has ${names.join(', ')}`);
   }
   const traces: PassTrace[] = [];
+  let totals = graphTotals(graph);
   for (const step of pipeline.steps) {
     const passes = passesOf(step);
     runStep(graph, passes, 'repeat' in step, (pass) => {
-      const trace = runPass(graph, pass, options);
+      const trace = runPass(graph, pass, options, totals);
       traces.push(trace);
+      totals = trace.after;
       options.onPass?.(trace, graph);
       return trace.changes;
     });
@@ -120,12 +122,20 @@ function runStep(graph: Graph, passes: readonly Pass[], repeat: boolean, run: (p
   throw new InternalError(`passes ${passes.map((p) => p.name).join(', ')} do not come to an end`);
 }
 
-/** Runs one pass and holds it to its word. @throws InternalError naming the pass. */
-export function runPass(graph: Graph, pass: Pass, options: PipelineOptions = {}): PassTrace {
+/**
+ * Runs one pass and holds it to its word.
+ * @param before the totals of the graph as it is
+ * @throws InternalError naming the pass.
+ */
+export function runPass(
+  graph: Graph,
+  pass: Pass,
+  options: PipelineOptions = {},
+  before: GraphTotals = graphTotals(graph),
+): PassTrace {
   const { signal } = options;
   signal?.throwIfAborted();
   for (const property of pass.requires) check(graph, property, `pass "${pass.name}" requires`);
-  const before = graphTotals(graph);
   const result = pass.run(graph, signal ? { signal } : {});
   if (options.verify !== false) {
     const found = verifyGraph(graph);
@@ -136,7 +146,8 @@ export function runPass(graph: Graph, pass: Pass, options: PipelineOptions = {})
     }
   }
   for (const property of pass.ensures) check(graph, property, `pass "${pass.name}" does not ensure`);
-  return { pass: pass.name, ...result, before, after: graphTotals(graph) };
+  const after = result.changes === 0 ? before : graphTotals(graph);
+  return { pass: pass.name, ...result, before, after };
 }
 
 function check(graph: Graph, property: GraphProperty, message: string): void {

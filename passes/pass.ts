@@ -1,10 +1,9 @@
 /** What a pass is, and the manager that runs pipelines of them. */
 import { fail, formatDiagnostic, InternalError } from '#ir/diagnostics.ts';
-import { operationCount } from '#ir/expr.ts';
-import { type Graph, opDef, ownInputs } from '#ir/graph.ts';
+import type { Graph } from '#ir/graph.ts';
 import type { Cost } from '#ir/op.ts';
-import { elementCount } from '#ir/types.ts';
 import { verifyGraph } from '#ir/verify.ts';
+import { arithmetic } from './analysis/cost.ts';
 import type { GraphProperty } from './properties.ts';
 
 /** A place where a rule matched but did not hold. */
@@ -155,18 +154,14 @@ function check(graph: Graph, property: GraphProperty, message: string): void {
   if (violation !== undefined) throw new InternalError(`${message} ${property.name}: ${violation}`);
 }
 
-/** Nodes, multiply-accumulates and other operations of a graph; epilogues count one operation per function. */
+/** Nodes, multiply-accumulates and other operations of a graph. */
 export function graphTotals(graph: Graph): GraphTotals {
   let macs = 0;
   let otherOps = 0;
   for (const node of graph.nodes) {
-    const outputs = node.outputs.map((v) => v.type);
-    const inputs = ownInputs(node).map((v) => v?.type);
-    const cost = opDef(node.op).cost({ attrs: node.attrs as never, inputs, outputs });
+    const cost = arithmetic(node);
     macs += cost.macs;
     otherOps += cost.otherOps;
-    const [first] = outputs;
-    if (node.epilogue && first) otherOps += operationCount(node.epilogue) * elementCount(first.shape);
   }
   return { nodes: graph.nodes.length, macs, otherOps };
 }

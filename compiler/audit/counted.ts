@@ -1,6 +1,6 @@
 /** What a preset counts, in place of MACs, and what every other one would. */
 import { type Graph, isOp, producer } from '#ir/graph.ts';
-import { PRESETS, type Preset, presetCount } from '#passes/analysis/presets/index.ts';
+import { PRESETS, type Preset, presetTotal } from '#passes/analysis/presets/index.ts';
 import type { AuditReport } from './schema.ts';
 
 type Totals = AuditReport['totals'];
@@ -12,7 +12,7 @@ export function countedTotals(graph: Graph, sizeKnown: boolean, macsKnown: boole
     sizeKnown || total === 0 || (macsKnown && perMac !== undefined);
   return Object.fromEntries(
     PRESETS.map((preset) => {
-      const { total } = presetCount(graph, preset);
+      const total = presetTotal(graph, preset);
       return [preset.name, known(preset, total) ? total : null];
     }),
   ) as Totals['presets'];

@@ -1,8 +1,8 @@
 /** Totals over ranges of sizes. */
 import { CompileError } from '#ir/diagnostics.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
-import { graphLiveness } from '#passes/analysis/liveness.ts';
-import { type Preset, presetCount } from '#passes/analysis/presets/index.ts';
+import { peakBytes } from '#passes/analysis/liveness.ts';
+import { type Preset, presetTotal } from '#passes/analysis/presets/index.ts';
 import { type BudgetResult, type BudgetTerm, checkBudget } from './budget.ts';
 import type { Dimensions, SpecialisedModel } from './model.ts';
 
@@ -73,13 +73,13 @@ function rowAt(
       dims,
       totals: {
         macs,
-        ...(preset ? { counted: presetCount(graph, preset).total } : {}),
+        ...(preset ? { counted: presetTotal(graph, preset) } : {}),
         flops,
         otherOps,
         parameters,
         parameterBytes,
         buffers,
-        peakActivationBytes: graphLiveness(graph).peakBytes,
+        peakActivationBytes: peakBytes(graph),
         bytesRead,
         bytesWritten,
         layers: graph.nodes.length,

@@ -48,7 +48,11 @@ export function orderNodes(body: Body): OrderedNodes {
         stack.pop();
         continue;
       }
-      const before = dependencies(reads.get(node) ?? [], producers).filter((p) => state.get(p) !== 'done');
+      const before: NodeProto[] = [];
+      for (const name of reads.get(node) ?? []) {
+        const producer = producers.get(name);
+        if (producer && state.get(producer) !== 'done') before.push(producer);
+      }
       if (before.length === 0) {
         state.set(node, 'done');
         nodes.push(node);
@@ -67,15 +71,6 @@ export function orderNodes(body: Body): OrderedNodes {
     }
   }
   return { nodes, read, problems };
-}
-
-function dependencies(names: Iterable<string>, producers: ReadonlyMap<string, NodeProto>): NodeProto[] {
-  const found = new Set<NodeProto>();
-  for (const name of names) {
-    const node = producers.get(name);
-    if (node) found.add(node);
-  }
-  return [...found];
 }
 
 function findProducers(body: Body, problems: Diagnostic[]): Map<string, NodeProto> {
@@ -108,12 +103,10 @@ function findProducers(body: Body, problems: Diagnostic[]): Map<string, NodeProt
 }
 
 /** Names that a node reads: its inputs, and what its subgraphs take from outside. Depth is bounded by the decoder. */
-export function namesRead(node: NodeProto): Set<string> {
-  const names = new Set(node.input.filter((name) => name !== ''));
-  for (const attribute of node.attribute) {
-    for (const graph of [attribute.g, ...attribute.graphs]) {
-      if (graph) for (const name of captured(graph)) names.add(name);
-    }
+export function namesRead(node: NodeProto): readonly string[] {
+  const names = node.input.filter((name) => name !== '');
+  for (const { g, graphs } of node.attribute) {
+    for (const graph of g ? [g, ...graphs] : graphs) for (const name of captured(graph)) names.push(name);
   }
   return names;
 }

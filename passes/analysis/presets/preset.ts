@@ -1,6 +1,5 @@
 /** What another tool would count for a node. Each tool has its own rules; what it does not know it counts as 0. */
-import { type Node, type OpName, opDef, operand, ownInputs } from '#ir/graph.ts';
-import type { Cost } from '#ir/op.ts';
+import { type Node, type OpName, opCost, opDef, operand, ownInput } from '#ir/graph.ts';
 import { elementCount } from '#ir/types.ts';
 
 export interface Preset<Name extends string = string> {
@@ -29,15 +28,8 @@ export const countByOp =
 export const forOps = (ops: readonly OpName[], rule: (node: Node) => number): OpRules =>
   Object.fromEntries(ops.map((op) => [op, rule]));
 
-/** The op's own arithmetic, without an epilogue. */
-const ownCost = (node: Node): Cost =>
-  opDef(node.op).cost({
-    attrs: node.attrs,
-    inputs: ownInputs(node).map((v) => v?.type),
-    outputs: node.outputs.map((v) => v.type),
-  });
-
-export const macsOf = (node: Node): number => ownCost(node).macs;
+/** The op's own, without an epilogue. */
+export const macsOf = (node: Node): number => opCost(node).macs;
 
 /** Elements of the first input. */
 export const inputElements = (node: Node): number => elementCount(operand(node, 0).type.shape);
@@ -46,7 +38,7 @@ export const inputElements = (node: Node): number => elementCount(operand(node, 
 export const outputElements = (node: Node): number => elementCount(node.outputs[0]?.type.shape ?? []);
 
 /** 1 per output element of a layer with a bias: the third input of convolutions and of Gemm. */
-export const biasAdds = (node: Node): number => (ownInputs(node)[2] ? outputElements(node) : 0);
+export const biasAdds = (node: Node): number => (ownInput(node, 2) ? outputElements(node) : 0);
 
 /** Has a normalisation a scale or a shift? */
 export const hasAffine = (node: Node): boolean =>

@@ -14,7 +14,7 @@ export function layerOf(
   const total = cost.totals.macs;
   const conv = classifyConv(node);
   const first = node.outputs[0];
-  const units = preset.count(node);
+  const units = preset.count(node, own.macs);
   const sized = (n: number): number | null => (sizeKnown ? n : null);
   // none at one size is none at every size
   const ofMacs = (n: number): number | null => (own.macs === 0 ? n : sized(n));

@@ -67,13 +67,14 @@ function rowAt(
 ): RangeRow {
   try {
     const { graph } = model({ ...fixed, ...dims });
+    const cost = graphCost(graph);
     const { macs, flops, otherOps, parameters, parameterBytes, buffers, bytesRead, bytesWritten } =
-      graphCost(graph).totals;
+      cost.totals;
     return {
       dims,
       totals: {
         macs,
-        ...(preset ? { counted: presetTotal(graph, preset) } : {}),
+        ...(preset ? { counted: presetTotal(cost, preset) } : {}),
         flops,
         otherOps,
         parameters,

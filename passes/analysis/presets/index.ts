@@ -1,5 +1,5 @@
 /** What other tools would count for a graph as it is given. */
-import type { Graph } from '#ir/graph.ts';
+import type { GraphCost } from '../cost.ts';
 import { fvcore } from './fvcore.ts';
 import { convolith, multiplications, papers, torch, torchvision } from './macs.ts';
 import { PRESET_NAMES, type PresetName } from './names.ts';
@@ -32,5 +32,9 @@ export const presetOf = (name: PresetName): Preset<PresetName> => BY_NAME[name];
 export const presetNamed = (name: string): Preset<PresetName> | undefined =>
   PRESETS.find((preset) => preset.name === name);
 
-export const presetTotal = (graph: Graph, preset: Preset): number =>
-  graph.nodes.reduce((total, node) => total + preset.count(node), 0);
+/** What a preset counts for a whole graph. */
+export function presetTotal({ nodes }: GraphCost, { count }: Preset): number {
+  let total = 0;
+  for (const [node, { macs }] of nodes) total += count(node, macs);
+  return total;
+}

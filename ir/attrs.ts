@@ -60,7 +60,8 @@ export function resolveAttrs<S extends AttrSchema>(
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(schema, name)) throw new RangeError(`unknown attribute "${name}"`);
   }
-  for (const [name, entry] of Object.entries(schema)) {
+  for (const name of Object.keys(schema)) {
+    const entry = schema[name] as AttrSpec;
     const value = given[name] === undefined ? entry.fallback : entry.accept(given[name]);
     if (value === undefined) throw new RangeError(`attribute "${name}" must be ${entry.kind}`);
     result[name] = value;

@@ -1,8 +1,8 @@
-import { Graph, type OpAttrsInput, type OpName, type Value } from './graph.ts';
+import { Graph, type Value } from './graph.ts';
 import type { Constant } from './tensor.ts';
 
 /**
- * A graph equal to `graph` that shares nothing with it but the arrays of its constants.
+ * A graph equal to `graph` that shares nothing with it but what never changes: types, attributes, constants.
  * @param replace gives the constants of the copy; they must be of the same type
  * @param input makes what stands for an input in the copy; it must be of the same type
  */
@@ -20,18 +20,7 @@ export function cloneGraph(
   }
   for (const node of graph.nodes) {
     const operands = node.operands.map((v) => v && copies.get(v));
-    const extra = operands.slice(node.arity).flatMap((v) => (v ? [v] : []));
-    const made = copy.addNode(
-      node.op,
-      operands.slice(0, node.arity),
-      node.attrs as unknown as OpAttrsInput<OpName>,
-      {
-        name: node.name,
-        outputs: node.outputs.map((v) => v.name),
-        ...(node.origin ? { origin: node.origin } : {}),
-        ...(node.epilogue ? { epilogue: { expr: node.epilogue, operands: extra } } : {}),
-      },
-    );
+    const made = copy.addCopy(node, operands);
     node.outputs.forEach((value, i) => {
       const output = made.outputs[i];
       if (output) copies.set(value, output);

@@ -1,7 +1,7 @@
 /** What the field calls the kinds of convolution, told from a node's shapes and attributes: the one classifier. */
 import { isOp, type Node, operand, producer } from './graph.ts';
 import { convWindow } from './ops/conv.ts';
-import { extent, windowAxes } from './window.ts';
+import { extent, type WindowAxis, windowAxes } from './window.ts';
 
 export const CONV_KINDS = [
   'standard',
@@ -19,6 +19,8 @@ export type ConvKind = (typeof CONV_KINDS)[number];
 export interface ConvClass {
   /** The one name of the layer; the properties below say what else holds. */
   readonly kind: ConvKind;
+  /** The kernel along each spatial axis. */
+  readonly axes: readonly WindowAxis[];
   readonly groups: number;
   /** Output channels per input channel of a depthwise conv, else undefined. */
   readonly multiplier: number | undefined;
@@ -32,8 +34,6 @@ export interface ConvClass {
   readonly separableHalf: boolean;
   /** Along time (the only axis, or the first of three) an output sees no later input. */
   readonly causal: boolean;
-  /** For people: `depthwise 3×3 /2`. */
-  readonly label: string;
 }
 
 /** The kind of a convolution, whichever op it is; undefined for any other node. */
@@ -51,6 +51,7 @@ export function classifyConv(node: Node): ConvClass | undefined {
   const time = axes.length === 2 ? undefined : axes[0];
   const [before, after] = paddingBefore(node as Node);
   const facts = {
+    axes,
     groups: group,
     multiplier: depthwise ? cout / cin : undefined,
     transposed,
@@ -65,12 +66,7 @@ export function classifyConv(node: Node): ConvClass | undefined {
       time.padBegin + before === extent(time) - 1 &&
       time.padEnd + after === 0,
   };
-  const shape = {
-    kernel: axes.map((a) => a.kernel),
-    strides: node.attrs.strides,
-    dilations: node.attrs.dilations,
-  };
-  return { kind: kindOf(facts), ...facts, label: labelOf(facts, shape) };
+  return { kind: kindOf(facts), ...facts };
 }
 
 /** What a Pad node in front adds along the first spatial axis: exporters write causal padding so. */
@@ -81,9 +77,7 @@ function paddingBefore(node: Node): readonly [number, number] {
   return [pad.attrs.pads[2] ?? 0, pad.attrs.pads[x.type.shape.length + 2] ?? 0];
 }
 
-type Facts = Omit<ConvClass, 'kind' | 'label'>;
-
-function kindOf(c: Facts): ConvKind {
+function kindOf(c: Omit<ConvClass, 'kind'>): ConvKind {
   if (c.transposed) return 'transposed';
   if (c.depthwise) return 'depthwise';
   if (c.pointwise) return c.groups > 1 ? 'pointwise-grouped' : 'pointwise';
@@ -94,17 +88,14 @@ function kindOf(c: Facts): ConvKind {
   return 'standard';
 }
 
-interface KernelShape {
-  readonly kernel: readonly number[];
-  readonly strides: readonly number[];
-  readonly dilations: readonly number[];
-}
-
 /** `3` for equal sizes, else `1×2`. */
 const compact = (sizes: readonly number[]): string =>
   sizes.every((s) => s === sizes[0]) ? String(sizes[0] ?? 1) : sizes.join('×');
 
-function labelOf(c: Facts, { kernel, strides, dilations }: KernelShape): string {
+/** For people: `depthwise 3×3 /2`. */
+export function convLabel(c: ConvClass): string {
+  const kernel = c.axes.map((a) => a.kernel);
+  const strides = c.axes.map((a) => a.stride);
   const words: string[] = [];
   if (c.transposed) words.push('transposed');
   if (c.causal) words.push('causal');
@@ -115,7 +106,7 @@ function labelOf(c: Facts, { kernel, strides, dilations }: KernelShape): string 
   if (c.separableHalf && !c.depthwise && !c.transposed) words.push('separable');
   words.push(kernel.length === 1 ? `k${kernel[0]}` : kernel.join('×'));
   if (strides.some((s) => s > 1)) words.push(`/${compact(strides)}`);
-  if (c.dilated) words.push(`d${compact(dilations)}`);
+  if (c.dilated) words.push(`d${compact(c.axes.map((a) => a.dilation))}`);
   if (c.groups > 1 && !c.depthwise) words.push(`g${c.groups}`);
   if ((c.multiplier ?? 1) !== 1) words.push(`×${c.multiplier}`);
   const plain = !(c.transposed || c.causal || c.dilated || c.groups > 1 || c.pointwise || c.separableHalf);

@@ -7,12 +7,13 @@ import {
   type Graph,
   type GraphOutput,
   type Node,
+  opContext,
   opDef,
   outputValues,
   ownInputs,
   type Value,
 } from './graph.ts';
-import { type EvalContext, OpError, outputType } from './op.ts';
+import { type EvalContext, type OpContext, OpError, outputType } from './op.ts';
 import { allocate, type Tensor, type TensorData } from './tensor.ts';
 import { broadcastStrides, elementCount, formatType, sameType } from './types.ts';
 
@@ -58,9 +59,7 @@ export function elementFunction(node: Node, lookup: Lookup): (index: number) => 
 
 function evalContext(node: Node, lookup: Lookup): EvalContext<never> {
   return {
-    attrs: node.attrs as never,
-    inputs: ownInputs(node).map((v) => v?.type),
-    outputs: node.outputs.map((v) => v.type),
+    ...(opContext(node) as OpContext<never>),
     data: ownInputs(node).map((v) => (v ? lookup(v).data : undefined)),
   };
 }

@@ -1,7 +1,7 @@
-import { type AttrsInput, type AttrsOf, type AttrValue, resolveAttrs } from './attrs.ts';
+import { type AttrSchema, type AttrsInput, type AttrsOf, type AttrValue, resolveAttrs } from './attrs.ts';
 import { fail, InternalError } from './diagnostics.ts';
 import { arity, type Expr } from './expr.ts';
-import type { OpDef } from './op.ts';
+import type { Cost, OpContext, OpDef } from './op.ts';
 import { OPS } from './ops/index.ts';
 import type { Constant, Tensor } from './tensor.ts';
 import type { TensorType } from './types.ts';
@@ -72,6 +72,9 @@ type MutableNode = Omit<Mutable<Node>, 'operands' | 'outputs'> & {
   outputs: Value[];
 };
 
+/** What a node is, but for the values that it reads and makes. */
+type NodeFacts = Pick<Node, 'op' | 'name' | 'attrs' | 'arity' | 'origin'> & Partial<Pick<Node, 'epilogue'>>;
+
 export interface NodeOptions {
   readonly name?: string;
   /** Labels of the outputs; made up where absent or taken. */
@@ -98,9 +101,21 @@ export function tensorOf(value: Value | undefined): Tensor | undefined {
   return constant && !('missing' in constant) ? constant : undefined;
 }
 
-export const ownInputs = (node: Node): readonly (Value | undefined)[] => node.operands.slice(0, node.arity);
+/** The operands that are the op's own. */
+export const ownInputs = ({ operands, arity }: Node): readonly (Value | undefined)[] =>
+  operands.length === arity ? operands : operands.slice(0, arity);
 export const epilogueOperands = (node: Node): readonly (Value | undefined)[] =>
   node.operands.slice(node.arity);
+
+/** What the facets of a node's op are asked about. */
+export const opContext = (node: Node): OpContext<AttrsOf<AttrSchema>> => ({
+  attrs: node.attrs,
+  inputs: ownInputs(node).map((v) => v?.type),
+  outputs: node.outputs.map((v) => v.type),
+});
+
+/** The arithmetic of a node's op, without its epilogue. */
+export const opCost = (node: Node): Cost => opDef(node.op).cost(opContext(node));
 
 /** The op's own input `slot`; undefined where an optional one is absent. Epilogue operands never count. */
 export const ownInput = (node: Node, slot: number): Value | undefined =>
@@ -198,28 +213,44 @@ export class Graph {
       inputs: inputs.map((v) => v?.type),
       constants: inputs.map((v) => tensorOf(v)),
     });
+    const { epilogue, outputs, origin } = options;
+    const name = options.name || `${op}_${this.#nodes.size}`;
+    const node = this.#insert(
+      { op, name, attrs: resolved as OpAttrs<OpName>, arity: inputs.length, ...(origin ? { origin } : {}) },
+      types.map((type, i) => ({ name: outputs?.[i] ?? `${name}_out${i || ''}`, type })),
+      inputs,
+    );
+    if (epilogue) this.setEpilogue(node, epilogue.expr, epilogue.operands);
+    return node as unknown as Node<K>;
+  }
+
+  /** A node like one of another graph, over operands of the same types: nothing is inferred again. */
+  addCopy(node: Node, operands: readonly (Value | undefined)[]): Node {
+    return this.#insert(node, node.outputs, operands);
+  }
+
+  #insert(
+    { op, name, attrs, arity, epilogue, origin }: NodeFacts,
+    outputs: readonly Pick<Value, 'name' | 'type'>[],
+    operands: readonly (Value | undefined)[],
+  ): Node {
     const node: MutableNode = {
       id: this.#nextId++,
       op,
-      name: options.name || `${op}_${this.#nodes.size}`,
-      attrs: resolved as OpAttrs<OpName>,
+      name,
+      attrs,
       operands: [],
-      arity: inputs.length,
+      arity,
       outputs: [],
-      epilogue: undefined,
-      ...(options.origin ? { origin: options.origin } : {}),
+      epilogue,
+      ...(origin ? { origin } : {}),
     };
-    node.outputs = types.map((type, index) =>
-      this.#value(options.outputs?.[index] ?? `${node.name}_out${index || ''}`, type, {
-        kind: 'node',
-        node: node as Node,
-        index,
-      }),
+    node.outputs = outputs.map(({ name, type }, index) =>
+      this.#value(name, type, { kind: 'node', node: node as Node, index }),
     );
     this.#nodes.add(node as Node);
-    this.#setOperands(node as Node, inputs);
-    if (options.epilogue) this.setEpilogue(node as Node, options.epilogue.expr, options.epilogue.operands);
-    return node as unknown as Node<K>;
+    this.#setOperands(node as Node, operands);
+    return node as Node;
   }
 
   addOutput(name: string, value: Value, count?: OutputCount): void {
@@ -279,7 +310,7 @@ export class Graph {
   }
 
   #setOperands(node: Node, operands: readonly (Value | undefined)[]): void {
-    for (const value of new Set(node.operands)) {
+    for (const value of node.operands) {
       if (value) (value as MutableValue).uses = value.uses.filter((use) => use.node !== node);
     }
     operands.forEach((value, slot) => {
@@ -302,13 +333,12 @@ function sortNodes(nodes: ReadonlySet<Node>): readonly Node[] {
         stack.pop();
         continue;
       }
-      const before = new Set(
-        node.operands.flatMap((v) => {
-          const p = producer(v);
-          return p && state.get(p) !== 'done' ? [p] : [];
-        }),
-      );
-      if (before.size === 0) {
+      const before: Node[] = [];
+      for (const value of node.operands) {
+        const p = producer(value);
+        if (p && state.get(p) !== 'done') before.push(p);
+      }
+      if (before.length === 0) {
         state.set(node, 'done');
         sorted.push(node);
         stack.pop();
@@ -316,7 +346,8 @@ function sortNodes(nodes: ReadonlySet<Node>): readonly Node[] {
       }
       if (state.get(node) === 'open') fail('graph-cyclic', node.name, 'this node depends on its own result');
       state.set(node, 'open');
-      stack.push(...[...before].reverse());
+      // one by one: arguments of a call are limited
+      for (const p of before.reverse()) stack.push(p);
     }
   }
   return sorted;

@@ -76,10 +76,10 @@ export interface PositionMap {
 export const IDENTITY_MAP: PositionMap = { advance: 1, phases: [{ start: 0, size: 1 }] };
 
 /** Convolution and pooling: output o sees o·stride − padBegin + [0, extent). */
-export const windowMap = (a: WindowAxis): PositionMap => ({
-  advance: a.stride,
-  phases: [{ start: -a.padBegin, size: extent(a) }],
-});
+export const windowMap = (a: WindowAxis): PositionMap =>
+  extent(a) === 1 && a.stride === 1 && a.padBegin === 0
+    ? IDENTITY_MAP
+    : { advance: a.stride, phases: [{ start: -a.padBegin, size: extent(a) }] };
 
 /** Transposed convolution: input i reaches outputs i·stride + t·dilation − padBegin, so the map has `stride` phases. */
 export function transposedMap(a: WindowAxis): PositionMap {
@@ -108,6 +108,7 @@ const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a 
 
 /** The map of `outer` followed back through `inner`: output → middle → input. */
 export function composeMaps(outer: PositionMap, inner: PositionMap): PositionMap {
+  if (outer === IDENTITY_MAP) return inner;
   const middlePeriod = inner.phases.length;
   const repeats = middlePeriod / gcd(outer.advance, middlePeriod);
   const period = outer.phases.length * repeats;
@@ -121,6 +122,9 @@ export function composeMaps(outer: PositionMap, inner: PositionMap): PositionMap
 
 /** Smallest interval that holds what the positions [start, start + size) see. */
 export function hullOf(map: PositionMap, start: number, size: number): { start: number; size: number } {
+  const [only, more] = map.phases;
+  if (only && !more && only.size > 0 && size > 0)
+    return { start: start * map.advance + only.start, size: (size - 1) * map.advance + only.size };
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   const period = map.phases.length;
@@ -138,6 +142,7 @@ export function hullOf(map: PositionMap, start: number, size: number): { start: 
 
 /** Smallest map that holds both; undefined where their effective strides differ. */
 export function unionMaps(a: PositionMap, b: PositionMap): PositionMap | undefined {
+  if (a === b) return a;
   const pa = a.phases.length;
   const pb = b.phases.length;
   if (a.advance * pb !== b.advance * pa) return undefined;

@@ -1,10 +1,9 @@
 /** What a pass is, and the manager that runs pipelines of them. */
 import { fail, formatDiagnostic, InternalError } from '#ir/diagnostics.ts';
-import { operationCount } from '#ir/expr.ts';
-import { type Graph, opDef, ownInputs } from '#ir/graph.ts';
+import type { Graph } from '#ir/graph.ts';
 import type { Cost } from '#ir/op.ts';
-import { elementCount } from '#ir/types.ts';
 import { verifyGraph } from '#ir/verify.ts';
+import { arithmetic } from './analysis/cost.ts';
 import type { GraphProperty } from './properties.ts';
 
 /** A place where a rule matched but did not hold. */
@@ -90,11 +89,13 @@ export function runPipeline(graph: Graph, pipeline: Pipeline, options: PipelineO
     fail('usage-invalid', until, `pipeline "${pipeline.name}" has no such pass; it has ${names.join(', ')}`);
   }
   const traces: PassTrace[] = [];
+  let totals = graphTotals(graph);
   for (const step of pipeline.steps) {
     const passes = passesOf(step);
     runStep(graph, passes, 'repeat' in step, (pass) => {
-      const trace = runPass(graph, pass, options);
+      const trace = runPass(graph, pass, options, totals);
       traces.push(trace);
+      totals = trace.after;
       options.onPass?.(trace, graph);
       return trace.changes;
     });
@@ -120,12 +121,20 @@ function runStep(graph: Graph, passes: readonly Pass[], repeat: boolean, run: (p
   throw new InternalError(`passes ${passes.map((p) => p.name).join(', ')} do not come to an end`);
 }
 
-/** Runs one pass and holds it to its word. @throws InternalError naming the pass. */
-export function runPass(graph: Graph, pass: Pass, options: PipelineOptions = {}): PassTrace {
+/**
+ * Runs one pass and holds it to its word.
+ * @param before the totals of the graph as it is
+ * @throws InternalError naming the pass.
+ */
+export function runPass(
+  graph: Graph,
+  pass: Pass,
+  options: PipelineOptions = {},
+  before: GraphTotals = graphTotals(graph),
+): PassTrace {
   const { signal } = options;
   signal?.throwIfAborted();
   for (const property of pass.requires) check(graph, property, `pass "${pass.name}" requires`);
-  const before = graphTotals(graph);
   const result = pass.run(graph, signal ? { signal } : {});
   if (options.verify !== false) {
     const found = verifyGraph(graph);
@@ -136,7 +145,8 @@ export function runPass(graph: Graph, pass: Pass, options: PipelineOptions = {})
     }
   }
   for (const property of pass.ensures) check(graph, property, `pass "${pass.name}" does not ensure`);
-  return { pass: pass.name, ...result, before, after: graphTotals(graph) };
+  const after = result.changes === 0 ? before : graphTotals(graph);
+  return { pass: pass.name, ...result, before, after };
 }
 
 function check(graph: Graph, property: GraphProperty, message: string): void {
@@ -144,18 +154,14 @@ function check(graph: Graph, property: GraphProperty, message: string): void {
   if (violation !== undefined) throw new InternalError(`${message} ${property.name}: ${violation}`);
 }
 
-/** Nodes, multiply-accumulates and other operations of a graph; epilogues count one operation per function. */
+/** Nodes, multiply-accumulates and other operations of a graph. */
 export function graphTotals(graph: Graph): GraphTotals {
   let macs = 0;
   let otherOps = 0;
   for (const node of graph.nodes) {
-    const outputs = node.outputs.map((v) => v.type);
-    const inputs = ownInputs(node).map((v) => v?.type);
-    const cost = opDef(node.op).cost({ attrs: node.attrs as never, inputs, outputs });
+    const cost = arithmetic(node);
     macs += cost.macs;
     otherOps += cost.otherOps;
-    const [first] = outputs;
-    if (node.epilogue && first) otherOps += operationCount(node.epilogue) * elementCount(first.shape);
   }
   return { nodes: graph.nodes.length, macs, otherOps };
 }

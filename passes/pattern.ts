@@ -46,9 +46,14 @@ export const nodeThat = (test: (node: Node) => boolean, ...operands: Pattern[]):
   operands,
 });
 
+/** The orders in which the first two operands of a node may match. */
+const AS_WRITTEN = [[0, 1]] as const;
+const EITHER_WAY = [...AS_WRITTEN, [1, 0]] as const;
+
 /** What a pattern has found. */
 export class Match {
-  readonly #bound = new Map<Pattern, Value | Node>();
+  /** Most nodes match nothing, and are many. */
+  #bound: Map<Pattern, Value | Node> | undefined;
 
   /** @throws InternalError for a pattern that is no part of the rule. */
   value(pattern: ValuePattern): Value {
@@ -60,7 +65,7 @@ export class Match {
   }
 
   #get(pattern: Pattern): Value | Node {
-    const found = this.#bound.get(pattern);
+    const found = this.#bound?.get(pattern);
     if (!found) throw new InternalError('a rule asks for a pattern that it did not match');
     return found;
   }
@@ -69,15 +74,15 @@ export class Match {
   tryNode(pattern: NodePattern, node: Node): boolean {
     const { operands } = pattern;
     if (!pattern.test(node) || node.operands.length < operands.length) return false;
-    const orders = [[0, 1]];
-    if (opDef(node.op).traits.commutative && operands.length === 2) orders.push([1, 0]);
-    const before = new Map(this.#bound);
-    for (const order of orders) {
+    if (operands.length === 0) return this.#bind(pattern, node);
+    const twoWays = opDef(node.op).traits.commutative && operands.length === 2;
+    const before = this.#bound;
+    for (const order of twoWays ? EITHER_WAY : AS_WRITTEN) {
+      this.#bound = new Map(before);
       const fits = operands.every((p, i) => this.#tryValue(p, node.operands[order[i] ?? i]));
       if (fits && this.#bind(pattern, node)) return true;
-      this.#bound.clear();
-      for (const [p, found] of before) this.#bound.set(p, found);
     }
+    this.#bound = before;
     return false;
   }
 
@@ -89,9 +94,11 @@ export class Match {
   }
 
   #bind(pattern: Pattern, found: Value | Node): boolean {
-    const bound = this.#bound.get(pattern);
+    const bound = this.#bound?.get(pattern);
+    if (bound) return bound === found;
+    this.#bound ??= new Map();
     this.#bound.set(pattern, found);
-    return bound === undefined || bound === found;
+    return true;
   }
 }
 

@@ -1,18 +1,19 @@
 /** What a preset counts, in place of MACs, and what every other one would. */
 import { type Graph, isOp, producer } from '#ir/graph.ts';
-import { PRESETS, type Preset, presetCount } from '#passes/analysis/presets/index.ts';
+import type { GraphCost } from '#passes/analysis/cost.ts';
+import { PRESETS, type Preset, presetTotal } from '#passes/analysis/presets/index.ts';
 import type { AuditReport } from './schema.ts';
 
 type Totals = AuditReport['totals'];
 
 /** @param macsKnown whether the MACs are the same at every size that is not given */
-export function countedTotals(graph: Graph, sizeKnown: boolean, macsKnown: boolean): Totals['presets'] {
+export function countedTotals(cost: GraphCost, sizeKnown: boolean, macsKnown: boolean): Totals['presets'] {
   const known = ({ perMac }: Preset, total: number): boolean =>
     // none at one size is none at every size, and parts of a sum that does not change do not either
     sizeKnown || total === 0 || (macsKnown && perMac !== undefined);
   return Object.fromEntries(
     PRESETS.map((preset) => {
-      const { total } = presetCount(graph, preset);
+      const total = presetTotal(cost, preset);
       return [preset.name, known(preset, total) ? total : null];
     }),
   ) as Totals['presets'];

@@ -11,7 +11,7 @@ import type { AuditExample, AuditReport } from './schema.ts';
 /** @param facts of the graph at the example sizes, taken as known */
 export function exampleOf(facts: Facts, preset: PresetName): AuditExample {
   const { graph, cost, liveness } = facts;
-  const presets = countedTotals(graph, true, true);
+  const presets = countedTotals(cost, true, true);
   return {
     totals: {
       macs: cost.totals.macs,

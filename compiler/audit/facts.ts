@@ -3,14 +3,13 @@ import type { Graph, Node, Value } from '#ir/graph.ts';
 import { type Composite, composites } from '#passes/analysis/composites.ts';
 import { type GraphCost, graphCost, type NodeCost } from '#passes/analysis/cost.ts';
 import { type GraphLiveness, graphLiveness } from '#passes/analysis/liveness.ts';
-import { type Preset, type PresetCount, presetCount } from '#passes/analysis/presets/index.ts';
+import type { Preset } from '#passes/analysis/presets/index.ts';
 import { type FieldFacts, fieldFacts } from './fields.ts';
 
 export interface Facts {
   readonly graph: Graph;
   readonly cost: GraphCost;
-  /** By the preset of the question. */
-  readonly counted: PresetCount;
+  readonly preset: Preset;
   readonly liveness: GraphLiveness;
   readonly fields: FieldFacts;
   readonly live: Map<Node, number>;
@@ -28,7 +27,7 @@ export function factsOf(graph: Graph, preset: Preset, others?: readonly Graph[])
   return {
     graph,
     cost: graphCost(graph),
-    counted: presetCount(graph, preset),
+    preset,
     liveness,
     fields: fieldFacts(graph, others ?? []),
     live: new Map(liveness.timeline.map(({ node, bytes }) => [node, bytes])),

@@ -49,11 +49,9 @@ export function fieldOf(node: Node, { traces, elsewhere }: FieldFacts): LayerFie
 
 /** Where sizes that were not given change it, what they change is not known. */
 function axisField({ moving }: AxisTrace, others: readonly (AxisTrace | undefined)[]): AuditField {
-  const fields = [moving, ...others.map((axis) => axis?.moving)].map((m) =>
-    m ? envelope(m.map) : undefined,
-  );
-  const [field] = fields;
-  const varies = (of: (f: typeof field) => number | undefined) => fields.some((f) => of(f) !== of(field));
+  const field = moving && envelope(moving.map);
+  const elsewhere = others.map((axis) => axis?.moving && envelope(axis.moving.map));
+  const varies = (of: (f: typeof field) => number | undefined) => elsewhere.some((f) => of(f) !== of(field));
   if (varies((f) => f?.size) || varies((f) => f?.stride) || varies((f) => f?.period)) return 'unknown';
   if (!field) return 'global';
   return varies((f) => f?.padding) ? { ...field, padding: null } : field;

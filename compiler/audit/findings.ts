@@ -23,12 +23,11 @@ export function findingsOf(
   { findings: most = MOST, ignore = [] }: FindingChoice,
 ): Pick<AuditReport, 'findings' | 'moreFindings'> {
   const shown = displayNames({ layers });
-  const names = new Map<Node, string>();
-  graph.nodes.forEach((node, i) => {
-    const layer = layers[i];
-    names.set(node, (layer && shown.get(layer)) ?? node.name);
-  });
-  const name = (node: Node): string => names.get(node) ?? node.name;
+  const layerOf = new Map(graph.nodes.map((node, i) => [node, layers[i]]));
+  const name = (node: Node): string => {
+    const layer = layerOf.get(node);
+    return layer ? shown(layer) : node.name;
+  };
   const context = { graph, cost, fields, composites, name, sizesKnown: sizeKnown };
   const all = findings(context, { ignore });
   return {

@@ -12,10 +12,16 @@ export const opsOf = (layers: readonly AuditLayer[], totalMacs: number): AuditRe
 
 /** Every module that the exporter named, with the modules inside it, in the order of the network. */
 export const modulesOf = (layers: readonly AuditLayer[], totalMacs: number): AuditReport['byModule'] =>
-  macsOf(layers, totalMacs, ({ module }) => {
-    const parts = partsOf(module);
-    return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
-  }).map(([module, sums]) => ({ module, ...sums }));
+  macsOf(layers, totalMacs, ({ module }) => enclosing(module)).map(([module, sums]) => ({ module, ...sums }));
+
+/** A module and those that it is in, the outermost first. */
+function enclosing(module: string): readonly string[] {
+  if (module === '') return [];
+  const found: string[] = [];
+  for (let dot = module.indexOf('.'); dot >= 0; dot = module.indexOf('.', dot + 1))
+    found.push(module.slice(0, dot));
+  return [...found, module];
+}
 
 export interface ModuleSums {
   /** Empty where layers are in none. */

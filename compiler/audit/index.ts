@@ -61,7 +61,7 @@ export function audit(model: AuditModel, options: AuditOptions = {}): AuditRepor
     totals: totalsOf(
       facts,
       preset.name,
-      symbolicMacs(model, options.dims ?? {}, specialised, examples),
+      symbolicMacs(model, options.dims ?? {}, specialised, facts.cost.totals.macs, examples),
       examples,
     ),
     byKind: kindsOf(layers, facts.cost.totals.macs),
@@ -104,7 +104,7 @@ function totalsOf(
   const { totals } = cost;
   // what no size changes is known without the sizes
   const known = sizeKnown || (expr === String(totals.macs) && only === undefined);
-  const presets = countedTotals(graph, sizeKnown, known);
+  const presets = countedTotals(cost, sizeKnown, known);
   return {
     macs: known ? totals.macs : null,
     ...(known ? {} : { macsReason: `${examples.join(', ')} not given` }),

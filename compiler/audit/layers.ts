@@ -1,38 +1,43 @@
 /** The layers of a report. */
-import { classifyConv } from '#ir/conv-kind.ts';
+import { classifyConv, convLabel } from '#ir/conv-kind.ts';
 import type { Node } from '#ir/graph.ts';
 import { sumCosts } from '#passes/analysis/cost.ts';
-import { type Facts, share, sizedCosts, tensorOf } from './facts.ts';
+import { type Facts, share, tensorOf } from './facts.ts';
 import { fieldOf } from './fields.ts';
 import type { AuditLayer } from './schema.ts';
 
 export function layerOf(
   node: Node,
-  { cost, counted, fields, live, compositeOf, sizeKnown }: Facts,
+  { cost, preset, fields, live, compositeOf, sizeKnown }: Facts,
 ): AuditLayer {
   const own = cost.nodes.get(node) ?? sumCosts([]);
   const total = cost.totals.macs;
   const conv = classifyConv(node);
   const first = node.outputs[0];
-  const units = counted.nodes.get(node) ?? 0;
+  const units = preset.count(node, own.macs);
+  const sized = (n: number): number | null => (sizeKnown ? n : null);
+  // none at one size is none at every size
+  const ofMacs = (n: number): number | null => (own.macs === 0 ? n : sized(n));
   return {
     name: node.name,
     op: node.op,
     kind: conv?.kind ?? node.op,
-    label: conv?.label ?? node.op,
+    label: conv ? convLabel(conv) : node.op,
     composite: compositeOf.get(node)?.id ?? null,
     module: modulePath(node.name),
-    // none at one size is none at every size
-    macs: sizeKnown || own.macs === 0 ? own.macs : null,
-    macsShare: sizeKnown || own.macs === 0 ? share(own.macs, total) : null,
-    counted: sizeKnown || units === 0 ? units : null,
-    ...sizedCosts(own, sizeKnown),
-    flops: sizeKnown || own.macs === 0 ? own.flops : null,
+    macs: ofMacs(own.macs),
+    macsShare: ofMacs(share(own.macs, total)),
+    counted: units === 0 ? 0 : sized(units),
+    flops: ofMacs(own.flops),
+    otherOps: sized(own.otherOps),
+    bytesRead: sized(own.bytesRead),
+    bytesWritten: sized(own.bytesWritten),
+    intensity: sized(own.intensity),
     parameters: own.parameters,
     sharedParameters: own.sharedParameters,
     buffers: own.buffers,
     parameterBytes: own.parameterBytes,
-    liveBytes: sizeKnown ? (live.get(node) ?? 0) : null,
+    liveBytes: sized(live.get(node) ?? 0),
     inputs: node.operands.flatMap((v) => (v && v.source.kind !== 'constant' ? [v.name] : [])),
     outputs: node.outputs.map(tensorOf),
     outputShape: [...(first?.type.shape ?? [])],

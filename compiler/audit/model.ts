@@ -110,14 +110,17 @@ export interface SymbolicMacs {
   readonly only?: string;
 }
 
-/** The MACs as a polynomial in the batch and in the sizes that are not given. */
+/**
+ * The MACs as a polynomial in the batch and in the sizes that are not given.
+ * @param macs those of the specialised model
+ */
 export function symbolicMacs(
   model: AuditModel,
   dims: Dimensions,
-  { graph, dims: open }: SpecialisedModel,
+  { dims: open }: SpecialisedModel,
+  macs: number,
   examples: readonly string[],
 ): SymbolicMacs {
-  const macs = graphMacs(graph);
   const batches = [...new Set(open.filter((d) => d.assumed).map((d) => d.symbol))];
   if (model instanceof Graph || batches.length + examples.length === 0) return { expr: String(macs) };
   const macsAt = (sizes: Dimensions): number => graphMacs(model({ ...dims, ...sizes }).graph);

@@ -1,8 +1,8 @@
 /** Totals over ranges of sizes. */
 import { CompileError } from '#ir/diagnostics.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
-import { graphLiveness } from '#passes/analysis/liveness.ts';
-import { type Preset, presetCount } from '#passes/analysis/presets/index.ts';
+import { peakBytes } from '#passes/analysis/liveness.ts';
+import { type Preset, presetTotal } from '#passes/analysis/presets/index.ts';
 import { type BudgetResult, type BudgetTerm, checkBudget } from './budget.ts';
 import type { Dimensions, SpecialisedModel } from './model.ts';
 
@@ -67,19 +67,20 @@ function rowAt(
 ): RangeRow {
   try {
     const { graph } = model({ ...fixed, ...dims });
+    const cost = graphCost(graph);
     const { macs, flops, otherOps, parameters, parameterBytes, buffers, bytesRead, bytesWritten } =
-      graphCost(graph).totals;
+      cost.totals;
     return {
       dims,
       totals: {
         macs,
-        ...(preset ? { counted: presetCount(graph, preset).total } : {}),
+        ...(preset ? { counted: presetTotal(cost, preset) } : {}),
         flops,
         otherOps,
         parameters,
         parameterBytes,
         buffers,
-        peakActivationBytes: graphLiveness(graph).peakBytes,
+        peakActivationBytes: peakBytes(graph),
         bytesRead,
         bytesWritten,
         layers: graph.nodes.length,

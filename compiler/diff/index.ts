@@ -13,7 +13,7 @@ export function diffAudits(a: AuditReport, b: AuditReport): DiffReport {
   const totals = BUDGET_NAMES.map(
     (name) => [name, { a: totalOf(name, a), b: totalOf(name, b) }] as const,
   ).filter(([, change]) => change.a !== null || change.b !== null);
-  const names = new Map([...displayNames(a), ...displayNames(b)]);
+  const names = { a: displayNames(a), b: displayNames(b) };
   const changes = matchLayers(a.layers, b.layers).map((pair) => changeOf(pair, names));
   return {
     version: DIFF_VERSION,
@@ -25,11 +25,14 @@ export function diffAudits(a: AuditReport, b: AuditReport): DiffReport {
   };
 }
 
-type Names = ReadonlyMap<AuditLayer, string>;
+type Names = (layer: AuditLayer) => string;
 
 /** Undefined where both are the same. */
-function changeOf({ a, b }: LayerPair, names: Names): DiffLayer | undefined {
-  const sides = { ...(a && { a: sideOf(a, names) }), ...(b && { b: sideOf(b, names) }) };
+function changeOf(
+  { a, b }: LayerPair,
+  names: { readonly a: Names; readonly b: Names },
+): DiffLayer | undefined {
+  const sides = { ...(a && { a: sideOf(a, names.a) }), ...(b && { b: sideOf(b, names.b) }) };
   if (!a || !b) return { change: a ? 'removed' : 'added', ...sides };
   const unnamed = (side: DiffLayer['a']) => JSON.stringify({ ...side, name: '', shown: '' });
   if (unnamed(sides.a) !== unnamed(sides.b)) return { change: 'changed', ...sides };
@@ -38,7 +41,7 @@ function changeOf({ a, b }: LayerPair, names: Names): DiffLayer | undefined {
 
 const sideOf = (layer: AuditLayer, names: Names): NonNullable<DiffLayer['a']> => ({
   name: layer.name,
-  shown: names.get(layer) ?? layer.name,
+  shown: names(layer),
   label: layer.label,
   outputShape: [...layer.outputShape],
   macs: layer.macs,

@@ -18,11 +18,7 @@ export function footprintLines(report: AuditReport, footprint: AuditFootprint): 
       ? 'no plan needs less'
       : `${percent(above)} above ${bytes(activationLowerBoundBytes)}, the bound`;
   return [
-    line(
-      'activations',
-      activationBytes,
-      `${plan}; most at ${peak ? displayNames(report).get(peak) : peakLayer}`,
-    ),
+    line('activations', activationBytes, `${plan}; most at ${peak ? displayNames(report)(peak) : peakLayer}`),
     line('weights', weightBytes, 'packed, as they lie in memory'),
     line('memory', memoryBytes, 'of the instance, fixed'),
     ...(code

@@ -32,20 +32,15 @@ function axes(fields: readonly AuditField[]): string {
   return stride === '1' ? size : stride.includes('/') ? `${size}, stride ${stride}` : `${size} /${stride}`;
 }
 
-/** What a layer is called in a report: its module where that is unique, with the op where not. */
-export function displayNames(report: Pick<AuditReport, 'layers'>): ReadonlyMap<AuditLayer, string> {
+/** What the layers of a report are called: by their module where that is unique, with the op where not. */
+export function displayNames({ layers }: Pick<AuditReport, 'layers'>): (layer: AuditLayer) => string {
   const times = new Map<string, number>();
-  for (const { module } of report.layers) times.set(module, (times.get(module) ?? 0) + 1);
-  return new Map(
-    report.layers.map((layer) => {
-      const last = layer.name.split('/').at(-1) ?? layer.name;
-      const unique = layer.module !== '' && times.get(layer.module) === 1;
-      return [
-        layer,
-        plain(unique ? layer.module : layer.module === '' ? layer.name : `${layer.module}/${last}`),
-      ];
-    }),
-  );
+  for (const { module } of layers) times.set(module, (times.get(module) ?? 0) + 1);
+  return ({ name, module }) => {
+    if (module === '') return plain(name);
+    const op = name.split('/').at(-1) ?? name;
+    return plain(times.get(module) === 1 ? module : `${module}/${op}`);
+  };
 }
 
 /** `MACs`: what `counted` is in. */

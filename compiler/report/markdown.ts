@@ -113,7 +113,7 @@ export function renderMarkdown(given: AuditReport): string {
         ...(predicted ? ['predicted'] : []),
       ],
       layers.map((l) => [
-        names.get(l) ?? '',
+        names(l),
         l.label,
         shape(l.outputShape),
         grouped(l.counted),

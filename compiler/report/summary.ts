@@ -127,7 +127,7 @@ export function summary(report: AuditReport): readonly SummaryLine[] {
     {
       ...line('peak activations, bytes', totals.peakActivationBytes),
       rounded: totals.peakActivationBytes === null ? '' : bytes(totals.peakActivationBytes),
-      note: noted(peak ? `at ${displayNames(report).get(peak)}` : '', example),
+      note: noted(peak ? `at ${displayNames(report)(peak)}` : '', example),
     },
     ...(report.memory
       ? [

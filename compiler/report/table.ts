@@ -185,7 +185,7 @@ function layersBlock(report: AuditReport, c: Colours, width: number, limit: numb
   const lines = weighty
     .filter((l) => listed.has(l))
     .map((l) => [
-      names.get(l) ?? '',
+      names(l),
       l.label,
       shape(l.outputShape),
       short(l.counted),

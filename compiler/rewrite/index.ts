@@ -3,7 +3,7 @@ import { cloneGraph } from '#ir/clone.ts';
 import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
-import { graphLiveness } from '#passes/analysis/liveness.ts';
+import { peakBytes } from '#passes/analysis/liveness.ts';
 import type { FactorizationName } from '#passes/factorize/family.ts';
 import { type PassTrace, type Pipeline, passNames, runPipeline, type Step } from '#passes/pass.ts';
 import { graphPipelineWith, OPTIONAL_PASSES } from '#passes/pipeline.ts';
@@ -180,7 +180,7 @@ function totalsOf(graph: Graph, device: RooflineDevice | undefined): RewriteRepo
     parameters: totals.parameters,
     parameterBytes: totals.parameterBytes,
     movedBytes: totals.bytesRead + totals.bytesWritten,
-    peakActivationBytes: graphLiveness(graph).peakBytes,
+    peakActivationBytes: peakBytes(graph),
     us: networkCost(graph, device).us,
   };
 }

@@ -34,7 +34,7 @@ export interface ArenaPlan<Id = string> {
 export function planArena<Id = string>(requests: readonly ArenaRequest<Id>[]): ArenaPlan<Id> {
   const { lowerBound, peakAt } = largestLiveSet(requests);
   const items = requests.map(toItem).filter((item) => item.bytes > 0);
-  const best = bestPlacement(items);
+  const best = bestPlacement(items, lowerBound);
   return {
     offsets: new Map(requests.map((r, index) => [r.id, best.offsets[index] ?? 0])),
     size: items.length === 0 ? 0 : best.size,
@@ -43,8 +43,8 @@ export function planArena<Id = string>(requests: readonly ArenaRequest<Id>[]): A
   };
 }
 
-function bestPlacement(items: readonly Item[]): Placement {
-  const target = alignedBound(items);
+function bestPlacement(items: readonly Item[], lowerBound: number): Placement {
+  const target = alignedBound(items, lowerBound);
   if (neighbourCount(items) > MOST_NEIGHBOURS) return { ...bestSweep(items, target), order: [] };
   linkNeighbours(items);
   let best = EMPTY;
@@ -68,8 +68,8 @@ export function largestLiveSet(requests: readonly Omit<ArenaRequest<unknown>, 'i
   let live = 0;
   let lowerBound = 0;
   let peakAt = 0;
-  for (const [step, delta] of [...change].sort(([a], [b]) => a - b)) {
-    live += delta;
+  for (const step of Float64Array.from(change.keys()).sort()) {
+    live += change.get(step) ?? 0;
     if (live > lowerBound) {
       lowerBound = live;
       peakAt = step;
@@ -162,12 +162,13 @@ function neighbourCount(items: readonly Item[]): number {
 }
 
 /** A bound that knows of the alignment that all requests share: only the topmost of a step may end unaligned. */
-function alignedBound(items: readonly Item[]): number {
+function alignedBound(items: readonly Item[], lowerBound: number): number {
   const step = items.reduce((low, item) => Math.min(low, item.alignment), Number.POSITIVE_INFINITY);
-  if (items.some((item) => item.alignment % step !== 0)) return largestLiveSet(items).lowerBound;
+  if (items.some((item) => item.alignment % step !== 0)) return lowerBound;
   const slack = items.reduce((high, item) => Math.max(high, roundUp(item.bytes, step) - item.bytes), 0);
+  if (slack === 0) return lowerBound;
   const padded = items.map((item) => ({ ...item, bytes: roundUp(item.bytes, step) }));
-  return Math.max(largestLiveSet(items).lowerBound, largestLiveSet(padded).lowerBound - slack);
+  return Math.max(lowerBound, largestLiveSet(padded).lowerBound - slack);
 }
 
 /** Places items in order, each in the tightest gap (or, `lowest`, the lowest) between its placed neighbours. */

@@ -15,7 +15,6 @@ import {
   result,
   type Value,
 } from '#ir/graph.ts';
-import { convWindow } from '#ir/ops/conv.ts';
 import { shuffleGroups } from '../canonicalize/recognise-channel-shuffle.ts';
 import { followChannelwise, soleReader } from './paths.ts';
 
@@ -166,11 +165,8 @@ function separable(first: Unit): readonly Candidate[] {
 
 const isHalf = ({ is }: Unit): boolean => is.separableHalf && !is.transposed;
 
-function wideAxes({ conv }: Unit): readonly number[] {
-  if (!isOp(conv, 'Conv')) return [];
-  const { kernel } = convWindow(conv.attrs, operand(conv as Node, 1).type.shape);
-  return kernel.flatMap((k, axis) => (k > 1 ? [axis] : []));
-}
+const wideAxes = ({ is }: Unit): readonly number[] =>
+  is.axes.flatMap(({ kernel }, axis) => (kernel > 1 ? [axis] : []));
 
 function subPixel(graph: Graph, unit: Unit): readonly Candidate[] {
   const reader = soleReader(graph, unit.end);

@@ -1,15 +1,7 @@
 /** What a graph costs, exactly: arithmetic, parameters and traffic of each node, and their totals. */
 import { operationCount } from '#ir/expr.ts';
-import {
-  epilogueOperands,
-  type Graph,
-  type Node,
-  opDef,
-  ownInputs,
-  producer,
-  type Value,
-} from '#ir/graph.ts';
-import type { InputRole } from '#ir/op.ts';
+import { type Graph, type Node, opCost, opDef, producer, type Value } from '#ir/graph.ts';
+import type { Cost, InputRole } from '#ir/op.ts';
 import { byteSize, elementCount } from '#ir/types.ts';
 
 /** Conventions of every number here, for whoever prints one. */
@@ -56,27 +48,32 @@ export function graphCost(graph: Graph): GraphCost {
 }
 
 /** The MACs alone. */
-export const graphMacs = (graph: Graph): number =>
-  sum(graph.nodes, (node) => {
-    const outputs = node.outputs.map((v) => v.type);
-    return opDef(node.op).cost({ attrs: node.attrs, inputs: ownInputs(node).map((v) => v?.type), outputs })
-      .macs;
-  });
+export const graphMacs = (graph: Graph): number => sum(graph.nodes, (node) => opCost(node).macs);
+
+/** The arithmetic of a node; an epilogue counts one operation per function and element. */
+export function arithmetic(node: Node): Cost {
+  const own = opCost(node);
+  const [first] = node.outputs;
+  if (!node.epilogue || !first) return own;
+  const epilogue = operationCount(node.epilogue) * elementCount(first.type.shape);
+  return { macs: own.macs, otherOps: own.otherOps + epilogue };
+}
 
 /** Parameters already in `counted` are shared; the node's own are added to it. */
 export function nodeCost(node: Node, counted: Set<Value> = new Set()): NodeCost {
-  const def = opDef(node.op);
-  const outputs = node.outputs.map((v) => v.type);
-  const own = def.cost({ attrs: node.attrs, inputs: ownInputs(node).map((v) => v?.type), outputs });
-  const epilogue = node.epilogue ? operationCount(node.epilogue) * elementCount(outputs[0]?.shape ?? []) : 0;
-  const moves = !def.traits.view;
-  const operands = new Set(node.operands.filter((v) => v !== undefined));
-  const bytesRead = moves ? sum(operands, (v) => byteSize(v.type)) : 0;
-  const bytesWritten = moves ? sum(outputs, byteSize) : 0;
+  const { macs, otherOps } = arithmetic(node);
+  const { parameters, sharedParameters, buffers, parameterBytes } = storedConstants(node, counted);
+  const moves = !opDef(node.op).traits.view;
+  const bytes = (values: Iterable<Value | undefined>) => sum(values, (v) => (v ? byteSize(v.type) : 0));
+  const bytesRead = moves ? bytes(new Set(node.operands)) : 0;
+  const bytesWritten = moves ? bytes(node.outputs) : 0;
   return withDerived({
-    macs: own.macs,
-    otherOps: own.otherOps + epilogue,
-    ...storedConstants(node, counted),
+    macs,
+    otherOps,
+    parameters,
+    sharedParameters,
+    buffers,
+    parameterBytes,
     bytesRead,
     bytesWritten,
   });
@@ -112,15 +109,10 @@ function sum<T>(items: Iterable<T>, of: (item: T) => number): number {
   return total;
 }
 
-/** Roles of a node's operands: the last input's role repeats; what an epilogue reads is a scale or shift. */
-function operandRoles(
-  node: Node,
-): readonly { readonly value: Value | undefined; readonly role: InputRole }[] {
+/** The last input's role repeats; what an epilogue reads is a scale or shift. */
+function roleOf(node: Node, slot: number): InputRole {
   const { inputs } = opDef(node.op);
-  return [
-    ...ownInputs(node).map((value, i) => ({ value, role: (inputs[i] ?? inputs.at(-1))?.role ?? 'data' })),
-    ...epilogueOperands(node).map((value) => ({ value, role: 'affine' as const })),
-  ];
+  return slot >= node.arity ? 'affine' : ((inputs[slot] ?? inputs.at(-1))?.role ?? 'data');
 }
 
 function storedConstants(
@@ -128,13 +120,15 @@ function storedConstants(
   counted: Set<Value>,
 ): Pick<NodeCost, 'parameters' | 'sharedParameters' | 'buffers' | 'parameterBytes'> {
   const result = { parameters: 0, sharedParameters: 0, buffers: 0, parameterBytes: 0 };
-  const own = new Set<Value>();
-  for (const { value, role } of operandRoles(node)) {
-    if (role === 'data') continue;
+  const own: Value[] = [];
+  node.operands.forEach((value, slot) => {
+    const role = roleOf(node, slot);
+    if (role === 'data') return;
     for (const constant of storedBehind(value)) {
       const size = elementCount(constant.type.shape);
-      if (own.has(constant) || constant.type.dtype !== 'f32' || (role === 'affine' && size <= 1)) continue;
-      own.add(constant);
+      if (own.includes(constant) || constant.type.dtype !== 'f32' || (role === 'affine' && size <= 1))
+        continue;
+      own.push(constant);
       if (role === 'buffer') result.buffers += counted.has(constant) ? 0 : size;
       else if (counted.has(constant)) result.sharedParameters += size;
       else {
@@ -143,7 +137,7 @@ function storedConstants(
       }
       counted.add(constant);
     }
-  }
+  });
   return result;
 }
 

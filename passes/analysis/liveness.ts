@@ -1,7 +1,7 @@
 /** When the values of a graph are alive, and how much memory that takes by a real allocation plan. */
 import { type Graph, type Node, opDef, operand, outputValues, result, type Value } from '#ir/graph.ts';
-import { byteSize } from '#ir/types.ts';
-import { type ArenaPlan, type ArenaRequest, liveSizes, planArena } from './arena.ts';
+import { byteSize, type Shape, sameShape } from '#ir/types.ts';
+import { type ArenaPlan, liveSizes, planArena } from './arena.ts';
 
 export { type ArenaPlan, type ArenaRequest, liveSizes, planArena } from './arena.ts';
 
@@ -44,16 +44,7 @@ export interface LivenessOptions {
  */
 export function graphLiveness(graph: Graph, options: LivenessOptions = {}): GraphLiveness {
   const buffers = assignBuffers(graph, options);
-  const requests = buffers.map(
-    ({ id, bytes, start, end }): ArenaRequest<number> => ({
-      id,
-      bytes,
-      start,
-      end,
-      alignment: options.alignment ?? 1,
-    }),
-  );
-  const plan: ArenaPlan<number> = planArena(requests);
+  const plan = placed(buffers, options);
   return {
     peakBytes: plan.size,
     liveBytes: plan.lowerBound,
@@ -62,6 +53,13 @@ export function graphLiveness(graph: Graph, options: LivenessOptions = {}): Grap
     buffers: buffers.map((b) => ({ ...b, offset: plan.offsets.get(b.id) ?? 0 })),
   };
 }
+
+/** The peak alone, as `graphLiveness` has it. */
+export const peakBytes = (graph: Graph, options: LivenessOptions = {}): number =>
+  placed(assignBuffers(graph, options), options).size;
+
+const placed = (buffers: readonly OpenBuffer[], { alignment = 1 }: LivenessOptions): ArenaPlan<number> =>
+  planArena(buffers.map(({ id, bytes, start, end }) => ({ id, bytes, start, end, alignment })));
 
 interface OpenBuffer {
   id: number;
@@ -132,10 +130,14 @@ function inPlaceBuffer(node: Node, step: number, of: ReadonlyMap<Value, OpenBuff
 }
 
 /** Are both written in one order, element for element (no broadcasting)? */
-const sameElements = (a: Value, b: Value): boolean => {
-  const significant = (v: Value) => v.type.shape.join(',').replace(/^(1,)+/, '');
-  return a.type.dtype === b.type.dtype && significant(a) === significant(b);
-};
+const sameElements = ({ type: a }: Value, { type: b }: Value): boolean =>
+  a.dtype === b.dtype && sameShape(withoutLeadingOnes(a.shape), withoutLeadingOnes(b.shape));
+
+function withoutLeadingOnes(shape: Shape): Shape {
+  let ones = 0;
+  while (ones < shape.length - 1 && shape[ones] === 1) ones++;
+  return shape.slice(ones);
+}
 
 /** The last step that reads each value; past the end for an output. */
 function lastReads(graph: Graph): ReadonlyMap<Value, number> {

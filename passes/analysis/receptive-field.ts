@@ -2,9 +2,8 @@
  * Receptive fields: which positions of a graph input each value sees, per spatial axis, by a fold of the ops' `field`
  * facets over the graph. Exact per axis, up to holes: an interval stands for what may be sparse within it (dilation).
  */
-import { epilogueOperands, type Graph, type Node, opDef, ownInputs, type Value } from '#ir/graph.ts';
+import type { Graph, Node, Value } from '#ir/graph.ts';
 import type { AxisField } from '#ir/op.ts';
-import { broadcastField } from '#ir/ops/common.ts';
 import {
   composeMaps,
   envelope,
@@ -13,6 +12,7 @@ import {
   type PositionMap,
   unionMaps,
 } from '#ir/window.ts';
+import { operandFields } from './operand-fields.ts';
 
 /** A field along one spatial axis of an input: positions that move with those of axis `axis` of the value. */
 export interface MovingField {
@@ -98,51 +98,38 @@ interface Arrival {
 }
 
 /** The traces of a node's operands, each followed through the node to one of its outputs. */
-function arrivals(
+const arrivals = (
   node: Node,
   output: number,
   traces: ReadonlyMap<Value, readonly InputTrace[]>,
-): readonly Arrival[] {
-  const def = opDef(node.op);
-  const own = ownInputs(node);
-  const context = {
-    attrs: node.attrs,
-    inputs: own.map((v) => v?.type),
-    outputs: node.outputs.map((v) => v.type),
-  };
-  const shape = node.outputs[output]?.type.shape ?? [];
-  const follow = (value: Value | undefined, fields: () => readonly AxisField[]): readonly Arrival[] => {
-    const reaching = value ? traces.get(value) : undefined;
-    if (!value || !reaching) return [];
-    const seen = fields();
-    return reaching.map(({ input, axes }) => ({
-      via: value,
-      trace: { input, axes: axes.map((trace) => through(node, trace, seen)) },
-    }));
-  };
-  return [
-    ...own.flatMap((value, slot) => follow(value, () => def.field(context, output, slot))),
-    ...(output === 0 ? epilogueOperands(node) : []).flatMap((value) =>
-      follow(value, () => broadcastField(value?.type.shape ?? [], shape)),
-    ),
-  ];
-}
+): readonly Arrival[] =>
+  operandFields(node, output, (operand) => traces.has(operand)).flatMap(({ operand, fields }) =>
+    (traces.get(operand) ?? []).map(({ input, axes }) => ({
+      via: operand,
+      trace: { input, axes: axes.map((trace) => through(node, trace, fields)) },
+    })),
+  );
 
 /** An axis that no output axis follows is seen whole. */
 function through(node: Node, trace: AxisTrace, fields: readonly AxisField[]): AxisTrace {
-  const { moving, ...rest } = trace;
-  const lost: AxisTrace = { ...rest, global: true, globalBy: trace.globalBy ?? node };
-  if (!moving) return lost;
-  const axis = fields.findIndex((f) => f.kind === 'axis' && f.axis === moving.axis);
+  const { moving } = trace;
+  const axis = moving ? fields.findIndex((f) => f.kind === 'axis' && f.axis === moving.axis) : -1;
   const field = fields[axis];
-  if (field?.kind !== 'axis') return lost;
+  if (!moving || field?.kind !== 'axis') return lostAt(node, trace);
+  if (field.map === IDENTITY_MAP && axis === moving.axis) return trace;
   const { map, shortest, longest } = moving;
-  if (periodAfter(field.map, map) > PERIOD_LIMIT) return { ...lost, reason: tooLong() };
+  if (periodAfter(field.map, map) > PERIOD_LIMIT) return { ...lostAt(node, trace), reason: tooLong() };
   const followed = composeMaps(field.map, map);
   // most fields are those of a single path
   const alike = (path: PositionMap) => (path === map ? followed : composeMaps(field.map, path));
-  return { ...rest, moving: { axis, map: followed, shortest: alike(shortest), longest: alike(longest) } };
+  return { ...trace, moving: { axis, map: followed, shortest: alike(shortest), longest: alike(longest) } };
 }
+
+const lostAt = (node: Node, { moving: _, ...seen }: AxisTrace): AxisTrace => ({
+  ...seen,
+  global: true,
+  globalBy: seen.globalBy ?? node,
+});
 
 const tooLong = (): string => `the field repeats only after more than ${PERIOD_LIMIT} positions`;
 
@@ -156,6 +143,8 @@ function joinArrivals(
   arriving: readonly Arrival[],
   misaligned: Misalignment[],
 ): readonly InputTrace[] {
+  const [only, more] = arriving;
+  if (only && !more) return [only.trace];
   const inputs = new Set(arriving.map(({ trace }) => trace.input));
   return [...inputs].map((input) => {
     const paths = arriving.filter(({ trace }) => trace.input === input);

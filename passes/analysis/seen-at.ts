@@ -2,10 +2,10 @@
  * What one position of a value sees of the graph's inputs: the ops' `field` facets followed backwards, cut at the border
  * of every value on the way. The receptive field of a value holds for positions far from any border; this holds at it.
  */
-import { epilogueOperands, type Graph, type Node, opDef, ownInputs, type Value } from '#ir/graph.ts';
+import type { Graph, Value } from '#ir/graph.ts';
 import type { AxisField } from '#ir/op.ts';
-import { broadcastField } from '#ir/ops/common.ts';
 import { hullOf } from '#ir/window.ts';
+import { operandFields } from './operand-fields.ts';
 
 /** Positions from `start` to before `end`. */
 export interface Range {
@@ -26,7 +26,7 @@ export function seenAt(graph: Graph, value: Value, box: Box): ReadonlyMap<Value,
     node.outputs.forEach((output, index) => {
       const from = seen.get(output);
       if (!from) return;
-      for (const { operand, fields } of operandFields(node, index)) {
+      for (const { operand, fields } of operandFields(node, index, isComputed)) {
         const reached = operandBox(from, fields, operand.type.shape);
         if (reached) seen.set(operand, hullOfBoxes(seen.get(operand), reached));
       }
@@ -35,25 +35,7 @@ export function seenAt(graph: Graph, value: Value, box: Box): ReadonlyMap<Value,
   return seen;
 }
 
-/** Each operand of a node with what an output's axes see of it. */
-function operandFields(node: Node, index: number): { operand: Value; fields: readonly AxisField[] }[] {
-  const own = ownInputs(node);
-  const context = {
-    attrs: node.attrs,
-    inputs: own.map((v) => v?.type),
-    outputs: node.outputs.map((v) => v.type),
-  };
-  const shape = node.outputs[index]?.type.shape ?? [];
-  const isRead = (v: Value | undefined): v is Value => v !== undefined && v.source.kind !== 'constant';
-  return [
-    ...own.flatMap((operand, slot) =>
-      isRead(operand) ? [{ operand, fields: opDef(node.op).field(context, index, slot) }] : [],
-    ),
-    ...(index === 0 ? epilogueOperands(node) : []).flatMap((operand) =>
-      isRead(operand) ? [{ operand, fields: broadcastField(operand.type.shape, shape) }] : [],
-    ),
-  ];
-}
+const isComputed = ({ source }: Value): boolean => source.kind !== 'constant';
 
 /** Undefined where nothing is seen but padding. */
 function operandBox(box: Box, fields: readonly AxisField[], shape: readonly number[]): Box | undefined {

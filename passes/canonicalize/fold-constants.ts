@@ -6,7 +6,7 @@
  * Formula     the reference evaluator
  */
 import { evaluateNode } from '#ir/evaluate.ts';
-import { constantOf, type Graph, type Node, opDef, ownInputs, tensorOf, type Value } from '#ir/graph.ts';
+import { constantOf, type Graph, type Node, opCost, opDef, tensorOf, type Value } from '#ir/graph.ts';
 import { type Constant, type Tensor, tensor } from '#ir/tensor.ts';
 import { elementCount, type TensorType } from '#ir/types.ts';
 import { supersede } from '../edit.ts';
@@ -72,11 +72,7 @@ function tooMuch(node: Node): No | undefined {
     values.reduce((sum, v) => sum + (v ? elementCount(v.type.shape) : 0), 0);
   const made = total(node.outputs);
   if (made > SMALL_RESULT && made > total(node.operands)) return no(`the result has ${made} elements`);
-  const { macs, otherOps } = opDef(node.op).cost({
-    attrs: node.attrs as never,
-    inputs: ownInputs(node).map((v) => v?.type),
-    outputs: node.outputs.map((v) => v.type),
-  });
+  const { macs, otherOps } = opCost(node);
   return macs + otherOps > MOST_OPERATIONS ? no(`it takes ${macs + otherOps} operations`) : undefined;
 }
 

@@ -14,6 +14,7 @@ import type { Constant, TensorData } from '#ir/tensor.ts';
 import { product, type Shape, sameShape, sameType } from '#ir/types.ts';
 import { type WindowAxis, windowAxes } from '#ir/window.ts';
 import { derive, reweigh, supersede } from '../edit.ts';
+import { groupBy } from '../group-by.ts';
 import { definePass } from '../pass.ts';
 import { applyRules, defineRule, type No, no, op } from '../pattern.ts';
 import { noEpilogues } from '../properties.ts';
@@ -174,13 +175,14 @@ function identityBranch(term: Value, x: Value, weight: PerChannel, shape: Shape)
 function mergesOf(branches: readonly Branch[], sum: Sum, graph: Graph): { merges: Merge[]; refusal?: No } {
   const size = (b: Branch) => product(b.axes.map((axis) => axis.kernel));
   const order = [...branches].sort((a, b) => size(b) - size(a) || a.group - b.group);
+  const ofValue = groupBy(order, (b) => b.x);
   const taken = new Set<Branch>();
   const merges: Merge[] = [];
   let refusal: No | undefined;
   for (const base of order) {
     const { conv } = base;
     if (!conv || taken.has(base)) continue;
-    const beside = order.filter((b) => b !== base && b.x === base.x && !taken.has(b));
+    const beside = (ofValue.get(base.x) ?? []).filter((b) => b !== base && !taken.has(b));
     if (beside.length === 0) continue;
     const alone = (b: Branch) => b.blocked ?? otherReader(b, sum, graph);
     const own = alone(base);

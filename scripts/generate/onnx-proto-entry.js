@@ -8,14 +8,14 @@ export class ProtobufError extends Error {
   name = 'ProtobufError';
 }
 
-/** The fields of a tensor that come out as typed arrays. */
-const typed = {
-  floatData: Float32Array,
-  doubleData: Float64Array,
-  int32Data: Int32Array,
-  int64Data: BigInt64Array,
-  uint64Data: BigUint64Array,
-};
+/** The fields of a tensor that come out as typed arrays, with what they are where there is nothing in them. */
+const typed = Object.entries({
+  floatData: new Float32Array(),
+  doubleData: new Float64Array(),
+  int32Data: new Int32Array(),
+  int64Data: new BigInt64Array(),
+  uint64Data: new BigUint64Array(),
+});
 
 onnx.TensorProto.prototype.rawRange = null;
 onnx.TensorProto.prototype.floatRange = null;
@@ -25,10 +25,11 @@ function complete(tensor) {
     tensor.floatRange = tensor.floatData;
     tensor.floatData = [];
   }
-  for (const [field, kind] of Object.entries(typed)) {
+  for (const [field, empty] of typed) {
+    const kind = empty.constructor;
     if (tensor[field] instanceof kind) continue;
     const big = kind === BigInt64Array || kind === BigUint64Array;
-    tensor[field] = kind.from(tensor[field], big ? BigInt : undefined);
+    tensor[field] = tensor[field].length === 0 ? empty : kind.from(tensor[field], big ? BigInt : undefined);
   }
   return tensor;
 }

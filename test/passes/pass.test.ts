@@ -59,6 +59,17 @@ describe('runPipeline', () => {
     expect(seen).toEqual(traces);
   });
 
+  test('each pass begins with the totals that the one before it left', () => {
+    const merge = pass('merge', (graph, context) => applyRules(graph, [mergeRelus], context));
+    const idle = pass('idle', () => nothing);
+    const traces = runPipeline(twoRelus(), pipeline(idle, merge, idle));
+    expect(traces.map(({ before, after }) => [before.nodes, after.nodes])).toEqual([
+      [2, 2],
+      [2, 1],
+      [1, 1],
+    ]);
+  });
+
   test('a pass that breaks the graph is named', () => {
     const breaking = pass('breaking', (graph) => {
       (graph.inputs[0] as { name: string }).name = '';

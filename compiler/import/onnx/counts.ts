@@ -3,9 +3,8 @@
  * one axis count. What is computed from them keeps the count where positions stay apart; anything else is refused, as it
  * would take the room for the size.
  */
-import type { AttrValue } from '#ir/attrs.ts';
 import { fail } from '#ir/diagnostics.ts';
-import { type Node, type OutputCount, opDef, ownInputs, type Value } from '#ir/graph.ts';
+import { type Node, type OutputCount, opContext, opDef, ownInputs, type Value } from '#ir/graph.ts';
 import type { AxisField } from '#ir/op.ts';
 import { IDENTITY_MAP, type PositionMap } from '#ir/window.ts';
 import { printable } from './text.ts';
@@ -50,11 +49,7 @@ function axisOf(node: Node, output: number, slot: number, axis: number): number 
   // parameters are not asked what of them is seen; operands of elementwise ops are all alike
   const role = def.inputs[Math.min(slot, def.inputs.length - 1)]?.role;
   if (role !== 'data' && !def.expression) return undefined;
-  const context = {
-    attrs: node.attrs as unknown as Readonly<Record<string, AttrValue>>,
-    inputs: ownInputs(node).map((v) => v?.type),
-    outputs: node.outputs.map((v) => v.type),
-  };
+  const context = opContext(node);
   const size = context.inputs[slot]?.shape[axis];
   const keeps = (field: AxisField, o: number): boolean =>
     field.kind === 'axis' &&

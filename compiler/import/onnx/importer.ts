@@ -35,6 +35,8 @@ interface Scope {
   readonly opsets: ReadonlyMap<string, number>;
   read: ReadonlySet<string>;
   readonly depth: number;
+  /** What the rules may ask in this scope. */
+  readonly services: ImportServices;
 }
 
 /** More than any network has; functions that call functions multiply. */
@@ -102,10 +104,30 @@ export class Importer {
     values: Map<string, Entry>,
     initializers: readonly TensorProto[],
     opsets: ReadonlyMap<string, number>,
+    depth = (outer?.depth ?? 0) + 1,
   ): Scope {
-    const depth = (outer?.depth ?? 0) + 1;
-    const byName = new Map(initializers.map((t) => [t.name, t]));
-    return { outer, values, initializers: byName, opsets, read: new Set(), depth };
+    const scope: Scope = {
+      outer,
+      values,
+      initializers: new Map(initializers.map((t) => [t.name, t])),
+      opsets,
+      read: new Set(),
+      depth,
+      services: {
+        emit: (op, operands, attrs, name, labels) => this.#emit(op, operands, attrs, name, labels),
+        constant: (name, tensor) => this.graph.addConstant(name, tensor),
+        filled: (name, dtype, shape, value) => this.#filled(name, dtype, shape, value),
+        tensor: (name, tensor) => this.#stored(name, tensor),
+        element: (code, subject) => {
+          const type = elementType(code, subject);
+          if (type.converted) this.#tensors.converted.add(type.name);
+          return type.dtype;
+        },
+        subgraph: (graph, label) => this.#subgraph(graph, label, scope),
+        isRead: (name) => scope.read.has(name),
+      },
+    };
+    return scope;
   }
 
   /** Imports the nodes of a graph; returns the entries of its outputs. */
@@ -213,7 +235,7 @@ export class Importer {
     if (scope.depth >= MAX_DEPTH) fail('graph-invalid', nodeLabel(proto), 'functions are nested too deeply');
     const { body, present } = functionBody(called, proto, inputs);
     const opsets = called.opsetImport.length > 0 ? operatorSets(called) : scope.opsets;
-    const inner: Scope = { ...this.#scope(undefined, new Map(present), [], opsets), depth: scope.depth + 1 };
+    const inner = this.#scope(undefined, new Map(present), [], opsets, scope.depth + 1);
     const outputs = this.#body(body, inner).filter((entry) => entry !== 'failed');
     return outputs.length < body.outputs.length ? 'failed' : outputs;
   }
@@ -235,26 +257,14 @@ export class Importer {
     const label = nodeLabel(proto);
     const facts = {
       op: proto.opType,
+      label,
       name: proto.name || `${proto.opType}_${this.#nodes}`,
       opset: scope.opsets.get('') ?? 1,
       attrs: new Attributes(proto.attribute, label),
       inputs,
       outputs: proto.output,
     };
-    const services: ImportServices = {
-      emit: (op, operands, attrs, name, labels) => this.#emit(op, operands, attrs, name, labels),
-      constant: (name, tensor) => this.graph.addConstant(name, tensor),
-      filled: (name, dtype, shape, value) => this.#filled(name, dtype, shape, value),
-      tensor: (name, tensor) => this.#stored(name, tensor),
-      element: (code, subject) => {
-        const type = elementType(code, subject);
-        if (type.converted) this.#tensors.converted.add(type.name);
-        return type.dtype;
-      },
-      subgraph: (graph) => this.#subgraph(graph, label, scope),
-      isRead: (name) => scope.read.has(name),
-    };
-    return new NodeImport(facts, services);
+    return new NodeImport(facts, scope.services);
   }
 
   #subgraph(graph: GraphProto, label: string, outer: Scope): readonly Value[] {

@@ -35,50 +35,48 @@ export const bodyOf = (graph: GraphProto): Body => ({
 export function orderNodes(body: Body): OrderedNodes {
   const problems: Diagnostic[] = [];
   const producers = findProducers(body, problems);
-  const reads = new Map(body.node.map((node) => [node, namesRead(node)]));
+  const reads = body.node.map(namesRead);
   const read = new Set(body.outputs);
-  for (const names of reads.values()) for (const name of names) read.add(name);
+  for (const names of reads) for (const name of names) read.add(name);
 
-  const nodes: NodeProto[] = [];
-  const state = new Map<NodeProto, 'open' | 'done'>();
-  for (const root of body.node) {
+  // nodes by their place in the file
+  const order: number[] = [];
+  const state = new Array<'open' | 'done' | undefined>(reads.length).fill(undefined);
+  for (const root of reads.keys()) {
     const stack = [root];
-    for (let node = stack.at(-1); node; node = stack.at(-1)) {
-      if (state.get(node) === 'done') {
+    for (let at = stack.at(-1); at !== undefined; at = stack.at(-1)) {
+      if (state[at] === 'done') {
         stack.pop();
         continue;
       }
-      const before = dependencies(reads.get(node) ?? [], producers).filter((p) => state.get(p) !== 'done');
+      const before: number[] = [];
+      for (const name of reads[at] ?? []) {
+        const producer = producers.get(name);
+        if (producer !== undefined && state[producer] !== 'done') before.push(producer);
+      }
       if (before.length === 0) {
-        state.set(node, 'done');
-        nodes.push(node);
+        state[at] = 'done';
+        order.push(at);
         stack.pop();
-      } else if (state.get(node) === 'open') {
-        const cycle = [...new Set(stack)].filter((n) => state.get(n) === 'open').map(nodeLabel);
+      } else if (state[at] === 'open') {
+        const cycle = [...new Set(stack)].filter((n) => state[n] === 'open');
+        const labels = cycle.flatMap((n) => body.node[n] ?? []).map(nodeLabel);
         problems.push(
-          diagnostic('graph-cyclic', cycle[0] ?? '', `these nodes wait for each other: ${listed(cycle)}`),
+          diagnostic('graph-cyclic', labels[0] ?? '', `these nodes wait for each other: ${listed(labels)}`),
         );
         return { nodes: [], read, problems };
       } else {
-        state.set(node, 'open');
+        state[at] = 'open';
         // one by one: arguments of a call are limited
-        for (const node of before.reverse()) stack.push(node);
+        for (const producer of before.reverse()) stack.push(producer);
       }
     }
   }
-  return { nodes, read, problems };
+  return { nodes: order.flatMap((at) => body.node[at] ?? []), read, problems };
 }
 
-function dependencies(names: Iterable<string>, producers: ReadonlyMap<string, NodeProto>): NodeProto[] {
-  const found = new Set<NodeProto>();
-  for (const name of names) {
-    const node = producers.get(name);
-    if (node) found.add(node);
-  }
-  return [...found];
-}
-
-function findProducers(body: Body, problems: Diagnostic[]): Map<string, NodeProto> {
+/** The place in the file of the node that makes each value. */
+function findProducers(body: Body, problems: Diagnostic[]): ReadonlyMap<string, number> {
   const duplicate = (name: string, who: string) =>
     problems.push(
       diagnostic('graph-duplicate-value', printable(name), `${who} gives a name that is already taken`),
@@ -95,12 +93,12 @@ function findProducers(body: Body, problems: Diagnostic[]): Map<string, NodeProt
     inputs.add(name);
     taken.add(name);
   }
-  const producers = new Map<string, NodeProto>();
-  for (const node of body.node) {
+  const producers = new Map<string, number>();
+  for (const [at, node] of body.node.entries()) {
     for (const name of node.output) {
       if (name === '') continue;
       if (taken.has(name)) duplicate(name, `node "${nodeLabel(node)}"`);
-      else producers.set(name, node);
+      else producers.set(name, at);
       taken.add(name);
     }
   }
@@ -108,12 +106,10 @@ function findProducers(body: Body, problems: Diagnostic[]): Map<string, NodeProt
 }
 
 /** Names that a node reads: its inputs, and what its subgraphs take from outside. Depth is bounded by the decoder. */
-export function namesRead(node: NodeProto): Set<string> {
-  const names = new Set(node.input.filter((name) => name !== ''));
-  for (const attribute of node.attribute) {
-    for (const graph of [attribute.g, ...attribute.graphs]) {
-      if (graph) for (const name of captured(graph)) names.add(name);
-    }
+export function namesRead(node: NodeProto): readonly string[] {
+  const names = node.input.filter((name) => name !== '');
+  for (const { g, graphs } of node.attribute) {
+    for (const graph of g ? [g, ...graphs] : graphs) for (const name of captured(graph)) names.push(name);
   }
   return names;
 }

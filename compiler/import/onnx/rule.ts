@@ -26,12 +26,14 @@ export interface ImportServices {
   filled(label: string, dtype: DType, shape: Shape, value: number | bigint): Value | undefined;
   tensor(label: string, proto: TensorProto): Value;
   element(code: number, subject: string): DType;
-  subgraph(graph: GraphProto): readonly Value[];
+  subgraph(graph: GraphProto, label: string): readonly Value[];
   isRead(name: string): boolean;
 }
 
 export interface NodeFacts {
   readonly op: string;
+  /** What messages call it. */
+  readonly label: string;
   /** The exporter's name, or one made up. */
   readonly name: string;
   /** Version of the operator set of the node's domain. */
@@ -49,6 +51,7 @@ export class NodeImport {
   readonly attrs: Attributes;
   readonly inputs: readonly (Value | undefined)[];
   readonly outputs: readonly string[];
+  readonly #label: string;
   readonly #services: ImportServices;
   #steps = 0;
 
@@ -59,6 +62,7 @@ export class NodeImport {
     this.attrs = facts.attrs;
     this.inputs = facts.inputs;
     this.outputs = facts.outputs;
+    this.#label = facts.label;
     this.#services = services;
   }
 
@@ -134,7 +138,7 @@ export class NodeImport {
 
   subgraph(name: string): readonly Value[] {
     const graph = this.attrs.graph(name) ?? this.refuse(`${this.op} has no ${name}`, 'graph-invalid');
-    return this.#services.subgraph(graph);
+    return this.#services.subgraph(graph, this.#label);
   }
 
   /** Does anything read output `i`? */

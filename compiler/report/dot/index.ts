@@ -123,7 +123,7 @@ function border({ module, composite, boxes }: Frame): string {
   return `graph [class=${composite === undefined ? 'module' : 'composite'}, style="rounded,filled", color="${line}", fillcolor="${fill}", fontsize=10.5, fontcolor="#52606d", labeljust=l, margin=9, label=${quoted([label.join('  ·  '), ROOM])}];`;
 }
 
-function card(box: Box, names: ReadonlyMap<AuditLayer, string>, largest: number, withShape: boolean): string {
+function card(box: Box, names: (layer: AuditLayer) => string, largest: number, withShape: boolean): string {
   const { macs, share, parameters, shared } = sums(box);
   const light = macs === 0 && parameters + shared === 0;
   const part = largest === 0 ? 0 : (share ?? 0) / largest;
@@ -145,13 +145,13 @@ function card(box: Box, names: ReadonlyMap<AuditLayer, string>, largest: number,
 
 function layerLines(
   { layers }: Box,
-  names: ReadonlyMap<AuditLayer, string>,
+  names: (layer: AuditLayer) => string,
   light: boolean,
   withShape: boolean,
 ): readonly string[] {
   return layers.flatMap((layer) => [
     layer.kind === layer.op ? layer.op : layer.label,
-    ...(light ? [] : [ellipsis(names.get(layer) ?? layer.name, 34)]),
+    ...(light ? [] : [ellipsis(names(layer), 34)]),
     ...(withShape ? [shape(layer.outputShape)] : []),
   ]);
 }

@@ -80,7 +80,7 @@ function costFigure(report: AuditReport): Figure | undefined {
         if (!value) return [];
         const top = Math.min(scales.y(value), scales.bottom - 1);
         return [
-          html`<rect class="${colour(layer.kind)}" data-layer="${i}" x="${at(scales.x(i + 1) - width / 2)}" y="${at(top)}" width="${at(width)}" height="${at(scales.bottom - top)}"><title>${i + 1} ${names.get(layer) ?? layer.name}
+          html`<rect class="${colour(layer.kind)}" data-layer="${i}" x="${at(scales.x(i + 1) - width / 2)}" y="${at(top)}" width="${at(width)}" height="${at(scales.bottom - top)}"><title>${i + 1} ${names(layer)}
 ${layer.label}
 ${units(report)} ${short(layer.counted)}, parameters ${short(layer.parameters)}</title></rect>`,
         ];
@@ -141,7 +141,7 @@ function fieldFigure(report: AuditReport): Figure | undefined {
     ),
     ...points.map(
       ({ layer, i, size, shortest }) =>
-        html`<circle class="${image > 0 && size > image ? 'k1' : 'k0'}" data-layer="${i}" cx="${at(s.x(i + 1))}" cy="${at(s.y(size))}" r="2.6"><title>${i + 1} ${names.get(layer) ?? layer.name}
+        html`<circle class="${image > 0 && size > image ? 'k1' : 'k0'}" data-layer="${i}" cx="${at(s.x(i + 1))}" cy="${at(s.y(size))}" r="2.6"><title>${i + 1} ${names(layer)}
 ${layer.label}
 field ${field(layer)}${shortest === undefined ? '' : `; ${shortest} along the shortest path`}</title></circle>`,
     ),
@@ -187,7 +187,7 @@ function costAgainstIntensity(report: AuditReport): Figure | undefined {
   const draw = (s: Scales): readonly Markup[] =>
     points.map(
       ({ layer, i, x, y }) =>
-        html`<circle class="k0" data-layer="${i}" cx="${at(s.x(x))}" cy="${at(s.y(y))}" r="3.2"><title>${i + 1} ${names.get(layer) ?? layer.name}
+        html`<circle class="k0" data-layer="${i}" cx="${at(s.x(x))}" cy="${at(s.y(y))}" r="3.2"><title>${i + 1} ${names(layer)}
 ${layer.label}
 ${ratio(layer.intensity)} FLOP per byte, ${short(y)} MACs</title></circle>`,
     );
@@ -240,7 +240,7 @@ function memoryFigure(report: AuditReport): Figure | undefined {
       ...steps.map(({ layer, bytes: n }, i) => {
         const at0 = numbers.get(layer);
         const own = at0 === undefined ? undefined : report.layers[at0];
-        return html`<rect class="catch"${at0 === undefined ? '' : html` data-layer="${at0}"`} x="${edge(i)}" y="${at(y(n))}" width="${at(s.x(2) - s.x(1))}" height="${at(s.bottom - y(n))}"><title>${own ? (names.get(own) ?? layer) : layer}
+        return html`<rect class="catch"${at0 === undefined ? '' : html` data-layer="${at0}"`} x="${edge(i)}" y="${at(y(n))}" width="${at(s.x(2) - s.x(1))}" height="${at(s.bottom - y(n))}"><title>${own ? names(own) : layer}
 ${bytes(n)} alive</title></rect>`;
       }),
     ];

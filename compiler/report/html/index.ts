@@ -199,7 +199,7 @@ function layers(report: AuditReport): Markup {
     html`<td class="${kind}" data-value="${value ?? -1}">${text}</td>`;
   const row = (layer: AuditLayer, i: number): Markup => {
     const time = times.get(layer.name);
-    return html`<tr id="layer-${i + 1}">${cell(String(i + 1), i + 1)}<td class="text name">${names.get(layer) ?? layer.name}</td><td class="text">${layer.label}</td><td class="text">${shape(layer.outputShape)}</td>${cell(
+    return html`<tr id="layer-${i + 1}">${cell(String(i + 1), i + 1)}<td class="text name">${names(layer)}</td><td class="text">${layer.label}</td><td class="text">${shape(layer.outputShape)}</td>${cell(
       grouped(layer.counted),
       layer.counted,
     )}${cell(percent(countedShare(layer, report)), countedShare(layer, report))}${cell(

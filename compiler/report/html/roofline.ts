@@ -44,7 +44,7 @@ export function rooflineFigure(report: AuditReport, roofline: AuditRoofline): Fi
       const [cx, cy] = [s.x(intensity), s.y(speed)];
       const i = numbers.get(time.layer);
       const layer = i === undefined ? undefined : report.layers[i];
-      const text = html`<title>${layer && i !== undefined ? `${i + 1} ${names.get(layer) ?? layer.name}` : time.layer}
+      const text = html`<title>${layer && i !== undefined ? `${i + 1} ${names(layer)}` : time.layer}
 ${layer?.label ?? ''}
 ${ratio(intensity)} FLOP per byte, ${count(speed)}FLOP/s, ${microseconds(time.us)}, bound by ${time.bound}</title>`;
       const own = i === undefined ? '' : html` data-layer="${i}"`;
@@ -83,6 +83,6 @@ export function around(title: string, values: readonly number[], write: (n: numb
 
 /** Leads to the layer's row. */
 export function layerLink(report: AuditReport, layer: AuditLayer): Markup {
-  const name = displayNames(report).get(layer) ?? layer.name;
+  const name = displayNames(report)(layer);
   return html`<a href="#layer-${report.layers.indexOf(layer) + 1}">${name}</a>`;
 }

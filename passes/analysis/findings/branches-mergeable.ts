@@ -15,14 +15,15 @@ export const branchesMergeable = defineRule({
   find(context) {
     const { graph, cost } = context;
     if (!graph.nodes.some((node) => isOp(node, 'Conv') && isAdded(node, graph))) return [];
-    // with what merges before it, and what stands in the way if it does not
-    const [before, after] = [foldedBy(graph, 'expandBatchNorm'), foldedBy(graph, PASS)];
+    const after = foldedBy(graph, PASS);
     if (!after.traces.some(({ pass, changes }) => pass === PASS && changes > 0)) return [];
     const left = new Set(after.graph.nodes.map(({ name }) => name));
     const gone = graph.nodes.filter(
       (node) => isOp(node, 'Conv') && !left.has(node.name) && isAdded(node, graph),
     );
     if (gone.length === 0) return [];
+    // what merges before it, and what stands in its way, is not its doing
+    const before = foldedBy(graph, 'expandBatchNorm');
     const [from, to] = [graphCost(before.graph).totals, graphCost(after.graph).totals];
     const less = (key: 'bytesRead' | 'bytesWritten') => Math.max(0, from[key] - to[key]);
     const macs = gone.reduce((sum, node) => sum + (cost.nodes.get(node)?.macs ?? 0), 0);

@@ -1,5 +1,5 @@
 /** Grouped convs with fewer than four channels per group, but for depthwise ones of one output per input. */
-import { classifyConv } from '#ir/conv-kind.ts';
+import { type ConvClass, classifyConv } from '#ir/conv-kind.ts';
 import { type Node, operand, result } from '#ir/graph.ts';
 import { counted, percent } from '../figures.ts';
 import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
@@ -23,12 +23,9 @@ export const groupsNarrow = defineRule({
 
 const width = (p: Place): number => Math.min(evidence(p, 'inputsPerGroup'), evidence(p, 'outputsPerGroup'));
 
-/** Is it one of these? */
-export function isNarrow(node: Node): boolean {
-  const is = classifyConv(node);
-  if (!is || is.groups === 1 || is.multiplier === 1) return false;
-  return Math.min(...perGroup(node, is.groups)) < VECTOR_LANES;
-}
+/** Is a layer of this class one of these? */
+export const isNarrow = (node: Node, { groups, multiplier }: ConvClass): boolean =>
+  groups > 1 && multiplier !== 1 && Math.min(...perGroup(node, groups)) < VECTOR_LANES;
 
 const perGroup = (node: Node, groups: number): readonly [number, number] => [
   (operand(node, 0).type.shape[1] ?? 0) / groups,
@@ -36,8 +33,9 @@ const perGroup = (node: Node, groups: number): readonly [number, number] => [
 ];
 
 function placeAt(node: Node, { cost, sizesKnown }: FindingContext): readonly Place[] {
-  if (!isNarrow(node)) return [];
-  const groups = classifyConv(node)?.groups ?? 1;
+  const is = classifyConv(node);
+  if (!is || !isNarrow(node, is)) return [];
+  const { groups } = is;
   const [inputsPerGroup, outputsPerGroup] = perGroup(node, groups);
   const macsShare = (cost.nodes.get(node)?.macs ?? 0) / (cost.totals.macs || 1);
   const share = sizesKnown ? { macsShare } : {};

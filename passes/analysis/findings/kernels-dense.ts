@@ -26,7 +26,7 @@ export const kernelsDense = defineRule({
 });
 
 function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
-  if (!isOp(node, 'Conv') || node.attrs.group > 1 || classifyConv(node as Node)?.separableHalf) return [];
+  if (!isOp(node, 'Conv') || node.attrs.group > 1) return [];
   const [cout = 1, cin = 1, ...kernel] = operand(node as Node, 1).type.shape;
   if (cin < FEW_CHANNELS) return [];
   const taps = product(kernel);
@@ -35,6 +35,7 @@ function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
   const separableMacs = positions * cin * (taps + cout);
   const saved = macs - separableMacs;
   if (saved < OF_LAYER * macs || saved < OF_NETWORK * cost.totals.macs) return [];
+  if (classifyConv(node as Node)?.separableHalf) return [];
   return [
     {
       nodes: [node as Node],

@@ -25,7 +25,7 @@ export const lanesUnfilled = defineRule({
 
 function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
   const is = classifyConv(node);
-  if (!is || isNarrow(node)) return [];
+  if (!is || isNarrow(node, is)) return [];
   const cout = result(node).type.shape[1] ?? 1;
   // one filter per channel: vectors go across groups
   const groups = is.multiplier === 1 ? 1 : is.groups;

@@ -13,7 +13,7 @@ export const pastBorder = defineRule({
   ofSizes: true,
   command: null,
   find(context) {
-    const places = context.graph.nodes.flatMap((node) => placeAt(node, context));
+    const places = context.graph.nodes.flatMap((node, position) => placeAt(node, position, context));
     const share = (key: string) => total(places, (p) => evidence(p, key));
     return Math.max(share('macsShare'), share('parametersShare')) < LEAST ? [] : places;
   },
@@ -28,7 +28,7 @@ export const pastBorder = defineRule({
   },
 });
 
-function placeAt(node: Node, { graph, fields, cost }: FindingContext): readonly Place[] {
+function placeAt(node: Node, position: number, { fields, cost }: FindingContext): readonly Place[] {
   const is = classifyConv(node);
   if (!is || is.pointwise || is.transposed) return [];
   const before = fieldsOf(fields.traces.get(operand(node, 0)));
@@ -41,7 +41,7 @@ function placeAt(node: Node, { graph, fields, cost }: FindingContext): readonly 
     {
       nodes: [node],
       evidence: {
-        position: graph.nodes.indexOf(node),
+        position,
         field: before[0]?.field.size ?? 0,
         paddingShare: 1 - inside,
         macsShare: share(own?.macs, cost.totals.macs),

@@ -54,11 +54,12 @@ function movedBy(node: Node, cost: FindingContext['cost']): number {
 }
 
 function shuffles({ graph, cost, composites }: FindingContext): readonly Place[] {
+  const found = composites.filter(({ kind }) => kind === 'channel-shuffle');
+  if (found.length === 0) return [];
   const before = filtersByEnd(graph);
-  return composites.flatMap((composite): readonly Place[] => {
-    const { kind, nodes } = composite;
+  return found.flatMap(({ nodes }): readonly Place[] => {
     const [first, last] = [nodes[0], nodes.at(-1)];
-    if (kind !== 'channel-shuffle' || !first || !last) return [];
+    if (!first || !last) return [];
     const conv = before.get(operand(first, 0)) ?? filtersAfter(graph, result(last));
     if (!conv) return [];
     const moved = nodes.reduce((sum, n) => sum + movedBy(n, cost), 0);

@@ -3,6 +3,7 @@ import { type Graph, type Node, tensorOf, type Value } from '#ir/graph.ts';
 import { elementsOf, type Tensor } from '#ir/tensor.ts';
 import { byteSize, elementCount, formatType } from '#ir/types.ts';
 import { sameBytes } from '../../canonicalize/merge-common-subexpressions.ts';
+import { groupBy } from '../../group-by.ts';
 import { bytes } from '../figures.ts';
 import { defineRule, evidence, type Place, REWRITE, saving, total } from './finding.ts';
 
@@ -23,35 +24,24 @@ export const weightsDuplicated = defineRule({
   },
 });
 
-/** Sets of two or more. */
+interface Stored {
+  readonly value: Value;
+  readonly tensor: Tensor;
+}
+
+/** Sets of two or more. Only constants whose samples are equal are read whole. */
 function equalConstants(graph: Graph): readonly (readonly Value[])[] {
-  const byType = new Map<string, Value[]>();
-  for (const value of graph.values) {
-    const present = value.source.kind === 'constant' && !('missing' in value.source.constant);
-    if (!present || byteSize(value.type) < SMALLEST) continue;
-    const key = formatType(value.type);
-    pushTo(byType, key, value);
-  }
-  return [...byType.values()].flatMap((values) => (values.length < 2 ? [] : alike(values)));
-}
-
-/** Only constants whose samples are equal are read whole. */
-function alike(values: readonly Value[]): readonly (readonly Value[])[] {
-  const bySample = new Map<string, Value[]>();
-  for (const value of values) {
+  const stored = graph.values.flatMap((value): readonly Stored[] => {
     const tensor = tensorOf(value);
-    const sample = tensor ? sampleOf(tensor) : '';
-    if (sample !== '') pushTo(bySample, sample, value);
-  }
-  return [...bySample.values()].flatMap((same) => (same.length < 2 ? [] : equalOnes(same)));
+    return tensor && byteSize(value.type) >= SMALLEST ? [{ value, tensor }] : [];
+  });
+  return severalOf(groupBy(stored, ({ value }) => formatType(value.type)))
+    .flatMap((alike) => severalOf(groupBy(alike, ({ tensor }) => sampleOf(tensor))))
+    .flatMap(equalOnes);
 }
 
-/** In place: thousands of constants may be of one type. */
-function pushTo(lists: Map<string, Value[]>, key: string, value: Value): void {
-  const list = lists.get(key);
-  if (list) list.push(value);
-  else lists.set(key, [value]);
-}
+const severalOf = (groups: ReadonlyMap<string, readonly Stored[]>): readonly (readonly Stored[])[] =>
+  [...groups.values()].filter((group) => group.length > 1);
 
 const SAMPLED = 16;
 
@@ -63,11 +53,9 @@ function sampleOf(tensor: Tensor): string {
     .join(';');
 }
 
-function equalOnes(values: readonly Value[]): readonly (readonly Value[])[] {
+function equalOnes(stored: readonly Stored[]): readonly (readonly Value[])[] {
   const sets: { readonly first: Tensor; readonly values: Value[] }[] = [];
-  for (const value of values) {
-    const tensor = tensorOf(value);
-    if (!tensor) continue;
+  for (const { value, tensor } of stored) {
     const set = sets.find((s) => sameBytes(s.first, tensor));
     if (set) set.values.push(value);
     else sets.push({ first: tensor, values: [value] });

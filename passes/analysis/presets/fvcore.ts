@@ -1,13 +1,13 @@
 import { isOp, type Node, operand } from '#ir/graph.ts';
 import { TORCH_PRODUCTS } from './macs.ts';
 import {
+  byMacs,
   countByOp,
   definePreset,
   forOps,
   hasAffine,
   inputElements,
   isAdaptive,
-  macsOf,
   outputElements,
 } from './preset.ts';
 
@@ -25,7 +25,7 @@ export const fvcore = definePreset({
   says: 'products by MACs; normalisation, adaptive pooling, interpolation and grid sampling per element; no bias, no activation',
   source: 'fvcore, fvcore/nn/flop_count.py and jit_handles.py',
   count: countByOp({
-    ...forOps(TORCH_PRODUCTS, macsOf),
+    ...forOps(TORCH_PRODUCTS, byMacs),
     BatchNormalization: (node) => (hasAffine(node) ? 2 : 1) * inputElements(node),
     LayerNormalization: norm,
     GroupNormalization: norm,

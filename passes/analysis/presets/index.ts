@@ -1,5 +1,5 @@
-/** What other tools would count for a graph as it is given, per node and in total. */
-import type { Graph, Node } from '#ir/graph.ts';
+/** What other tools would count for a graph as it is given. */
+import type { GraphCost } from '../cost.ts';
 import { fvcore } from './fvcore.ts';
 import { convolith, multiplications, papers, torch, torchvision } from './macs.ts';
 import { PRESET_NAMES, type PresetName } from './names.ts';
@@ -32,12 +32,9 @@ export const presetOf = (name: PresetName): Preset<PresetName> => BY_NAME[name];
 export const presetNamed = (name: string): Preset<PresetName> | undefined =>
   PRESETS.find((preset) => preset.name === name);
 
-export interface PresetCount {
-  readonly nodes: ReadonlyMap<Node, number>;
-  readonly total: number;
-}
-
-export function presetCount(graph: Graph, preset: Preset): PresetCount {
-  const nodes = new Map(graph.nodes.map((node) => [node, preset.count(node)]));
-  return { nodes, total: [...nodes.values()].reduce((sum, count) => sum + count, 0) };
+/** What a preset counts for a whole graph. */
+export function presetTotal({ nodes }: GraphCost, { count }: Preset): number {
+  let total = 0;
+  for (const [node, { macs }] of nodes) total += count(node, macs);
+  return total;
 }

@@ -1,6 +1,6 @@
 /** Tools and conventions that count multiply-accumulates and nothing else. */
 import type { OpName } from '#ir/graph.ts';
-import { countByOp, definePreset, forOps, macsOf } from './preset.ts';
+import { byMacs, countByOp, definePreset, forOps } from './preset.ts';
 
 export const convolith = definePreset({
   name: 'convolith',
@@ -8,7 +8,7 @@ export const convolith = definePreset({
   says: 'every multiply-accumulate of every op, exactly; a transposed convolution by its input',
   source: 'the cost model of this program',
   perMac: 1,
-  count: macsOf,
+  count: byMacs,
 });
 
 /** What PyTorch runs as a convolution, linear layer or matrix product, however the exporter writes it. */
@@ -26,7 +26,7 @@ export const torchvision = definePreset({
   says: 'convolutions, linear layers and matrix products; no bias, nothing else',
   source: 'the GFLOPS in the documentation of torchvision',
   perMac: 1,
-  count: countByOp(forOps(TORCH_PRODUCTS, macsOf)),
+  count: countByOp(forOps(TORCH_PRODUCTS, byMacs)),
 });
 
 export const torch = definePreset({
@@ -35,7 +35,7 @@ export const torch = definePreset({
   says: '2 per MAC of convolutions, linear layers and matrix products; no bias, nothing else',
   source: 'torch.utils.flop_counter',
   perMac: 2,
-  count: countByOp(forOps(TORCH_PRODUCTS, (node) => 2 * macsOf(node))),
+  count: countByOp(forOps(TORCH_PRODUCTS, (_, macs) => 2 * macs)),
 });
 
 export const papers = definePreset({
@@ -44,7 +44,7 @@ export const papers = definePreset({
   says: '1 per MAC, which papers call FLOPs or Mult-Adds; no bias, normalisation, activation or pooling',
   source: 'ResNet, ResNeXt, MobileNet, ShuffleNet',
   perMac: 1,
-  count: macsOf,
+  count: byMacs,
 });
 
 export const multiplications = definePreset({
@@ -53,5 +53,5 @@ export const multiplications = definePreset({
   says: '1 per MAC: the multiplications of a layer, products with zero padding among them',
   source: 'counts by hand, as textbooks do them',
   perMac: 1,
-  count: macsOf,
+  count: byMacs,
 });

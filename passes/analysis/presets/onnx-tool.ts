@@ -2,11 +2,11 @@ import { isOp, type Node, type OpName, operand } from '#ir/graph.ts';
 import { elementCount, product } from '#ir/types.ts';
 import {
   biasAdds,
+  byMacs,
   countByOp,
   definePreset,
   forOps,
   inputElements,
-  macsOf,
   type OpRules,
   outputElements,
 } from './preset.ts';
@@ -104,9 +104,9 @@ export const onnxTool = definePreset({
     ...elementwise,
     Conv: conv,
     ConvTranspose: conv,
-    Gemm: (node) => macsOf(node) + biasAdds(node),
-    MatMul: macsOf,
-    Einsum: macsOf,
+    Gemm: (node, macs) => macs + biasAdds(node),
+    MatMul: byMacs,
+    Einsum: byMacs,
     ...forOps(['MaxPool', 'AveragePool'], pool),
     GlobalAveragePool: (node) => inputElements(node) + DIV * outputElements(node),
     LayerNormalization: layerNorm,

@@ -1,6 +1,5 @@
 /** What another tool would count for a node. Each tool has its own rules; what it does not know it counts as 0. */
-import { type Node, type OpName, opDef, operand, ownInputs } from '#ir/graph.ts';
-import type { Cost } from '#ir/op.ts';
+import { type Node, type OpName, opDef, operand, ownInput } from '#ir/graph.ts';
 import { elementCount } from '#ir/types.ts';
 
 export interface Preset<Name extends string = string> {
@@ -12,32 +11,27 @@ export interface Preset<Name extends string = string> {
   readonly source: string;
   /** Units per MAC, where nothing but MACs counts: then such a total changes only if the MACs do. */
   readonly perMac?: number;
-  count(node: Node): number;
+  /** @param macs those of the node by our own cost model */
+  count: CountRule;
 }
+
+export type CountRule = (node: Node, macs: number) => number;
 
 export const definePreset = <const Name extends string>(preset: Preset<Name>): Preset<Name> => preset;
 
 /** Rules of a tool that counts by op; an op without one counts 0. */
-export type OpRules = { readonly [Op in OpName]?: (node: Node) => number };
+export type OpRules = { readonly [Op in OpName]?: CountRule };
 
 export const countByOp =
-  (rules: OpRules) =>
-  (node: Node): number =>
-    rules[node.op]?.(node) ?? 0;
+  (rules: OpRules): CountRule =>
+  (node, macs) =>
+    rules[node.op]?.(node, macs) ?? 0;
 
 /** The same rule for several ops. */
-export const forOps = (ops: readonly OpName[], rule: (node: Node) => number): OpRules =>
+export const forOps = (ops: readonly OpName[], rule: CountRule): OpRules =>
   Object.fromEntries(ops.map((op) => [op, rule]));
 
-/** The op's own arithmetic, without an epilogue. */
-const ownCost = (node: Node): Cost =>
-  opDef(node.op).cost({
-    attrs: node.attrs,
-    inputs: ownInputs(node).map((v) => v?.type),
-    outputs: node.outputs.map((v) => v.type),
-  });
-
-export const macsOf = (node: Node): number => ownCost(node).macs;
+export const byMacs: CountRule = (_, macs) => macs;
 
 /** Elements of the first input. */
 export const inputElements = (node: Node): number => elementCount(operand(node, 0).type.shape);
@@ -46,7 +40,7 @@ export const inputElements = (node: Node): number => elementCount(operand(node, 
 export const outputElements = (node: Node): number => elementCount(node.outputs[0]?.type.shape ?? []);
 
 /** 1 per output element of a layer with a bias: the third input of convolutions and of Gemm. */
-export const biasAdds = (node: Node): number => (ownInputs(node)[2] ? outputElements(node) : 0);
+export const biasAdds = (node: Node): number => (ownInput(node, 2) ? outputElements(node) : 0);
 
 /** Has a normalisation a scale or a shift? */
 export const hasAffine = (node: Node): boolean =>

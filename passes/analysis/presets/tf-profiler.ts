@@ -2,16 +2,16 @@ import { isOp, type Node, operand } from '#ir/graph.ts';
 import { product } from '#ir/types.ts';
 import {
   biasAdds,
+  type CountRule,
   countByOp,
   definePreset,
   forOps,
   inputElements,
-  macsOf,
   outputElements,
   windowOf,
 } from './preset.ts';
 
-const products = (node: Node): number => 2 * macsOf(node) + biasAdds(node);
+const products: CountRule = (node, macs) => 2 * macs + biasAdds(node);
 
 /**
  * 2·output·taps·(input channels / groups) / stride², as a whole number: the truth where the output is the input times

@@ -1,12 +1,12 @@
-import { isOp, type Node, operand, ownInputs } from '#ir/graph.ts';
+import { isOp, type Node, operand, ownInput } from '#ir/graph.ts';
 import { product } from '#ir/types.ts';
 import {
+  type CountRule,
   countByOp,
   definePreset,
   hasAffine,
   inputElements,
   isAdaptive,
-  macsOf,
   outputElements,
 } from './preset.ts';
 
@@ -23,7 +23,7 @@ const norm = (node: Node): number => (hasAffine(node) ? 4 : 2) * inputElements(n
 const adaptivePool = (node: Node): number => inputElements(node) + outputElements(node);
 
 /** It counts modules, so only a product with stored weights is a linear layer. */
-const linear = (node: Node): number => (ownInputs(node)[1]?.source.kind === 'constant' ? macsOf(node) : 0);
+const linear: CountRule = (node, macs) => (ownInput(node, 1)?.source.kind === 'constant' ? macs : 0);
 
 function softmax(node: Node): number {
   if (!isOp(node, 'Softmax')) return 0;

@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest';
 import { audit } from '#compiler/audit/index.ts';
 import { importOnnx } from '#compiler/import/onnx/index.ts';
+import { Builder } from '#ir/builder.ts';
+import type { Graph } from '#ir/graph.ts';
+import { tensor } from '#ir/tensor.ts';
+import { mergeParallelConvs } from '#passes/fuse/merge-parallel-convs.ts';
+import { runPass } from '#passes/pass.ts';
 import { info, node, onnxModel, stored } from '../../support/onnx.ts';
 import { blocksRun } from '../../support/work.ts';
 
@@ -29,11 +34,29 @@ function chain(nodes: number): Uint8Array<ArrayBuffer> {
 
 const auditOf = (model: Uint8Array) => audit((dims) => importOnnx(model, { dims }));
 
-test('twice the nodes are twice the work of an audit', async () => {
-  const bodies = [500, 500, 1000, 2000].map(chain).map((model) => () => void auditOf(model));
-  const [, small = 0, medium = 0, large = 0] = await blocksRun(bodies);
+/** The results of all layers of a chain, added up: a sum whose terms are each of another value. */
+function longSum(layers: number): Graph {
+  const b = new Builder();
+  const weight = () => b.constant('w', tensor('f32', [2, 2, 3], new Float32Array(12).fill(1)));
+  const results = [b.input('x', [1, 2, 4])];
+  for (let value = results[0]; value && results.length <= layers; results.push(value))
+    value = b.conv(value, weight(), { strides: [1], dilations: [1], pads: [1, 1] });
+  b.output(
+    'y',
+    results.reduce((sum, term) => b.add(sum, term)),
+  );
+  return b.graph;
+}
+
+test('twice the nodes are twice the work of an audit, and of the merging of branches', async () => {
+  const bodies = [
+    ...[500, 500, 1000, 2000].map(chain).map((model) => () => void auditOf(model)),
+    ...[500, 500, 1000].map(longSum).map((graph) => () => void runPass(graph, mergeParallelConvs)),
+  ];
+  const [, small = 0, medium = 0, large = 0, , short = 0, long = 0] = await blocksRun(bodies);
   expect(small).toBeGreaterThan(500 * 50);
-  for (const ratio of [medium / small, large / medium]) {
+  expect(short).toBeGreaterThan(500 * 10);
+  for (const ratio of [medium / small, large / medium, long / short]) {
     expect(ratio).toBeGreaterThan(1.7);
     expect(ratio).toBeLessThan(2.2);
   }

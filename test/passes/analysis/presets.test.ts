@@ -2,12 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { Builder } from '#ir/builder.ts';
 import type { OpAttrsInput, OpName } from '#ir/graph.ts';
+import { graphCost } from '#passes/analysis/cost.ts';
 import {
   PRESETS,
   type PresetName,
-  presetCount,
   presetNamed,
   presetOf,
+  presetTotal,
 } from '#passes/analysis/presets/index.ts';
 import { absent } from './networks.ts';
 
@@ -22,7 +23,7 @@ function counts<K extends OpName>(
   const inputs = constants.map((shape, i) => b.constant(`c${i}`, absent(shape)));
   b.output('y', b.op(op, [b.input('x', x), ...inputs], attrs));
   return Object.fromEntries(
-    PRESETS.map((preset) => [preset.name, presetCount(b.graph, preset).total]),
+    PRESETS.map((preset) => [preset.name, presetTotal(graphCost(b.graph), preset)]),
   ) as Record<PresetName, number>;
 }
 
@@ -160,7 +161,7 @@ describe('products', () => {
     const b = new Builder();
     const x = b.input('x', [2, 3, 3]);
     b.output('y', b.op('MatMul', [x, x], {}));
-    const of = (name: PresetName) => presetCount(b.graph, presetOf(name)).total;
+    const of = (name: PresetName) => presetTotal(graphCost(b.graph), presetOf(name));
     expect([of('torchvision'), of('fvcore'), of('thop'), of('tf-profiler')]).toEqual([54, 54, 0, 108]);
   });
 });

@@ -21,8 +21,8 @@ export interface Application {
 
 export interface PassResult {
   readonly changes: number;
-  /** In order, by the names that nodes had; of passes that look at one place after the other. */
-  readonly applications?: readonly Application[];
+  /** In order, by the names that nodes and constants had. */
+  readonly applications: readonly Application[];
   readonly refusals: readonly Refusal[];
 }
 

@@ -109,7 +109,7 @@ export async function rewriteGraph(source: Graph, options: RewriteOptions = {}):
       after: totalsOf(graph, device),
       device: device ? deviceTitle(device) : null,
       passes: traces.filter((t) => t.changes > 0).map(passEntry),
-      applications: traces.flatMap(({ applications = [] }) => applications.map((a) => ({ ...a }))),
+      applications: traces.flatMap(({ applications }) => applications.map((a) => ({ ...a }))),
       refusals: lastRefusals(traces),
       ...(factorized ? factorizedPart(factorized, options) : {}),
       ...(samples.length > 0 ? { calibration: { samples: samples.length } } : {}),

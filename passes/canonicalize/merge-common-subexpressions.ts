@@ -17,7 +17,7 @@ import {
 import { bytesOfData, type Tensor } from '#ir/tensor.ts';
 import { formatType } from '#ir/types.ts';
 import { redirect } from '../edit.ts';
-import { definePass } from '../pass.ts';
+import { type Application, definePass } from '../pass.ts';
 
 export const mergeCommonSubexpressions = definePass({
   name: 'mergeCommonSubexpressions',
@@ -25,7 +25,7 @@ export const mergeCommonSubexpressions = definePass({
   requires: [],
   ensures: [],
   run(graph, { signal }) {
-    let changes = mergeConstants(graph);
+    const applications = mergeConstants(graph);
     const known = new Map<string, Node>();
     for (const node of graph.nodes) {
       signal?.throwIfAborted();
@@ -35,15 +35,17 @@ export const mergeCommonSubexpressions = definePass({
         known.set(key, node);
         continue;
       }
-      changes++;
+      applications.push(merged(node));
       node.outputs.forEach((value, i) => {
         const same = first.outputs[i];
         if (same) redirect(graph, value, same);
       });
     }
-    return { changes, refusals: [] };
+    return { changes: applications.length, applications, refusals: [] };
   },
 });
+
+const merged = ({ name }: Node | Value): Application => ({ rule: 'mergeCommonSubexpressions', node: name });
 
 /** Equal for nodes that compute the same; producers come first, so their merging shows in the operands. */
 function keyOf(node: Node): string {
@@ -59,9 +61,9 @@ function keyOf(node: Node): string {
   ]);
 }
 
-function mergeConstants(graph: Graph): number {
+function mergeConstants(graph: Graph): Application[] {
   const known = new Map<string, { value: Value; tensor: Tensor }[]>();
-  let merged = 0;
+  const applications: Application[] = [];
   for (const value of graph.values) {
     const tensor = tensorOf(value);
     if (!tensor) continue;
@@ -69,14 +71,14 @@ function mergeConstants(graph: Graph): number {
     const alike = known.get(key) ?? [];
     const same = alike.find((k) => sameBytes(k.tensor, tensor));
     if (same) {
-      merged++;
+      applications.push(merged(value));
       graph.replaceUses(value, same.value);
     } else {
       alike.push({ value, tensor });
       known.set(key, alike);
     }
   }
-  return merged;
+  return applications;
 }
 
 /** The type and a few bytes spread over the data: enough to tell most constants apart without reading all of them. */

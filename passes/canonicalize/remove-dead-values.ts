@@ -13,8 +13,12 @@ export const removeDeadValues = definePass({
   requires: [],
   ensures: [noDeadNodes],
   run(graph) {
-    let changes = 0;
-    for (const node of [...graph.nodes].reverse()) changes += removeDead(graph, node);
-    return { changes, refusals: [] };
+    const before = [...graph.nodes];
+    for (const node of before.toReversed()) removeDead(graph, node);
+    const left = new Set(graph.nodes);
+    const applications = before.flatMap((node) =>
+      left.has(node) ? [] : [{ rule: 'removeDeadValues', node: node.name }],
+    );
+    return { changes: applications.length, applications, refusals: [] };
   },
 });

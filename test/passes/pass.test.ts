@@ -35,7 +35,7 @@ const mergeRelus = defineRule({
 
 const pass = (name: string, run: Pass['run'], more: Partial<Pass> = {}): Pass =>
   definePass({ name, summary: name, requires: [], ensures: [], run, ...more });
-const nothing = { changes: 0, refusals: [] };
+const nothing = { changes: 0, applications: [], refusals: [] };
 const pipeline = (...passes: Pass[]): Pipeline => ({
   name: 'test',
   steps: passes.map((p) => ({ pass: p, because: 'test' })),
@@ -108,13 +108,17 @@ describe('runPipeline', () => {
 
   test('repeats a group until nothing changes, and no longer', () => {
     let left = 3;
-    const counting = pass('counting', () => ({ changes: left > 0 ? left-- : 0, refusals: [] }));
+    const counting = pass('counting', () => ({
+      changes: left > 0 ? left-- : 0,
+      applications: [],
+      refusals: [],
+    }));
     const group: Pipeline = {
       name: 'g',
       steps: [{ repeat: [{ pass: counting, because: 'x' }], because: 'x' }],
     };
     expect(runPipeline(twoRelus(), group)).toHaveLength(4);
-    const endless = pass('endless', () => ({ changes: 1, refusals: [] }));
+    const endless = pass('endless', () => ({ changes: 1, applications: [], refusals: [] }));
     const bad: Pipeline = { name: 'g', steps: [{ repeat: [{ pass: endless, because: 'x' }], because: 'x' }] };
     expect(() => runPipeline(twoRelus(), bad)).toThrow('passes endless do not come to an end');
   });

@@ -136,7 +136,7 @@ function entryOf(
   ].map((line) => line.replaceAll('SCRATCH', `scratch_${name}`));
   const text = [
     ...(code.shared?.(name) ?? []),
-    `@compute @workgroup_size(${WORKGROUP})`,
+    `@compute @workgroup_size(${code.lanes ?? WORKGROUP})`,
     `fn ${name}(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) li: u32) {`,
     ...indented(lines),
     '}',

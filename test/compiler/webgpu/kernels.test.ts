@@ -3,37 +3,13 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
 import { Builder } from '#ir/builder.ts';
-import { evaluateGraph } from '#ir/evaluate.ts';
-import type { Graph } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
-import { Random, randomInputs } from '../../support/graphs.ts';
-import { complaintsOf, optimisedForGpu, refusalsOf, runOnGpu, withAdapter } from '../../support/webgpu.ts';
+import { differenceOnGpu } from '../../support/gpu-agreement.ts';
+import { Random } from '../../support/graphs.ts';
+import { complaintsOf, optimisedForGpu, refusalsOf, withAdapter } from '../../support/webgpu.ts';
 
 /** Sums of a few hundred terms near 1 in another order. */
 const BOUND = 1e-5;
-
-/** The largest difference of any output, relative to its largest magnitude. */
-async function difference(graph: Graph): Promise<number> {
-  const inputs = randomInputs(graph, 3);
-  const values = evaluateGraph(graph, inputs);
-  const optimised = optimisedForGpu(graph);
-  expect(refusalsOf(optimised)).toEqual([]);
-  const outputs = await runOnGpu(
-    optimised,
-    optimised.inputs.map(({ name }) => inputs.get(name) as Tensor),
-  );
-  let worst = 0;
-  graph.outputs.forEach(({ value }, i) => {
-    const want = [...(values.get(value) as Tensor).data].map(Number);
-    const got = outputs[i] as Float32Array;
-    expect(got.length).toBe(want.length);
-    const scale = Math.max(1e-30, ...want.map(Math.abs));
-    want.forEach((x, k) => {
-      worst = Math.max(worst, Math.abs(x - Number(got[k])) / scale);
-    });
-  });
-  return worst;
-}
 
 withAdapter.test('convolutions of any sizes, groups, strides and batches', async () => {
   const sizes = fc.record({
@@ -61,7 +37,7 @@ withAdapter.test('convolutions of any sizes, groups, strides and batches', async
           ? b.op('ConvTranspose', [x, w, bias], { ...attrs, outputPadding: [0, 0] })
           : b.op('Conv', [x, w, bias], attrs);
         b.output('y', b.relu(y));
-        expect(await difference(b.graph)).toBeLessThan(BOUND);
+        expect(await differenceOnGpu(b.graph)).toBeLessThan(BOUND);
       },
     ),
     { numRuns: 20 },
@@ -79,7 +55,7 @@ withAdapter.test('a depthwise layer reads a residual that lies channels first', 
     pads: [1, 1, 1, 1],
   });
   b.output('y', b.op('Add', [depthwise, r], {}));
-  expect(await difference(b.graph)).toBeLessThan(BOUND);
+  expect(await differenceOnGpu(b.graph)).toBeLessThan(BOUND);
 });
 
 withAdapter.test('a bias that is a part of something is read where it begins', async () => {
@@ -89,7 +65,7 @@ withAdapter.test('a bias that is a part of something is read where it begins', a
   const s = b.op('Exp', [b.input('s', [12])], {});
   const bias = b.op('Slice', [s], { starts: [1], sizes: [8], steps: [1] });
   b.output('y', b.conv(x, b.constant('w', random.tensor([8, 4, 1, 1])), { bias }));
-  expect(await difference(b.graph)).toBeLessThan(BOUND);
+  expect(await differenceOnGpu(b.graph)).toBeLessThan(BOUND);
 });
 
 test('integers divided by a constant 0 leave the other kernels valid', async () => {

@@ -12,6 +12,7 @@ import {
 } from './indexed.ts';
 import { type MapParams, map } from './map.ts';
 import { type DenseParams, dense, type MatMulParams, matmul } from './product.ts';
+import { type RecurrentParams, recurrent } from './recurrent.ts';
 import { type ReduceParams, reduce, type ScanParams, type SoftmaxParams, scan, softmax } from './reduce.ts';
 import { type WindowParams, window } from './window.ts';
 
@@ -28,7 +29,8 @@ export type GpuKernel =
   | { readonly family: 'resize'; readonly params: ResizeParams }
   | { readonly family: 'gather'; readonly params: GatherParams }
   | { readonly family: 'scatter'; readonly params: ScatterParams }
-  | { readonly family: 'argBest'; readonly params: ArgParams };
+  | { readonly family: 'argBest'; readonly params: ArgParams }
+  | { readonly family: 'recurrent'; readonly params: RecurrentParams };
 
 type FamilyName = GpuKernel['family'];
 type ParamsOf<F extends FamilyName> = Extract<GpuKernel, { family: F }>['params'];
@@ -47,6 +49,7 @@ const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> } = {
   gather,
   scatter,
   argBest,
+  recurrent,
 };
 
 export const familyOf = (kernel: GpuKernel): KernelFamily<never> =>

@@ -26,6 +26,7 @@ import {
   lowerScatterND,
 } from './indexed.ts';
 import { lowerGemm, lowerMatMul } from './product.ts';
+import { lowerGru, lowerLstm, lowerRnn, recurrentRefusal } from './recurrent.ts';
 import {
   lowerArgReduction,
   lowerGlobalAveragePool,
@@ -204,9 +205,9 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   Col2Im: open,
   MaxPoolWithIndices: open,
   MaxUnpool: open,
-  LSTM: open,
-  GRU: open,
-  RNN: open,
+  LSTM: { lower: lowerLstm, refuse: recurrentRefusal },
+  GRU: { lower: lowerGru, refuse: recurrentRefusal },
+  RNN: { lower: lowerRnn, refuse: recurrentRefusal },
 };
 
 /** The values that leave the network, and those that outputs are only other views of. */

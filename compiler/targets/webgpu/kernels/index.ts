@@ -1,3 +1,4 @@
+import { type ColumnsParams, columns } from './columns.ts';
 import { type ConvParams, conv } from './conv.ts';
 import type { KernelFamily } from './family.ts';
 import {
@@ -14,6 +15,14 @@ import { type MapParams, map } from './map.ts';
 import { type DenseParams, dense, type MatMulParams, matmul } from './product.ts';
 import { type RecurrentParams, recurrent } from './recurrent.ts';
 import { type ReduceParams, reduce, type ScanParams, type SoftmaxParams, scan, softmax } from './reduce.ts';
+import {
+  type DeformParams,
+  deform,
+  type GridSampleParams,
+  gridSample,
+  type RoiAlignParams,
+  roiAlign,
+} from './sample.ts';
 import { type WindowParams, window } from './window.ts';
 
 /** The parameters of every kernel family: what the lowerings produce and `FAMILIES` turns into code. */
@@ -30,7 +39,11 @@ export type GpuKernel =
   | { readonly family: 'gather'; readonly params: GatherParams }
   | { readonly family: 'scatter'; readonly params: ScatterParams }
   | { readonly family: 'argBest'; readonly params: ArgParams }
-  | { readonly family: 'recurrent'; readonly params: RecurrentParams };
+  | { readonly family: 'recurrent'; readonly params: RecurrentParams }
+  | { readonly family: 'gridSample'; readonly params: GridSampleParams }
+  | { readonly family: 'roiAlign'; readonly params: RoiAlignParams }
+  | { readonly family: 'deform'; readonly params: DeformParams }
+  | { readonly family: 'columns'; readonly params: ColumnsParams };
 
 type FamilyName = GpuKernel['family'];
 type ParamsOf<F extends FamilyName> = Extract<GpuKernel, { family: F }>['params'];
@@ -50,6 +63,10 @@ const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> } = {
   scatter,
   argBest,
   recurrent,
+  gridSample,
+  roiAlign,
+  deform,
+  columns,
 };
 
 export const familyOf = (kernel: GpuKernel): KernelFamily<never> =>

@@ -35,6 +35,7 @@ import {
   lowerSoftmax,
   reductionRefusal,
 } from './reduce.ts';
+import { lowerCol2Im, lowerDeformConv, lowerGridSample, lowerRoiAlign } from './sampled.ts';
 import { lowerAveragePool, lowerConv, lowerConvTranspose, lowerMaxPool } from './window.ts';
 
 interface Lowering {
@@ -199,10 +200,10 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   NonMaxSuppression: open,
   CumSum: { lower: lowerScan },
   CumProd: { lower: lowerScan },
-  GridSample: open,
-  RoiAlign: open,
-  DeformConv: open,
-  Col2Im: open,
+  GridSample: { lower: lowerGridSample },
+  RoiAlign: { lower: lowerRoiAlign },
+  DeformConv: { lower: lowerDeformConv },
+  Col2Im: { lower: lowerCol2Im },
   MaxPoolWithIndices: open,
   MaxUnpool: open,
   LSTM: { lower: lowerLstm, refuse: recurrentRefusal },

@@ -1,3 +1,4 @@
+import { type LargestParams, largest, type TopKParams, topK, type UnpoolParams, unpool } from './choose.ts';
 import { type ColumnsParams, columns } from './columns.ts';
 import { type ConvParams, conv } from './conv.ts';
 import type { KernelFamily } from './family.ts';
@@ -43,7 +44,10 @@ export type GpuKernel =
   | { readonly family: 'gridSample'; readonly params: GridSampleParams }
   | { readonly family: 'roiAlign'; readonly params: RoiAlignParams }
   | { readonly family: 'deform'; readonly params: DeformParams }
-  | { readonly family: 'columns'; readonly params: ColumnsParams };
+  | { readonly family: 'columns'; readonly params: ColumnsParams }
+  | { readonly family: 'largest'; readonly params: LargestParams }
+  | { readonly family: 'topK'; readonly params: TopKParams }
+  | { readonly family: 'unpool'; readonly params: UnpoolParams };
 
 type FamilyName = GpuKernel['family'];
 type ParamsOf<F extends FamilyName> = Extract<GpuKernel, { family: F }>['params'];
@@ -67,6 +71,9 @@ const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> } = {
   roiAlign,
   deform,
   columns,
+  largest,
+  topK,
+  unpool,
 };
 
 export const familyOf = (kernel: GpuKernel): KernelFamily<never> =>

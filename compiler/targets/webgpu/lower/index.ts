@@ -16,6 +16,7 @@ import { elementCount } from '#ir/types.ts';
 import type { LowerContext } from '../context.ts';
 import { unsupportedIn } from '../wgsl-expr.ts';
 import { beyondWords } from '../words.ts';
+import { lowerLargest, lowerMaxUnpool, lowerTopK } from './choose.ts';
 import { elementwiseRefusal, lowerCast, lowerElementwise } from './elementwise.ts';
 import {
   lowerGather,
@@ -68,7 +69,9 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   ConvTranspose: { lower: lowerConvTranspose, refuse: floats },
   Gemm: { lower: lowerGemm, refuse: floats },
   MatMul: { lower: lowerMatMul, refuse: floats },
-  MaxPool: { lower: lowerMaxPool, refuse: floats },
+  MaxPool: {
+    lower: (node, context) => (floats(node) ? lowerLargest : lowerMaxPool)(node, context),
+  },
   AveragePool: { lower: lowerAveragePool, refuse: floats },
   GlobalAveragePool: { lower: lowerGlobalAveragePool, refuse: floats },
   BatchNormalization: never(
@@ -195,7 +198,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   ScatterND: { lower: lowerScatterND },
   ArgMax: { lower: lowerArgReduction },
   ArgMin: { lower: lowerArgReduction },
-  TopK: open,
+  TopK: { lower: lowerTopK },
   NonZero: open,
   NonMaxSuppression: open,
   CumSum: { lower: lowerScan },
@@ -204,8 +207,8 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   RoiAlign: { lower: lowerRoiAlign },
   DeformConv: { lower: lowerDeformConv },
   Col2Im: { lower: lowerCol2Im },
-  MaxPoolWithIndices: open,
-  MaxUnpool: open,
+  MaxPoolWithIndices: { lower: lowerLargest },
+  MaxUnpool: { lower: lowerMaxUnpool },
   LSTM: { lower: lowerLstm, refuse: recurrentRefusal },
   GRU: { lower: lowerGru, refuse: recurrentRefusal },
   RNN: { lower: lowerRnn, refuse: recurrentRefusal },

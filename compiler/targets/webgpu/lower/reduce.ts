@@ -80,7 +80,7 @@ function reduceInto(
 }
 
 /** Loops over all axes but one; steps in words of each view. */
-function rowsOf(shape: readonly number[], axis: number, views: readonly View[]): Loop[] {
+export function rowsOf(shape: readonly number[], axis: number, views: readonly View[]): Loop[] {
   const [first] = views;
   if (!first) return [];
   const others = axesByStride({ ...first, shape }).filter((a) => a !== axis);

@@ -13,7 +13,14 @@ import {
   scatter,
 } from './indexed.ts';
 import { type MapParams, map } from './map.ts';
-import { type DenseParams, dense, type MatMulParams, matmul } from './product.ts';
+import {
+  type ContractParams,
+  contract,
+  type DenseParams,
+  dense,
+  type MatMulParams,
+  matmul,
+} from './product.ts';
 import { type RecurrentParams, recurrent } from './recurrent.ts';
 import { type ReduceParams, reduce, type ScanParams, type SoftmaxParams, scan, softmax } from './reduce.ts';
 import {
@@ -47,7 +54,8 @@ export type GpuKernel =
   | { readonly family: 'columns'; readonly params: ColumnsParams }
   | { readonly family: 'largest'; readonly params: LargestParams }
   | { readonly family: 'topK'; readonly params: TopKParams }
-  | { readonly family: 'unpool'; readonly params: UnpoolParams };
+  | { readonly family: 'unpool'; readonly params: UnpoolParams }
+  | { readonly family: 'contract'; readonly params: ContractParams };
 
 type FamilyName = GpuKernel['family'];
 type ParamsOf<F extends FamilyName> = Extract<GpuKernel, { family: F }>['params'];
@@ -74,6 +82,7 @@ const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> } = {
   largest,
   topK,
   unpool,
+  contract,
 };
 
 export const familyOf = (kernel: GpuKernel): KernelFamily<never> =>

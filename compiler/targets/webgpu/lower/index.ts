@@ -26,6 +26,7 @@ import {
   lowerScatterElements,
   lowerScatterND,
 } from './indexed.ts';
+import { lowerIntegerProduct, lowerQLinear, quantisedRefusal } from './integer.ts';
 import { lowerGemm, lowerMatMul } from './product.ts';
 import { lowerGru, lowerLstm, lowerRnn, recurrentRefusal } from './recurrent.ts';
 import {
@@ -91,12 +92,12 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   QuantizeLinear: composite,
   DequantizeLinear: composite,
   DynamicQuantizeLinear: composite,
-  QLinearConv: open,
-  QLinearMatMul: open,
+  QLinearConv: { lower: lowerQLinear, refuse: quantisedRefusal },
+  QLinearMatMul: { lower: lowerQLinear, refuse: quantisedRefusal },
   Einsum: composite,
   Det: composite,
-  ConvInteger: open,
-  MatMulInteger: open,
+  ConvInteger: { lower: lowerIntegerProduct },
+  MatMulInteger: { lower: lowerIntegerProduct },
   Relu: elementwise,
   LeakyRelu: elementwise,
   Clip: elementwise,

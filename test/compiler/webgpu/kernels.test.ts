@@ -3,13 +3,15 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
 import { Builder } from '#ir/builder.ts';
-import type { Tensor } from '#ir/tensor.ts';
-import { differenceOnGpu } from '../../support/gpu-agreement.ts';
+import { type Tensor, tensor } from '#ir/tensor.ts';
+import { differenceOnGpu, expectKernelsOf } from '../../support/gpu-agreement.ts';
 import { Random } from '../../support/graphs.ts';
-import { complaintsOf, optimisedForGpu, refusalsOf, withAdapter } from '../../support/webgpu.ts';
+import { values } from '../../support/kernel-tensors.ts';
+import { complaintsOf, optimisedForGpu, withAdapter } from '../../support/webgpu.ts';
 
 /** Sums of a few hundred terms near 1 in another order. */
 const BOUND = 1e-5;
+const EXACT = { f32: 0 };
 
 withAdapter.test('convolutions of any sizes, groups, strides and batches', async () => {
   const sizes = fc.record({
@@ -80,8 +82,21 @@ test('integers divided by a constant 0 leave the other kernels valid', async () 
   expect(await complaintsOf(emitProgram(lowerGraph(optimisedForGpu(b.graph))))).toEqual([]);
 });
 
-test('a mean of integers is refused, as its factor is none', () => {
-  const b = new Builder('mean');
-  b.output('y', b.op('ReduceMean', [b.input('x', [4], 'i64')], { axes: [0], keepDims: false }));
-  expect(refusalsOf(optimisedForGpu(b.graph)).join()).toContain('ReduceMean of i64');
+withAdapter.test('means and powers of integers, and integers resized to their nearest', async () => {
+  await expectKernelsOf(EXACT, (b, input) => {
+    const x = input(values('i32', [3, 5], 1));
+    const y = input(tensor('i32', [3, 5], [0, 1, 2, 3, -1, -2, 4, 5, 1, 0, 2, 3, -3, 31, 7]));
+    return [
+      b.op('ReduceMean', [x], { axes: [1], keepDims: false }),
+      b.op('ReduceMean', [input(values('u8', [3, 5], 2))], { axes: [0, 1], keepDims: true }),
+      b.op('Pow', [x, y], {}),
+      b.op('Resize', [input(values('u8', [1, 2, 3, 4], 3))], {
+        mode: 'nearest',
+        coordinates: 'asymmetric',
+        nearestMode: 'floor',
+        scales: [1, 1, 2, 1.5],
+        sizes: [1, 2, 6, 6],
+      }),
+    ];
+  });
 });

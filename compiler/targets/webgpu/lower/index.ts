@@ -25,6 +25,7 @@ import {
   lowerResize,
   lowerScatterElements,
   lowerScatterND,
+  resizeRefusal,
 } from './indexed.ts';
 import { lowerIntegerProduct, lowerQLinear, quantisedRefusal } from './integer.ts';
 import { lowerGemm, lowerMatMul } from './product.ts';
@@ -173,7 +174,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   ReduceLogSum: reduction,
   ReduceLogSumExp: composite,
   ReduceSumSquare: reduction,
-  Resize: { lower: lowerResize, refuse: floats },
+  Resize: { lower: lowerResize, refuse: resizeRefusal },
   Reshape: view,
   Flatten: view,
   Squeeze: view,

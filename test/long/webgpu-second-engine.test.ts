@@ -80,7 +80,10 @@ withModels.describe('bundles in Deno', () => {
       await runCaseOnGpu(join(folder, name), async (graph) => {
         const { wgsl, plan } = emitProgram(lowerGraph(graph));
         shaders.push({ name, wgsl, kernels: plan.kernels });
-        return graph.outputs.map(({ value }) => new ARRAYS[value.type.dtype](elementCount(value.type.shape)));
+        return graph.outputs.map(({ value: { type } }) => ({
+          data: new ARRAYS[type.dtype](elementCount(type.shape)),
+          shape: type.shape,
+        }));
       });
     }
     console.log(`${shaders.length} programs, ${shaders.flatMap(({ kernels }) => kernels).length} kernels`);

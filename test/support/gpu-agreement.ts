@@ -4,7 +4,7 @@ import { emitProgram, type GpuPrecision, lowerGraph } from '#compiler/targets/we
 import { roundToHalves } from '#compiler/weights/rounding.ts';
 import { Builder } from '#ir/builder.ts';
 import { cloneGraph } from '#ir/clone.ts';
-import { evaluateGraph } from '#ir/evaluate.ts';
+import { constantTensor, evaluateGraph, outputTensor } from '#ir/evaluate.ts';
 import type { Graph, Value } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { randomInputs } from './graphs.ts';
@@ -35,9 +35,12 @@ export async function differenceOnGpu(
   const given = optimised.inputs.map(({ name }) => inputs.get(name) as Tensor);
   const outputs = await runOnGpu(optimised, given, precision);
   let worst = 0;
-  graph.outputs.forEach(({ value }, i) => {
-    const want = [...(values.get(value) as Tensor).data].map(Number);
-    const got = outputs[i] as Float32Array;
+  const lookup = (value: Value) => values.get(value) ?? constantTensor(value);
+  graph.outputs.forEach((output, i) => {
+    const { type, data } = outputTensor(output, lookup);
+    const want = [...data].map(Number);
+    expect(outputs[i]?.shape).toEqual(type.shape);
+    const got = outputs[i]?.data as Float32Array;
     expect(got.length).toBe(want.length);
     const scale = Math.max(1e-30, ...want.map(Math.abs));
     want.forEach((x, k) => {

@@ -1,8 +1,10 @@
 /** Kernels in WGSL that choose elements by comparing them, against the reference. */
 import fc from 'fast-check';
+import { Builder } from '#ir/builder.ts';
+import type { Value } from '#ir/graph.ts';
 import { tensor } from '#ir/tensor.ts';
 import { elementCount } from '#ir/types.ts';
-import { expectKernelsOf } from '../../support/gpu-agreement.ts';
+import { expectKernels, expectKernelsOf } from '../../support/gpu-agreement.ts';
 import { list, TYPES, values } from '../../support/kernel-tensors.ts';
 import { small } from '../../support/kernels.ts';
 import { noise } from '../../support/op.ts';
@@ -11,15 +13,16 @@ import { withAdapter } from '../../support/webgpu.ts';
 const EXACT = { f32: 0 };
 const RUNS = 12;
 
+const line = fc.record({
+  shape: fc.array(small(1, 7), { minLength: 1, maxLength: 4 }),
+  axis: small(0, 3),
+  dtype: fc.constantFrom(...TYPES),
+  k: small(1, 7),
+  largest: fc.boolean(),
+  seed: small(1, 1000),
+});
+
 withAdapter.test('TopK of any type and axis, equal elements in order', async () => {
-  const line = fc.record({
-    shape: fc.array(small(1, 7), { minLength: 1, maxLength: 4 }),
-    axis: small(0, 3),
-    dtype: fc.constantFrom(...TYPES),
-    k: small(1, 7),
-    largest: fc.boolean(),
-    seed: small(1, 1000),
-  });
   await fc.assert(
     fc.asyncProperty(line, async ({ shape, axis, dtype, k, largest, seed }) => {
       const at = axis % shape.length;
@@ -84,4 +87,64 @@ withAdapter.test('MaxUnpool puts back what pooling took, and loses what lies out
   await expectKernelsOf(EXACT, (b, input) => [
     b.op('MaxUnpool', [input(noise([4], 2)), input(indices)], { shape: [elementCount([8])] }),
   ]);
+});
+
+withAdapter.test('NonZero of any type and rank, none and all', async () => {
+  await fc.assert(
+    fc.asyncProperty(line, async ({ shape, dtype, seed }) => {
+      await expectKernelsOf(EXACT, (b, input) => [
+        ...b.node('NonZero', [input(values(dtype, shape, seed))], {}).outputs,
+      ]);
+    }),
+    { numRuns: RUNS },
+  );
+  await expectKernelsOf(EXACT, (b, input) => [
+    ...b.node('NonZero', [input(tensor('f32', [3, 2], [0, 0, 0, 0, 0, 0]))], {}).outputs,
+    ...b.node('NonZero', [input(tensor('bool', [], [1]))], {}).outputs,
+  ]);
+});
+
+withAdapter.test('NonMaxSuppression: any limits, corners in any order, centres', async () => {
+  const shape = fc.record({
+    batch: small(1, 2),
+    classes: small(1, 3),
+    boxes: small(1, 30),
+    most: fc.constantFrom(-1n, 0n, 1n, 3n, 1000n),
+    iou: fc.option(fc.constantFrom(0, 0.3, 0.5, 1), { nil: undefined }),
+    score: fc.option(fc.constantFrom(-2, 0, 0.4), { nil: undefined }),
+    center: fc.boolean(),
+    constant: fc.boolean(),
+    seed: small(1, 1000),
+  });
+  await fc.assert(
+    fc.asyncProperty(shape, async ({ batch, classes, boxes, most, iou, score, center, constant, seed }) => {
+      await expectKernelsOf(EXACT, (b, input) => {
+        const scalar = (x: number | undefined) =>
+          x === undefined ? undefined : input(tensor('f32', [1], [x]));
+        const limit = tensor('i64', [1], [most]);
+        const operands = [
+          input(noise([batch, boxes, 4], seed)),
+          input(values('f32', [batch, classes, boxes], seed + 1)),
+          constant ? b.constant('most', limit) : input(limit),
+          scalar(iou),
+          scalar(score),
+        ];
+        return [...b.node('NonMaxSuppression', operands, { center }).outputs];
+      });
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+withAdapter.test('outputs whose size depends on data have it', async () => {
+  const b = new Builder('counted');
+  const x = b.input('x', [3, 4]);
+  const { outputs } = b.node('NonZero', [x], {});
+  const [found, count] = outputs as [Value, Value];
+  b.graph.addOutput('found', found, { axis: 1, value: count });
+  b.graph.addOutput('rows', b.op('Transpose', [found], { perm: [1, 0] }), { axis: 0, value: count });
+  for (const list of [[], [5], [0, 3, 11]]) {
+    const data = Array.from({ length: 12 }, (_, i) => (list.includes(i) ? i + 1 : 0));
+    await expectKernels(b.graph, EXACT, new Map([['x', tensor('f32', [3, 4], data)]]));
+  }
 });

@@ -19,7 +19,7 @@ type Outputs = readonly (readonly number[])[];
 async function outputsOn(graph: Graph, precision: GpuPrecision): Promise<Outputs> {
   const inputs = randomInputs(graph, SEED);
   const given = graph.inputs.flatMap(({ name }) => inputs.get(name) ?? []);
-  return (await runOnGpu(graph, given, precision)).map((output) => [...output].map(Number));
+  return (await runOnGpu(graph, given, precision)).map(({ data }) => [...data].map(Number));
 }
 
 const SEED = 3;

@@ -3,6 +3,14 @@ import { type ColumnsParams, columns } from './columns.ts';
 import { type ConvParams, conv } from './conv.ts';
 import type { KernelFamily } from './family.ts';
 import {
+  type NonZeroParams,
+  nonZero,
+  type SuppressedParams,
+  type SuppressParams,
+  suppress,
+  suppressed,
+} from './find.ts';
+import {
   type ArgParams,
   argBest,
   type GatherParams,
@@ -55,7 +63,10 @@ export type GpuKernel =
   | { readonly family: 'largest'; readonly params: LargestParams }
   | { readonly family: 'topK'; readonly params: TopKParams }
   | { readonly family: 'unpool'; readonly params: UnpoolParams }
-  | { readonly family: 'contract'; readonly params: ContractParams };
+  | { readonly family: 'contract'; readonly params: ContractParams }
+  | { readonly family: 'nonZero'; readonly params: NonZeroParams }
+  | { readonly family: 'suppress'; readonly params: SuppressParams }
+  | { readonly family: 'suppressed'; readonly params: SuppressedParams };
 
 type FamilyName = GpuKernel['family'];
 type ParamsOf<F extends FamilyName> = Extract<GpuKernel, { family: F }>['params'];
@@ -83,6 +94,9 @@ const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> } = {
   topK,
   unpool,
   contract,
+  nonZero,
+  suppress,
+  suppressed,
 };
 
 export const familyOf = (kernel: GpuKernel): KernelFamily<never> =>

@@ -18,6 +18,7 @@ import { unsupportedIn } from '../wgsl-expr.ts';
 import { beyondWords } from '../words.ts';
 import { lowerLargest, lowerMaxUnpool, lowerTopK } from './choose.ts';
 import { elementwiseRefusal, lowerCast, lowerElementwise } from './elementwise.ts';
+import { lowerNonMaxSuppression, lowerNonZero } from './find.ts';
 import {
   lowerGather,
   lowerGatherElements,
@@ -62,8 +63,6 @@ const never = (refuse: (node: Node) => string): Lowering => ({ refuse, lower: ()
 const folded = (node: Node): string => `${node.op} of values that are not constant`;
 /** What passes/canonicalize/expand-composites.ts writes in other ops, in every form that it can. */
 const composite = never((node) => `${node.op} that could not be written in other operators`);
-/** Ops that only the WebAssembly target has kernels for. */
-const open = never((node) => `there is no kernel for ${node.op}`);
 
 const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   Conv: { lower: lowerConv, refuse: floats },
@@ -201,8 +200,8 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   ArgMax: { lower: lowerArgReduction },
   ArgMin: { lower: lowerArgReduction },
   TopK: { lower: lowerTopK },
-  NonZero: open,
-  NonMaxSuppression: open,
+  NonZero: { lower: lowerNonZero },
+  NonMaxSuppression: { lower: lowerNonMaxSuppression },
   CumSum: { lower: lowerScan },
   CumProd: { lower: lowerScan },
   GridSample: { lower: lowerGridSample },

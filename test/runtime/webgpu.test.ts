@@ -73,7 +73,7 @@ test('a form without a kernel there is named', async () => {
   const operands = [b.input('x', [1, 1, 1]), b.input('w', [1, 2000, 1]), b.input('r', [1, 2000, 2000])];
   b.output('y', b.op('RNN', operands, { direction: 'forward', activations: 'tanh(x0)' }));
   await expect(compileGraph(b.graph as Graph, { target: BOTH })).rejects.toThrow(
-    'RNN on WebGPU: RNN of 2000 units; a workgroup holds the states of 1365',
+    'RNN on WebGPU: RNN of 2000 units; a workgroup holds the states of 1364',
   );
 });
 

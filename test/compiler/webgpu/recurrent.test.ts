@@ -1,13 +1,15 @@
 /** Recurrent layers in WGSL against the reference: sizes around a workgroup, directions, lengths, computed weights. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
+import { MOST_UNITS } from '#compiler/targets/webgpu/kernels/recurrent.ts';
 import { Builder } from '#ir/builder.ts';
 import { formatExpr } from '#ir/expr.ts';
 import type { Graph, Value } from '#ir/graph.ts';
 import { RECURRENT_ACTIVATIONS } from '#ir/ops/recurrent.ts';
 import { expectKernels } from '../../support/gpu-agreement.ts';
 import { Random } from '../../support/graphs.ts';
-import { optimisedForGpu, refusalsOf, withAdapter } from '../../support/webgpu.ts';
+import { complaintsOf, optimisedForGpu, refusalsOf, withAdapter } from '../../support/webgpu.ts';
 
 /** Errors of each step are carried to the next. */
 const BOUNDS = { f32: 1e-5, f16: 1e-3 };
@@ -96,10 +98,12 @@ withAdapter.test('layers of any size, direction, length and weights', async () =
   );
 });
 
-test('a state that no workgroup holds is refused', () => {
-  const c = { op: 'LSTM', steps: 1, batch: 1, input: 1, hidden: 1500, direction: 'forward' } as const;
-  const flags = { lengths: false, states: false, peepholes: false, computed: true, flag: false, clip: 0 };
-  expect(refusalsOf(optimisedForGpu(layer({ ...c, ...flags, seed: 1 }))).join()).toContain(
-    'LSTM of 1500 units',
-  );
+test('the largest state that a workgroup holds, and a larger one', async () => {
+  const flags = { lengths: true, states: true, peepholes: true, computed: true, flag: false, clip: 0 };
+  const sizes = { steps: 2, batch: 2, input: 1, direction: 'forward', seed: 1 } as const;
+  for (const op of ['LSTM', 'GRU'] as const) {
+    const graph = (hidden: number) => optimisedForGpu(layer({ op, ...sizes, ...flags, hidden }));
+    expect(await complaintsOf(emitProgram(lowerGraph(graph(MOST_UNITS))))).toEqual([]);
+    expect(refusalsOf(graph(MOST_UNITS + 1)).join()).toContain(`${op} of ${MOST_UNITS + 1} units`);
+  }
 });

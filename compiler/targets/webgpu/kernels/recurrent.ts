@@ -35,8 +35,8 @@ export const GATES = { lstm: 4, gru: 3, linearGru: 3, rnn: 1 } as const satisfie
 const WORKGROUP_FLOATS = 16384 / 4;
 /** The state before and after a step, and the cell state or the one that a gate has reset. */
 const STATES = 3;
-/** The most units whose states a workgroup holds. */
-export const MOST_UNITS = Math.floor(WORKGROUP_FLOATS / STATES);
+/** The most units whose states a workgroup holds, in arrays that begin at multiples of four. */
+export const MOST_UNITS = 4 * Math.floor(WORKGROUP_FLOATS / STATES / 4);
 
 /** The most invocations of a workgroup that every device has. */
 const MOST_LANES = 256;

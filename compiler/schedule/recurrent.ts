@@ -36,13 +36,19 @@ export interface RecurrentBiases {
   readonly state: View;
 }
 
+/** How a target adds vectors that are computed, and keeps those that are known. */
+export interface BiasTarget {
+  add(x: View, y: View, out: View): void;
+  keep(sums: Float32Array): View;
+}
+
 /** Both biases of direction d, added up but for the gates from `apart` on, which keep theirs. */
 export function recurrentBiases<K>(
   node: Node,
   context: ViewContext<K>,
   d: number,
   { gates, apart, hidden }: { readonly gates: number; readonly apart: number; readonly hidden: number },
-  add: (x: View, y: View, out: View) => void,
+  { add, keep }: BiasTarget,
 ): RecurrentBiases {
   const value = ownInput(node, 3);
   const width = gates * hidden;
@@ -52,7 +58,7 @@ export function recurrentBiases<K>(
     const at = (i: number) => Number(data[d * 2 * width + i] ?? 0);
     const input = Float32Array.from({ length: width }, (_, i) => at(i) + (i < split ? at(width + i) : 0));
     const state = Float32Array.from({ length: width }, (_, i) => (i < split ? 0 : at(width + i)));
-    return { input: context.constant(f32([width], input)), state: context.constant(f32([width], state)) };
+    return { input: keep(input), state: keep(state) };
   }
   const whole = part(context.view(operand(node, 3), 'rowMajor'), d);
   const [own, other] = [sliceView(whole, [0], [width]), sliceView(whole, [width], [width])];

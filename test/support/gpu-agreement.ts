@@ -50,28 +50,21 @@ export async function differenceOnGpu(
   return worst;
 }
 
-export interface KernelBounds {
-  readonly f32: number;
-  /** Where constants are packed that are no operands, such as sums of them, halves round those once more. */
-  readonly f16?: number;
-}
-
 /** The kernels of a graph in either precision: what the reference gives, and no complaints of a device with or without halves. */
-export async function expectKernels(graph: Graph, bounds: KernelBounds, inputs?: Inputs): Promise<void> {
+export async function expectKernels(graph: Graph, bound: number, inputs?: Inputs): Promise<void> {
   for (const [source, precision, features] of [
     [graph, 'f32', []],
     [halved(graph), 'f16', ['shader-f16']],
   ] as const) {
     const code = emitProgram(lowerGraph(optimisedForGpu(source), precision));
     expect(await complaintsOf(code, [...features])).toEqual([]);
-    const bound = bounds[precision] ?? bounds.f32;
     expect(await differenceOnGpu(source, inputs, precision), precision).toBeLessThanOrEqual(bound);
   }
 }
 
 /** Likewise, of a graph on given inputs. */
 export function expectKernelsOf(
-  bounds: KernelBounds,
+  bound: number,
   build: (b: Builder, input: (tensor: Tensor) => Value) => readonly Value[],
 ): Promise<void> {
   const b = new Builder('kernels');
@@ -84,5 +77,5 @@ export function expectKernelsOf(
   results.forEach((value, i) => {
     b.output(`out${i}`, value);
   });
-  return expectKernels(b.graph, bounds, inputs);
+  return expectKernels(b.graph, bound, inputs);
 }

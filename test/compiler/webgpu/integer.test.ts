@@ -6,7 +6,7 @@ import { expectKernels, expectKernelsOf } from '../../support/gpu-agreement.ts';
 import { quantisedConv } from '../../support/quantised.ts';
 import { withAdapter } from '../../support/webgpu.ts';
 
-const EXACT = { f32: 0 };
+const EXACT = 0;
 
 type Byte = 'u8' | 'i8';
 

@@ -9,7 +9,7 @@ import { noise } from '../../support/op.ts';
 import { withAdapter } from '../../support/webgpu.ts';
 
 /** Positions are computed in f32, in units of a pixel. */
-const BOUNDS = { f32: 2e-5 };
+const BOUND = 2e-5;
 const RUNS = 12;
 
 /** So that positions are exact in f32, and their nearest pixels the same. */
@@ -35,7 +35,7 @@ withAdapter.test(
         const mode = s.rank === 3 && s.mode === 'cubic' ? 'linear' : s.mode;
         const grid = dyadic(wide([2, ...s.points.slice(0, s.rank), s.rank], s.seed, s.reach));
         if (s.odd !== undefined) grid[0] = s.odd;
-        await expectKernelsOf(BOUNDS, (b, input) => {
+        await expectKernelsOf(BOUND, (b, input) => {
           const x = input(noise([2, s.channels, ...s.sizes.slice(0, s.rank)], s.seed + 1));
           const at = input(tensor('f32', [2, ...s.points.slice(0, s.rank), s.rank], grid));
           return [b.op('GridSample', [x, at], { mode, padding: s.padding, alignCorners: s.alignCorners })];
@@ -60,7 +60,7 @@ withAdapter.test('RoiAlign: means and largest, both coordinate rules, boxes outs
   await fc.assert(
     fc.asyncProperty(shape, async ({ mode, size, samples, scale, halfPixel, image, index, seed }) => {
       const rois = wide([4, 4], seed, 6);
-      await expectKernelsOf(BOUNDS, (b, input) => {
+      await expectKernelsOf(BOUND, (b, input) => {
         const x = input(noise([2, 3, ...image], seed + 1));
         const batch = input(tensor(index, [4], [1, 0, 1, 0]));
         return [
@@ -101,7 +101,7 @@ withAdapter.test('DeformConv: groups, offset groups, mask, bias, wild offsets', 
       );
       const taps = offsetGroups * (kernel[0] ?? 1) * (kernel[1] ?? 1);
       const offsets = wide([2, 2 * taps, ...out], s.seed, s.reach);
-      await expectKernelsOf(BOUNDS, (b, input) => {
+      await expectKernelsOf(BOUND, (b, input) => {
         const operands = [
           input(noise([2, 4, ...image], s.seed + 1)),
           b.constant('w', noise([6, 4 / group, ...kernel], s.seed + 2)),
@@ -138,7 +138,7 @@ withAdapter.test('Col2Im of any rank, overlapping and padded', async () => {
           (size + (pads[i] ?? 0) + (pads[i + rank] ?? 0) - (extent[i] ?? 1)) / (s.strides[i] ?? 1) + 1,
         ),
       );
-      await expectKernelsOf(BOUNDS, (b, input) => {
+      await expectKernelsOf(BOUND, (b, input) => {
         const x = input(noise([2, 2 * elementCount(block), elementCount(windows)], seed));
         const attrs = { image, block, strides: cut(s.strides), dilations: cut(s.dilations), pads };
         return [b.op('Col2Im', [x], attrs)];

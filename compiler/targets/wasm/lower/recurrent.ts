@@ -22,6 +22,7 @@ import {
   recurrentSizes,
   rnnCell,
 } from '#ir/ops/recurrent.ts';
+import { f32 } from '#ir/tensor.ts';
 import type { LowerContext } from '../context.ts';
 import { readingAlong } from '../context.ts';
 
@@ -115,8 +116,15 @@ function lowerLayer(
   const together = lengths.every((length) => length === lengths[0]);
   const { gates, apart, begin } = layer(y);
   for (let d = 0; d < sizes.directions; d++) {
-    const bias = recurrentBiases(node, context, d, { gates, apart, hidden }, (p, q, out) =>
-      map(context, binary('add', arg(0), arg(1)), [p, q], out),
+    const bias = recurrentBiases(
+      node,
+      context,
+      d,
+      { gates, apart, hidden },
+      {
+        add: (p, q, out) => map(context, binary('add', arg(0), arg(1)), [p, q], out),
+        keep: (sums) => context.constant(f32([sums.length], sums)),
+      },
     );
     const sums = context.scratch([steps * batch, gates * hidden], 'f32');
     const rows: Matrix = { ...x, shape: [steps * batch, input], strides: [input * 4, 4] };

@@ -17,7 +17,7 @@ import {
   recurrentSizes,
   rnnCell,
 } from '#ir/ops/recurrent.ts';
-import { type LowerContext, toWords } from '../context.ts';
+import { type LowerContext, packedWords, toWords } from '../context.ts';
 import { GATES, MOST_UNITS, type RecurrentCell } from '../kernels/recurrent.ts';
 import { emitWeighted } from './product.ts';
 
@@ -85,8 +85,16 @@ function lowerLayer(
   if (lengths.some((length) => length < steps)) context.fill(y, 0);
   for (let d = 0; d < sizes.directions; d++) {
     const { cell, inputs } = direction(d);
-    const bias = recurrentBiases(node, context, d, { gates: GATES[cell.kind], apart, hidden }, (p, q, out) =>
-      context.map('add(x0, x1)', [p, q], out, 'f32'),
+    const bias = recurrentBiases(
+      node,
+      context,
+      d,
+      { gates: GATES[cell.kind], apart, hidden },
+      {
+        add: (p, q, out) => context.map('add(x0, x1)', [p, q], out, 'f32'),
+        // whole in half precision too, where a sum would be rounded once more
+        keep: (added) => context.table(packedWords(added)),
+      },
     );
     const sums = context.scratch([steps * batch, GATES[cell.kind] * hidden], 'f32');
     if (steps * batch > 0) inputProduct(node, context, d, sums, bias);

@@ -17,4 +17,11 @@ export interface GpuPlan {
   /** Where each input and output begins, in words; every element is one. */
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
+  /** Of outputs whose size depends on data: where, in words, it stands how many positions of which axis count. */
+  readonly counts?: readonly (GpuCount | null)[];
+}
+
+export interface GpuCount {
+  readonly axis: number;
+  readonly at: number;
 }

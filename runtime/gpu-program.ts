@@ -1,5 +1,6 @@
 /** A compiled program on a WebGPU device: buffers and pipelines made once, one submission per run. */
 import { ARRAYS, type ElementType, type TensorArray } from './abi.ts';
+import { counted, type ShapedOutput } from './counted.ts';
 import type { GpuPlan } from './gpu-plan.ts';
 
 /** An input or output, dense and row-major. */
@@ -84,7 +85,7 @@ export class GpuProgram {
       label: 'outputs',
       size: Math.max(
         4,
-        outputs.reduce((bytes, output) => bytes + wordBytes(output), 0),
+        outputs.reduce((bytes, output, k) => bytes + wordBytes(output) + (plan.counts?.[k] ? 4 : 0), 0),
       ),
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
@@ -151,7 +152,7 @@ export class GpuProgram {
   }
 
   /** The outputs on given inputs, which are read at once. Runs that overlap are done one after the other. */
-  run(inputs: readonly TensorArray[]): Promise<TensorArray[]> {
+  run(inputs: readonly TensorArray[]): Promise<ShapedOutput[]> {
     return this.runWords(this.wordsOf(inputs));
   }
 
@@ -160,13 +161,13 @@ export class GpuProgram {
     return this.#content.inputs.map((tensor, k) => wordsOf(tensor, given[k] ?? new Float32Array()));
   }
 
-  runWords(words: readonly GpuWords[]): Promise<TensorArray[]> {
+  runWords(words: readonly GpuWords[]): Promise<ShapedOutput[]> {
     const next = this.#last.then(() => this.#run(words));
     this.#last = next.catch(() => {});
     return next;
   }
 
-  async #run(given: readonly GpuWords[]): Promise<TensorArray[]> {
+  async #run(given: readonly GpuWords[]): Promise<ShapedOutput[]> {
     if (this.#disposed) throw new Error('the program was disposed of; load it again');
     const { plan, outputs } = this.#content;
     given.forEach((words, k) => {
@@ -180,22 +181,29 @@ export class GpuProgram {
       pass.dispatchWorkgroups(x, y);
     });
     pass.end();
-    let at = 0;
+    let to = 0;
+    const copy = (at: number, bytes: number) => {
+      if (bytes > 0) encoder.copyBufferToBuffer(this.#arena, 4 * at, this.#staging, to, bytes);
+      to += bytes;
+    };
     outputs.forEach((output, k) => {
-      const bytes = wordBytes(output);
-      if (bytes > 0)
-        encoder.copyBufferToBuffer(this.#arena, 4 * (plan.outputs[k] ?? 0), this.#staging, at, bytes);
-      at += bytes;
+      copy(plan.outputs[k] ?? 0, wordBytes(output));
+      const count = plan.counts?.[k];
+      if (count) copy(count.at, 4);
     });
     this.device.queue.submit([encoder.finish()]);
     await this.#staging.mapAsync(GPUMapMode.READ);
     try {
       const read = this.#staging.getMappedRange();
       let from = 0;
-      return outputs.map((output) => {
+      return outputs.map((output, k) => {
         const words = new Int32Array(read, from, wordBytes(output) / 4);
         from += wordBytes(output);
-        return elementsOf(output, words);
+        const whole = { data: elementsOf(output, words), shape: [...output.shape] };
+        const count = plan.counts?.[k];
+        if (!count) return whole;
+        from += 4;
+        return counted(whole, count.axis, new Int32Array(read, from - 4, 1)[0] ?? 0);
       });
     } finally {
       this.#staging.unmap();

@@ -8,11 +8,13 @@ import {
   specialisationsOf,
   type TensorArray,
 } from './abi.ts';
+import { counted, type ShapedOutput } from './counted.ts';
 import { choose, partsOf, sizeOf } from './inputs.ts';
 import type { LoadOptions, Model, ModelInfo, TensorInfo } from './model-types.ts';
 import { type BundleFiles, importScript, loadWasm, type WasmInstance } from './wasm.ts';
 import type { OpenGpu } from './webgpu.ts';
 
+export type { ShapedOutput } from './counted.ts';
 export type { LoadOptions, LoadStage, ModelInfo, SpecialisationInfo, TensorInfo } from './model-types.ts';
 
 export interface RunOptions {
@@ -28,11 +30,6 @@ export type InputData =
   | InputArray
   | { readonly data: InputArray; readonly shape: readonly number[] }
   | { readonly data: InputArray; readonly width: number; readonly height: number };
-
-export interface ShapedOutput {
-  readonly data: TensorArray;
-  readonly shape: readonly number[];
-}
 
 /** Outputs by name, in arrays of their own. */
 type Results = Record<string, unknown>;
@@ -194,7 +191,7 @@ const wasmRunner = (instance: WasmInstance, alone: string | undefined): Runner =
       });
       start(instance, specialisation);
       return specialisation.outputs.map((tensor) =>
-        tensor.count ? counted(instance, tensor, tensor.count) : whole(instance, tensor),
+        tensor.count ? cut(instance, tensor, tensor.count) : whole(instance, tensor),
       );
     },
     dispose: () => instance.crew?.dismiss(),
@@ -240,23 +237,13 @@ const whole = (instance: WasmInstance, tensor: ManifestTensor): ShapedOutput => 
 });
 
 /** A copy of the positions that count, of an output whose size depends on data. */
-function counted(
+function cut(
   instance: WasmInstance,
   tensor: ManifestTensor,
   { axis, address }: { readonly axis: number; readonly address: number },
 ): ShapedOutput {
-  const length = tensor.shape[axis] ?? 0;
-  const size = Math.min(length, Number(new BigInt64Array(instance.memory.buffer, address, 1)[0]));
-  const shape = tensor.shape.map((s, i) => (i === axis ? size : s));
-  const inner = sizeOf(tensor.shape.slice(axis + 1));
-  const rows = sizeOf(tensor.shape.slice(0, axis));
-  const from = view(instance, tensor);
-  const data = from.slice(0, rows * size * inner);
-  for (let row = 1; row < rows; row++) {
-    const start = row * length * inner;
-    data.set(from.subarray(start, start + size * inner) as never, row * size * inner);
-  }
-  return { data, shape };
+  const count = new BigInt64Array(instance.memory.buffer, address, 1)[0];
+  return counted({ data: view(instance, tensor), shape: tensor.shape }, axis, Number(count));
 }
 
 function checkKeys(given: object, known: readonly string[], where: string, what = 'option'): void {

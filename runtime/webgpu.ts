@@ -71,11 +71,10 @@ const runnerOf = (lasting: Lasting, memoryBytes: number): Runner => ({
       ? {}
       : withoutHalves(memoryBytes, GPU_PLAN)),
   },
-  async run({ inputs, outputs }, given) {
+  async run({ inputs }, given) {
     // read before anything is awaited: the caller may fill its arrays anew
     const words = lasting.program.wordsOf(given.map((data, i) => typed(inputs[i]?.dtype ?? 'f32', data)));
-    const results = await (await lasting.alive()).runWords(words);
-    return outputs.map(({ shape }, i) => ({ data: results[i] as TensorArray, shape: [...shape] }));
+    return (await lasting.alive()).runWords(words);
   },
   dispose: () => lasting.dispose(),
 });

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * Runs folders of official ONNX operator cases through the reference evaluator and, compiled, through WebAssembly.
+ * Runs folders of official ONNX operator cases through the reference evaluator and, compiled, through WebAssembly. Of WebGPU it
+ * tells what test/golden/webgpu/claims.txt claims, which the long suite runs.
  *
  *   npm run conformance -- [DIR …] [--json | --markdown | --readme]
  *
@@ -32,8 +33,16 @@ await build({
   format: 'esm',
   logLevel: 'error',
 });
-const { DEBIAN_CASES, hasCases, markdownTable, runConformance, summary, textTable, withConformance } =
-  await import(pathToFileURL(outfile));
+const {
+  DEBIAN_CASES,
+  hasCases,
+  markdownTable,
+  readClaims,
+  runConformance,
+  summary,
+  textTable,
+  withConformance,
+} = await import(pathToFileURL(outfile));
 
 const collection = process.env.CONVOLITH_MODELS ?? resolve(repository, '../shared');
 const collected = existsSync(join(collection, 'onnx-node-tests'));
@@ -54,7 +63,7 @@ if (missing.length > 0) {
   process.exit(2);
 }
 
-const cases = await runConformance(folders);
+const cases = await runConformance(folders, readClaims(repository));
 if (values.json) {
   console.log(JSON.stringify({ cases }, null, 2));
 } else if (values.readme) {

@@ -1,4 +1,5 @@
 import { attr } from '../attrs.ts';
+import { arg, binary, compileExpr, type Expr } from '../expr.ts';
 import {
   type AxisField,
   defineOp,
@@ -106,11 +107,20 @@ function nearestIndex(mode: ResizeAttrs['nearestMode'], x: number): number {
   }
 }
 
-/** Keys' cubic convolution kernel with parameter `a`, at distances r + 1, r, 1 − r and 2 − r. */
-export function cubicWeights(r: number, a: number): number[] {
-  const near = (t: number) => ((a + 2) * t - (a + 3)) * t * t + 1;
-  const far = (t: number) => ((a * t - 5 * a) * t + 8 * a) * t - 4 * a;
-  return [far(r + 1), near(r), near(1 - r), far(2 - r)];
+/** Keys' cubic convolution kernel with parameter `a`, at distances r + 1, r, 1 − r and 2 − r, as expressions of r. */
+export function cubicWeightsOf(a: number): readonly Expr[] {
+  const mul = (x: Expr, y: Expr | number) => binary('mul', x, y);
+  const near = (t: Expr) => binary('add', mul(mul(binary('sub', mul(t, a + 2), a + 3), t), t), 1);
+  const far = (t: Expr) =>
+    binary('sub', mul(binary('add', mul(binary('sub', mul(t, a), 5 * a), t), 8 * a), t), 4 * a);
+  const r = arg(0);
+  return [far(binary('add', r, 1)), near(r), near(binary('sub', 1, r)), far(binary('sub', 2, r))];
+}
+
+/** The same as numbers. */
+export function cubicWeights(a: number): (r: number) => number[] {
+  const weights = cubicWeightsOf(a).map(compileExpr);
+  return (r) => weights.map((weight) => weight([r]));
 }
 
 /** Of a filter stretched by 1/scale, the weights around input position floor + r, and the index of the first less floor. */
@@ -124,7 +134,7 @@ function antialiasedWeights(
   const filter = (distance: number): number => {
     if (distance >= reach) return 0;
     if (mode === 'linear') return 1 - distance;
-    return cubicWeights(distance % 1, cubicA)[distance < 1 ? 1 : 0] ?? 0;
+    return cubicWeights(cubicA)(distance % 1)[distance < 1 ? 1 : 0] ?? 0;
   };
   const weights = Array.from({ length: 2 - 2 * first }, (_, i) => filter(Math.abs(first + i - r) * scale));
   const total = weights.reduce((sum, w) => sum + w, 0);
@@ -135,7 +145,7 @@ function weightsAround(attrs: ResizeAttrs, r: number, scale: number): ReturnType
   if (attrs.antialias && scale < 1) return antialiasedWeights(attrs, r, scale);
   return attrs.mode === 'linear'
     ? { first: 0, weights: [1 - r, r] }
-    : { first: -1, weights: cubicWeights(r, attrs.cubicA) };
+    : { first: -1, weights: cubicWeights(attrs.cubicA)(r) };
 }
 
 /** The taps before they are clamped to the input; taps without weight are left out. */

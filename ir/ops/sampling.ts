@@ -1,5 +1,6 @@
 /** Ops that read an image between its pixels, at positions that are computed. */
 import { attr } from '../attrs.ts';
+import { arg, binary, compileExpr, constant, type Expr, select, unary } from '../expr.ts';
 import {
   type AxisField,
   defineOp,
@@ -26,25 +27,61 @@ export function requireFloats(types: readonly ({ readonly dtype: string } | unde
 const PADDINGS = ['zeros', 'border', 'reflection'] as const;
 type Padding = (typeof PADDINGS)[number];
 
-/** Mirrors x at both bounds until it lies between them. */
-export function reflect(x: number, low: number, high: number): number {
+const between = (x: Expr, low: number, high: number, inside: Expr, outside: Expr): Expr =>
+  select(binary('ge', x, low), select(binary('le', x, high), inside, outside), outside);
+
+/** x mirrored at both bounds until it lies between them. */
+function reflected(x: Expr, low: number, high: number): Expr {
   const range = high - low;
-  if (range <= 0) return low;
-  const distance = x < low ? low - x : x > high ? x - high : -1;
-  if (distance < 0) return x;
-  const turns = Math.trunc(distance / range);
-  const rest = distance - turns * range;
-  return (turns % 2 === 0) === x < low ? low + rest : high - rest;
+  if (range <= 0) return constant(low);
+  const below = binary('lt', x, low);
+  const distance = select(below, binary('sub', low, x), binary('sub', x, high));
+  const turns = unary('trunc', binary('div', distance, range));
+  const rest = binary('sub', distance, binary('mul', turns, range));
+  const even = binary('eq', turns, binary('mul', 2, unary('trunc', binary('div', turns, 2))));
+  const mirrored = select(binary('eq', even, below), binary('add', rest, low), binary('sub', high, rest));
+  return between(x, low, high, x, mirrored);
 }
 
-/** The pixel that position `at` of an axis reads; −1 for a zero. */
-function padded(at: number, size: number, padding: Padding, alignCorners: boolean): number {
-  if (at >= 0 && at < size) return at;
-  if (padding === 'zeros' || Number.isNaN(at)) return -1;
-  const mirrored =
-    padding === 'border' ? at : alignCorners ? reflect(at, 0, size - 1) : reflect(at, -0.5, size - 0.5);
-  return Math.max(0, Math.min(size - 1, Math.trunc(mirrored)));
+export interface GridAttrs {
+  readonly mode: 'linear' | 'nearest' | 'cubic';
+  readonly padding: Padding;
+  readonly alignCorners: boolean;
 }
+
+/** Where the first and last pixels of an axis are mirrored. */
+const bounds = ({ alignCorners }: GridAttrs, size: number): readonly [number, number] =>
+  alignCorners ? [0, size - 1] : [-0.5, size - 0.5];
+
+const clamped = (x: Expr, size: number): Expr => binary('max', 0, binary('min', size - 1, x));
+
+/** The position along an axis, in pixels, that a number of the grid names; what is no number names the first. */
+export function gridPosition(attrs: GridAttrs, size: number): Expr {
+  const given = binary('add', arg(0), 1);
+  const exact = attrs.alignCorners
+    ? binary('mul', binary('div', given, 2), size - 1)
+    : binary('div', binary('sub', binary('mul', given, size), 1), 2);
+  const at = attrs.mode === 'nearest' ? unary('round', exact) : exact;
+  const [low, high] = bounds(attrs, size);
+  const moved = {
+    zeros: () => at,
+    border: () => between(at, low, high, at, clamped(at, size)),
+    reflection: () => reflected(at, low, high),
+  }[attrs.padding]();
+  // bounds may lose what is no number, and mirrors may find it
+  return select(unary('isnan', attrs.padding === 'reflection' ? moved : at), 0, moved);
+}
+
+/** The pixel that a whole position of an axis reads; −1 for a zero. */
+export function gridPixel(attrs: GridAttrs, size: number): Expr {
+  const at = arg(0);
+  const mirrored = attrs.padding === 'border' ? at : reflected(at, ...bounds(attrs, size));
+  const outside = attrs.padding === 'zeros' ? constant(-1) : clamped(unary('trunc', mirrored), size);
+  return between(at, 0, size - 1, at, outside);
+}
+
+/** Of cubic sampling. */
+export const GRID_CUBIC = -0.75;
 
 /**
  * x [N, C, d…], grid [N, o…, rank] → [N, C, o…]: the image at the positions of the grid, where −1 and 1 are the first and
@@ -87,14 +124,9 @@ export const GridSample = defineOp({
   reference: { kind: 'element', element: gridElement },
 });
 
-function gridElement(
-  context: EvalContext<{
-    readonly mode: 'linear' | 'nearest' | 'cubic';
-    readonly padding: Padding;
-    readonly alignCorners: boolean;
-  }>,
-): (index: number) => number {
-  const { mode, padding, alignCorners } = context.attrs;
+function gridElement(context: EvalContext<GridAttrs>): (index: number) => number {
+  const { attrs } = context;
+  const { mode } = attrs;
   const { shape } = inputType(context, 0);
   const data = inputData(context, 0) as Float32Array;
   const grid = inputData(context, 1) as Float32Array;
@@ -105,28 +137,19 @@ function gridElement(
   const out = outputType(context).shape;
   const points = product(out.slice(2));
   const channels = out[1] ?? 1;
-  const coordinate = (value: number, size: number): number => {
-    const exact = alignCorners ? ((value + 1) / 2) * (size - 1) : ((value + 1) * size - 1) / 2;
-    const at = mode === 'nearest' ? roundEven(exact) : exact;
-    const [low, high] = alignCorners ? [0, size - 1] : [-0.5, size - 0.5];
-    const inside = padding === 'zeros' || (at >= low && at <= high);
-    const moved = inside
-      ? at
-      : padding === 'border'
-        ? Math.max(0, Math.min(size - 1, at))
-        : reflect(at, low, high);
-    return Number.isNaN(moved) ? 0 : moved;
-  };
+  const positions = sizes.map((size) => compileExpr(gridPosition(attrs, size)));
+  const pixels = sizes.map((size) => compileExpr(gridPixel(attrs, size)));
+  const cubic = cubicWeights(GRID_CUBIC);
   return (index) => {
     const n = Math.floor(index / (points * channels));
     const base = Math.floor(index / points) * plane;
     const first = (n * points + (index % points)) * rank;
     const sum = (axis: number, offset: number): number => {
-      if (axis === rank) return data[base + offset] as number;
-      const size = sizes[axis] as number;
-      const at = coordinate(grid[first + rank - 1 - axis] as number, size);
-      const tap = (position: number, weight: number): number => {
-        const pixel = padded(position, size, padding, alignCorners);
+      const [position, pixelAt] = [positions[axis], pixels[axis]];
+      if (!position || !pixelAt) return data[base + offset] as number;
+      const at = position([grid[first + rank - 1 - axis] as number]);
+      const tap = (whole: number, weight: number): number => {
+        const pixel = pixelAt([whole]);
         return pixel < 0 || weight === 0
           ? 0
           : weight * sum(axis + 1, offset + pixel * (strides[axis] as number));
@@ -135,15 +158,10 @@ function gridElement(
       const floor = Math.floor(at);
       const r = at - floor;
       if (mode === 'linear') return tap(floor, 1 - r) + tap(floor + 1, r);
-      return cubicWeights(r, -0.75).reduce((total, weight, i) => total + tap(floor - 1 + i, weight), 0);
+      return cubic(r).reduce((total, weight, i) => total + tap(floor - 1 + i, weight), 0);
     };
     return sum(0, 0);
   };
-}
-
-function roundEven(x: number): number {
-  const r = Math.round(x);
-  return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
 }
 
 /** More samples than this along one axis of a bin add nothing; a hostile box must not keep the kernel busy. */
@@ -202,7 +220,7 @@ export const RoiAlign = defineOp({
   reference: { kind: 'element', element: roiElement },
 });
 
-interface RoiAttrs {
+export interface RoiAttrs {
   readonly mode: 'avg' | 'max';
   readonly size: readonly number[];
   readonly samples: number;
@@ -210,26 +228,64 @@ interface RoiAttrs {
   readonly halfPixel: boolean;
 }
 
+/** Of a region from x0 to x1 along an axis of `bins`: where it starts, how long it is, and the size of a bin. */
+export function roiExtent(
+  { scale, halfPixel }: RoiAttrs,
+  bins: number,
+): Record<'start' | 'length' | 'bin', Expr> {
+  const shift = halfPixel ? 0.5 : 0;
+  const end = (k: number) => binary('sub', binary('mul', arg(k), scale), shift);
+  const start = end(0);
+  const exact = binary('sub', end(1), start);
+  const length = halfPixel ? exact : binary('max', exact, 1);
+  return { start, length, bin: binary('div', length, bins) };
+}
+
+/** Samples along an axis of a bin of size x0. */
+export const roiSamples = ({ samples }: RoiAttrs): Expr =>
+  samples > 0
+    ? constant(samples)
+    : select(unary('isnan', arg(0)), 0, binary('max', 0, binary('min', MOST_SAMPLES, unary('ceil', arg(0)))));
+
+/** Of a position x0 along an axis: does it lie in the image, the pixel before it, that behind it, and how far it is between. */
+export function roiTaps(length: number): Record<'inside' | 'low' | 'high' | 'r', Expr> {
+  const at = binary('max', 0, arg(0));
+  const low = binary('min', unary('trunc', at), length - 1);
+  const last = binary('eq', low, length - 1);
+  return {
+    inside: between(arg(0), -1, length, constant(1), constant(0)),
+    low,
+    high: select(last, low, binary('add', low, 1)),
+    r: select(last, 0, binary('sub', at, low)),
+  };
+}
+
+const compileAll = <K extends string>(expressions: Record<K, Expr>) =>
+  Object.fromEntries(
+    Object.entries<Expr>(expressions).map(([name, expr]) => [name, compileExpr(expr)]),
+  ) as Record<K, ReturnType<typeof compileExpr>>;
+
 function roiElement(context: EvalContext<RoiAttrs>): (index: number) => number {
-  const { mode, size, samples, scale, halfPixel } = context.attrs;
+  const { mode, size } = context.attrs;
   const [batches = 1, channels = 1, height = 1, width = 1] = inputType(context, 0).shape;
   const data = inputData(context, 0) as Float32Array;
   const rois = inputData(context, 1) as Float32Array;
   const batch = inputData(context, 2);
   const shape = outputType(context).shape;
-  /** Start, bin size and number of samples along one axis. */
-  const extent = (low: number, high: number, bins: number) => {
-    const start = low * scale - (halfPixel ? 0.5 : 0);
-    const length = high * scale - (halfPixel ? 0.5 : 0) - start;
-    const bin = (halfPixel ? length : Math.max(length, 1)) / bins;
-    const wanted = Number.isNaN(bin) ? 0 : Math.max(0, Math.min(MOST_SAMPLES, Math.ceil(bin)));
-    return { start, bin, count: samples > 0 ? samples : wanted };
-  };
-  const between = (position: number, length: number) => {
-    if (!(position >= -1 && position <= length)) return undefined;
-    const at = Math.max(0, position);
-    const low = Math.min(Math.trunc(at), length - 1);
-    return low === length - 1 ? { low, high: low, r: 0 } : { low, high: low + 1, r: at - low };
+  const samples = compileExpr(roiSamples(context.attrs));
+  const axes = [height, width].map((length, axis) => ({
+    extent: compileAll(roiExtent(context.attrs, size[axis] ?? 1)),
+    taps: compileAll(roiTaps(length)),
+  }));
+  /** Where the samples of bin `p` along an axis lie, from `low` to `high`. */
+  const samplesOf = (axis: 0 | 1, low: number, high: number, p: number) => {
+    const { extent, taps } = axes[axis] as (typeof axes)[number];
+    const [start, bin] = [extent.start([low, high]), extent.bin([low, high])];
+    const count = samples([bin]);
+    return Array.from({ length: count }, (_, k) => {
+      const at = [start + p * bin + ((k + 0.5) * bin) / count];
+      return taps.inside(at) === 0 ? undefined : { low: taps.low(at), high: taps.high(at), r: taps.r(at) };
+    });
   };
   return (index) => {
     const [r = 0, c = 0, py = 0, px = 0] = unravel(index, shape);
@@ -239,17 +295,15 @@ function roiElement(context: EvalContext<RoiAttrs>): (index: number) => number {
       number,
       number,
     ];
-    const y = extent(y1, y2, size[0] ?? 1);
-    const x = extent(x1, x2, size[1] ?? 1);
+    const y = samplesOf(0, y1, y2, py);
+    const x = samplesOf(1, x1, x2, px);
     const given = read(batch, r);
     const image = given >= 0 && given < batches ? given : 0;
     const plane = (image * channels + c) * height * width;
     let total = 0;
     let largest = Number.NEGATIVE_INFINITY;
-    for (let iy = 0; iy < y.count; iy++) {
-      const v = between(y.start + py * y.bin + ((iy + 0.5) * y.bin) / y.count, height);
-      for (let ix = 0; ix < x.count; ix++) {
-        const h = between(x.start + px * x.bin + ((ix + 0.5) * x.bin) / x.count, width);
+    for (const v of y) {
+      for (const h of x) {
         const corner = (row: number, column: number, weight: number): number =>
           weight * (data[plane + row * width + column] as number);
         const terms =
@@ -265,8 +319,8 @@ function roiElement(context: EvalContext<RoiAttrs>): (index: number) => number {
         largest = Math.max(largest, ...terms);
       }
     }
-    if (mode === 'avg') return total / Math.max(1, y.count * x.count);
-    return y.count * x.count === 0 ? 0 : largest;
+    if (mode === 'avg') return total / Math.max(1, y.length * x.length);
+    return y.length * x.length === 0 ? 0 : largest;
   };
 }
 

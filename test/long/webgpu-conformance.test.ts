@@ -21,17 +21,17 @@ const isClaim = (result: CaseResult): boolean =>
 
 withModels.describe('official cases', () => {
   withAdapter.test('pass on WebGPU where they are claimed', async () => {
-    const folder = collectionFile('onnx-node-tests');
-    const names = caseFolders(folder);
+    const folders = ['onnx-node-tests', 'onnx-pytorch-tests'].map(collectionFile);
+    const cases = folders.flatMap((folder) => caseFolders(folder).map((name) => ({ folder, name })));
     const claims: string[] = [];
     const wrong: string[] = [];
-    for (const name of names) {
+    for (const { folder, name } of cases) {
       const result = await runCaseOnGpu(join(folder, name));
       if (isClaim(result)) claims.push(name);
       if (result.status === 'wrong' && !Object.hasOwn(WRONG, name)) wrong.push(`${name}: ${result.why}`);
     }
     expect(wrong).toEqual([]);
-    console.log(`${claims.length} of ${names.length} cases are computed by kernels on WebGPU`);
+    console.log(`${claims.length} of ${cases.length} cases are computed by kernels on WebGPU`);
     const golden = join(import.meta.dirname, '../golden', CLAIMS);
     const before = existsSync(golden) ? readFileSync(golden, 'utf8').trim().split('\n') : [];
     expect(
@@ -39,7 +39,7 @@ withModels.describe('official cases', () => {
       'what is claimed stays',
     ).toEqual([]);
     expectGolden(CLAIMS, `${claims.join('\n')}\n`);
-    expect(claims.length / names.length).toBeGreaterThanOrEqual(0.8);
+    expect(claims.length / cases.length).toBeGreaterThanOrEqual(0.8);
   });
 });
 

@@ -74,13 +74,16 @@ withModels.describe('bundles in Deno', () => {
   });
 
   withDeno().test('accepts the kernels of every official case', async () => {
-    const folder = collectionFile('onnx-node-tests');
+    const folders = ['onnx-node-tests', 'onnx-pytorch-tests'].map(collectionFile);
     const shaders: Shader[] = [];
-    for (const name of caseFolders(folder)) {
+    for (const [folder, name] of folders.flatMap((f) => caseFolders(f).map((n) => [f, n] as const))) {
       await runCaseOnGpu(join(folder, name), async (graph) => {
         const { wgsl, plan } = emitProgram(lowerGraph(graph));
         shaders.push({ name, wgsl, kernels: plan.kernels });
-        return graph.outputs.map(({ value }) => new ARRAYS[value.type.dtype](elementCount(value.type.shape)));
+        return graph.outputs.map(({ value: { type } }) => ({
+          data: new ARRAYS[type.dtype](elementCount(type.shape)),
+          shape: type.shape,
+        }));
       });
     }
     console.log(`${shaders.length} programs, ${shaders.flatMap(({ kernels }) => kernels).length} kernels`);

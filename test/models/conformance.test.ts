@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { collectionFile, hasCollection, repositoryFolder, withModels } from '../support/collection.ts';
-import { type ConformanceCase, DEBIAN_CASES, runConformance } from '../support/conformance.ts';
+import { type ConformanceCase, DEBIAN_CASES, readClaims, runConformance } from '../support/conformance.ts';
 import { BEYOND, GAPS } from '../support/conformance-gaps.ts';
 import { withConformance } from '../support/conformance-report.ts';
 
@@ -11,7 +11,10 @@ const failing = (cases: readonly ConformanceCase[]) =>
   cases.filter((c) => c.reference !== 'passed' || c.wasm !== 'passed');
 
 withModels.test('1,032 official cases: all but the listed gaps pass', async () => {
-  const cases = await runConformance(['onnx-node-tests', 'onnx-pytorch-tests'].map(collectionFile));
+  const cases = await runConformance(
+    ['onnx-node-tests', 'onnx-pytorch-tests'].map(collectionFile),
+    readClaims(repositoryFolder),
+  );
   // a mistake in the runner must not look like fewer cases
   expect(cases).toHaveLength(1032);
   const unlisted = failing(cases).filter((c) => !Object.hasOwn(GAPS, c.name));
@@ -24,7 +27,7 @@ withModels.test('1,032 official cases: all but the listed gaps pass', async () =
 
 if (!hasCollection && existsSync(DEBIAN_CASES)) {
   test('the official cases of Debian’s libonnx-testdata', async () => {
-    const cases = await runConformance([DEBIAN_CASES]);
+    const cases = await runConformance([DEBIAN_CASES], readClaims(repositoryFolder));
     const unlisted = failing(cases).filter(
       (c) => !Object.hasOwn(GAPS, c.name) && !BEYOND.some(({ what }) => what.test(c.reason ?? '')),
     );

@@ -6,7 +6,7 @@ import { afterEach, beforeAll, expect, test } from 'vitest';
 import { compileGraph } from '#compiler/compile.ts';
 import { Builder } from '#ir/builder.ts';
 import type { CompileError } from '#ir/diagnostics.ts';
-import type { Graph } from '#ir/graph.ts';
+import type { Graph, Value } from '#ir/graph.ts';
 import type { LoadOptions } from '#runtime/model-types.ts';
 import type { AnyModel } from '#runtime/session.ts';
 import { smallNet, write } from '../support/bundles.ts';
@@ -68,14 +68,30 @@ test('a target that is none, and WebGPU alone, are refused', async () => {
   expect(await message(['wasm', 'metal'])).toContain('expected some of wasm, webgpu; got metal');
 });
 
-test('an op without a kernel there is named', async () => {
-  const b = new Builder('grid');
-  const x = b.input('x', [1, 2, 4, 4]);
-  const grid = b.input('grid', [1, 3, 3, 2]);
-  b.output('y', b.op('GridSample', [x, grid], {}));
+test('a form without a kernel there is named', async () => {
+  const b = new Builder('units');
+  const operands = [b.input('x', [1, 1, 1]), b.input('w', [1, 2000, 1]), b.input('r', [1, 2000, 2000])];
+  b.output('y', b.op('RNN', operands, { direction: 'forward', activations: 'tanh(x0)' }));
   await expect(compileGraph(b.graph as Graph, { target: BOTH })).rejects.toThrow(
-    'GridSample on WebGPU: there is no kernel for GridSample',
+    'RNN on WebGPU: RNN of 2000 units; a workgroup holds the states of 1364',
   );
+});
+
+withAdapter.test('outputs whose size depends on data are cut as on WebAssembly', async () => {
+  const b = new Builder('found');
+  const [found, count] = b.node('NonZero', [b.input('x', [2, 3])], {}).outputs as [Value, Value];
+  b.graph.addOutput('found', found, { axis: 1, value: count });
+  const bundle = await write(await compileGraph(b.graph as Graph, { target: BOTH }));
+  const wasm = await loadFrom(bundle, { backend: 'wasm', warmup: false });
+  const gpu = await loadFrom(bundle, { device: await deviceOf('vulkan') });
+  for (const x of [
+    [0, 0, 0, 0, 0, 0],
+    [0, 7, 0, 0, -1, 2],
+  ]) {
+    const want = await wasm.run({ x });
+    expect(await gpu.run({ x })).toEqual(want);
+  }
+  gpu.dispose();
 });
 
 withAdapter.test('gives what WebAssembly gives', async () => {

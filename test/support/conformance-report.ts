@@ -6,46 +6,52 @@ import { byOperator, type ConformanceCase, type OpRow, type Outcome } from './co
 import type { CompiledCase } from './onnx-cases.ts';
 
 export { withPart } from '../../scripts/page.ts';
-export { DEBIAN_CASES, hasCases, runConformance } from './conformance.ts';
+export { DEBIAN_CASES, hasCases, readClaims, runConformance } from './conformance.ts';
 
 const OUTCOMES: readonly Outcome[] = ['passed', 'failed', 'unsupported'];
 
-const passed = (cases: readonly ConformanceCase[], where: 'reference' | 'wasm'): number =>
+type Backend = 'reference' | 'wasm' | 'webgpu';
+
+const passed = (cases: readonly ConformanceCase[], where: Backend): number =>
   cases.filter((c) => c[where] === 'passed').length;
 
 export function summary(cases: readonly ConformanceCase[]): string {
-  const share = (where: 'reference' | 'wasm') => {
+  const share = (where: Backend) => {
     const n = passed(cases, where);
     return `${n} of ${cases.length} (${((100 * n) / cases.length).toFixed(1)} %)`;
   };
-  return `reference ${share('reference')}, compiled to WebAssembly ${share('wasm')}`;
+  return `reference ${share('reference')}, compiled to WebAssembly ${share('wasm')}, claimed of WebGPU ${share('webgpu')}`;
 }
 
-/** op, then passed, failed, unsupported on the reference, then the same on WebAssembly; `·` is none. */
-const cellsOf = ({ op, reference, wasm }: OpRow): readonly string[] => [
+/** What a list of claims can tell. */
+const CLAIMED = ['passed', 'unsupported'] as const satisfies readonly Outcome[];
+
+/** op, then passed, failed, unsupported on the reference and on WebAssembly, then passed and unsupported on WebGPU; `·` is none. */
+const cellsOf = ({ op, reference, wasm, webgpu }: OpRow): readonly string[] => [
   op,
   ...[reference, wasm].flatMap((counts) => OUTCOMES.map((outcome) => String(counts[outcome] || '·'))),
+  ...CLAIMED.map((outcome) => String(webgpu[outcome] || '·')),
 ];
 
 export function textTable(cases: readonly ConformanceCase[]): string {
   const cells = byOperator(cases).map(cellsOf);
-  const head = ['op', ...OUTCOMES, ...OUTCOMES];
+  const head = ['op', ...OUTCOMES, ...OUTCOMES, ...CLAIMED];
   const widths = head.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)));
   const line = (row: readonly string[]) =>
     row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ');
   const [first = 0, ...rest] = widths;
-  const reference = rest.slice(0, OUTCOMES.length).reduce((a, b) => a + b, 2 * (OUTCOMES.length - 1));
-  return [
-    `${' '.repeat(first)}  ${'reference'.padEnd(reference)}  WebAssembly`,
-    line(head),
-    ...cells.map(line),
-  ].join('\n');
+  const width = (from: number) =>
+    rest.slice(from, from + OUTCOMES.length).reduce((a, b) => a + b, 2 * (OUTCOMES.length - 1));
+  const [reference, wasm] = ['reference', 'WebAssembly'].map((name, i) =>
+    name.padEnd(width(i * OUTCOMES.length)),
+  );
+  return [`${' '.repeat(first)}  ${reference}  ${wasm}  WebGPU`, line(head), ...cells.map(line)].join('\n');
 }
 
 export function markdownTable(cases: readonly ConformanceCase[]): string {
   return [
-    '| op | reference: passed | failed | unsupported | WebAssembly: passed | failed | unsupported |',
-    '| --- | --- | --- | --- | --- | --- | --- |',
+    '| op | reference: passed | failed | unsupported | WebAssembly: passed | failed | unsupported | WebGPU: passed | unsupported |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...byOperator(cases).map((row) => `| ${cellsOf(row).join(' | ')} |`),
   ].join('\n');
 }
@@ -69,15 +75,20 @@ export function conformancePart(cases: readonly ConformanceCase[]): string {
   const tested = new Set(byOperator(cases).map(({ op }) => op));
   const untested = Object.keys(RULES).filter((op) => !tested.has(op));
   const all = thousands(cases.length);
-  const [reference, wasm] = (['reference', 'wasm'] as const).map((where) => thousands(passed(cases, where)));
+  const [reference, wasm, webgpu] = (['reference', 'wasm', 'webgpu'] as const).map((where) =>
+    thousands(passed(cases, where)),
+  );
   return `Of ${all} operator cases of the ONNX project, ${reference} pass on the reference evaluator and ${wasm} compiled to WebAssembly
 (\`npm run conformance\`; what does not pass is listed with its reason in \`test/support/conformance-gaps.ts\`).
 ${compiledPart(cases)}
+Kernels of WebGPU compute ${webgpu} of the cases.
 
 <details>
 <summary>Each operator</summary>
 
-A case counts for the operator that it is named after, else for each operator in it.
+A case counts for the operator that it is named after, else for each operator in it. What is passed on WebGPU is what
+\`test/golden/webgpu/claims.txt\` claims, which the long suite runs on a software adapter; cases that are answered by folding
+constants are in neither of its columns, and nor are those that fail.
 Read too, but in none of these cases: ${listed(untested)}.
 
 ${markdownTable(cases)}

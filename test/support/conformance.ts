@@ -1,8 +1,15 @@
-/** The ONNX project's operator cases through the reference evaluator and, compiled, through WebAssembly. */
+/** The ONNX project's operator cases through the reference evaluator and, compiled, through WebAssembly; what is claimed of WebGPU. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ModelProto } from '#compiler/import/onnx/generated/onnx-proto.js';
-import { type CaseResult, type CompiledCase, caseFolders, runCase, runCaseCompiled } from './onnx-cases.ts';
+import {
+  type CaseResult,
+  type CompiledCase,
+  caseFolders,
+  runCase,
+  runCaseCompiled,
+  runCaseOnGpu,
+} from './onnx-cases.ts';
 
 export type Outcome = 'passed' | 'failed' | 'unsupported';
 
@@ -11,6 +18,8 @@ export interface ConformanceCase {
   readonly ops: readonly string[];
   readonly reference: Outcome;
   readonly wasm: Outcome;
+  /** Claimed, or refused; cases that no kernel computes from their inputs are neither, and nor are those that fail. */
+  readonly webgpu?: Exclude<Outcome, 'failed'>;
   /** Of a case that passes compiled. */
   readonly compiled?: CompiledCase;
   /** Why it did not pass. */
@@ -32,15 +41,31 @@ async function attempt(run: () => CaseResult | Promise<CaseResult>): Promise<Cas
   }
 }
 
-export async function runConformanceCase(folder: string): Promise<ConformanceCase> {
+/** The names of the cases that the long suite runs on WebGPU, one a line. */
+export const readClaims = (repository: string): ReadonlySet<string> =>
+  new Set(readFileSync(join(repository, 'test/golden/webgpu/claims.txt'), 'utf8').trim().split('\n'));
+
+/** What is claimed is not run again, and of the rest only whether it is compiled. */
+async function onWebGpu(folder: string, claims: ReadonlySet<string>): Promise<ConformanceCase['webgpu']> {
+  if (claims.has(basename(folder))) return 'passed';
+  const result = await attempt(() => runCaseOnGpu(folder, async () => []));
+  return result.status === 'refused' || result.status === 'outside' ? 'unsupported' : undefined;
+}
+
+export async function runConformanceCase(
+  folder: string,
+  claims: ReadonlySet<string>,
+): Promise<ConformanceCase> {
   const reference = await attempt(() => runCase(folder));
   const wasm = await attempt(() => runCaseCompiled(folder));
+  const webgpu = await onWebGpu(folder, claims);
   const reason = [reference, wasm].flatMap((result) => ('why' in result ? [result.why] : []))[0];
   return {
     name: basename(folder),
     ops: operators(folder),
     reference: outcomeOf(reference),
     wasm: outcomeOf(wasm),
+    ...(webgpu ? { webgpu } : {}),
     ...(wasm.status === 'passed' && wasm.compiled ? { compiled: wasm.compiled } : {}),
     ...(reason === undefined ? {} : { reason }),
   };
@@ -52,10 +77,13 @@ function operators(folder: string): string[] {
 }
 
 /** All cases below some folders, in order. */
-export async function runConformance(folders: readonly string[]): Promise<ConformanceCase[]> {
+export async function runConformance(
+  folders: readonly string[],
+  claims: ReadonlySet<string>,
+): Promise<ConformanceCase[]> {
   const cases: ConformanceCase[] = [];
   for (const folder of folders) {
-    for (const name of caseFolders(folder)) cases.push(await runConformanceCase(join(folder, name)));
+    for (const name of caseFolders(folder)) cases.push(await runConformanceCase(join(folder, name), claims));
   }
   return cases;
 }
@@ -65,6 +93,7 @@ export interface OpRow {
   readonly cases: number;
   readonly reference: Readonly<Record<Outcome, number>>;
   readonly wasm: Readonly<Record<Outcome, number>>;
+  readonly webgpu: Readonly<Record<Outcome, number>>;
 }
 
 /** Op × outcome. A case counts under the op that it is named after, else under each op in it. */
@@ -75,7 +104,7 @@ export function byOperator(cases: readonly ConformanceCase[]): OpRow[] {
     const named = entry.ops.filter((op) => plain.startsWith(op.toLowerCase()));
     for (const op of named.length > 0 ? named : entry.ops) rows.set(op, [...(rows.get(op) ?? []), entry]);
   }
-  const count = (list: readonly ConformanceCase[], of: (c: ConformanceCase) => Outcome) => ({
+  const count = (list: readonly ConformanceCase[], of: (c: ConformanceCase) => Outcome | undefined) => ({
     passed: list.filter((c) => of(c) === 'passed').length,
     failed: list.filter((c) => of(c) === 'failed').length,
     unsupported: list.filter((c) => of(c) === 'unsupported').length,
@@ -87,6 +116,7 @@ export function byOperator(cases: readonly ConformanceCase[]): OpRow[] {
       cases: list.length,
       reference: count(list, (c) => c.reference),
       wasm: count(list, (c) => c.wasm),
+      webgpu: count(list, (c) => c.webgpu),
     }));
 }
 

@@ -85,7 +85,10 @@ const webgpu = (outputsOf: typeof runOnGpu): CaseTarget => ({
   async run(graph, feeds) {
     const inputs = graph.inputs.flatMap(({ name }) => feeds.get(name) ?? []);
     const outputs = await outputsOf(graph, inputs);
-    return graph.outputs.map(({ value }, i) => ({ type: value.type, data: outputs[i] as TensorData }));
+    return graph.outputs.map(({ value: { type } }, i) => ({
+      type: { ...type, shape: outputs[i]?.shape ?? type.shape },
+      data: outputs[i]?.data as TensorData,
+    })) as Tensor[];
   },
 });
 

@@ -14,6 +14,7 @@ import type { Tensor } from '#ir/tensor.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { graphPipeline, lowerPipeline } from '#passes/pipeline.ts';
 import type { TensorArray } from '#runtime/abi.ts';
+import type { ShapedOutput } from '#runtime/counted.ts';
 import { GpuProgram } from '#runtime/gpu-program.ts';
 import { gate } from './requirement.ts';
 
@@ -132,7 +133,7 @@ export async function runOnGpu(
   graph: Graph,
   inputs: readonly Tensor[],
   precision?: GpuPrecision,
-): Promise<TensorArray[]> {
+): Promise<ShapedOutput[]> {
   const program = await programOf(graph, await deviceOf('vulkan'), precision);
   try {
     return await program.run(inputs.map(({ data }) => data as TensorArray));

@@ -1,7 +1,7 @@
 /** The program as text: one WGSL module with an entry point per distinct kernel, and the plan of its dispatches. */
-import type { Address, KernelCall, KernelProgram } from '#compiler/schedule/program.ts';
+import type { Address, KernelCall, KernelProgram, Port } from '#compiler/schedule/program.ts';
 import { InternalError } from '#ir/diagnostics.ts';
-import type { GpuCall, GpuPlan } from '#runtime/gpu-plan.ts';
+import type { GpuCall, GpuCount, GpuPlan } from '#runtime/gpu-plan.ts';
 import { type Bank, banksOf, type Constants } from './banks.ts';
 import { MOST_ARGUMENTS, type Region, WORKGROUP } from './kernels/family.ts';
 import { familyOf, type GpuKernel, kernelLabel } from './kernels/index.ts';
@@ -58,6 +58,7 @@ export function emitProgram(program: KernelProgram<GpuKernel>): GpuCode {
       calls,
       inputs: program.inputs.map(({ offset }) => offset / WORD_BYTES),
       outputs: program.outputs.map(({ offset }) => offset / WORD_BYTES),
+      ...(program.outputs.some(({ count }) => count) ? { counts: program.outputs.map(countOf) } : {}),
     },
   };
 }
@@ -93,6 +94,9 @@ fn constant(i: i32) -> f32 { return unpack2x16float(cu[i >> 2u][(i >> 1u) & 1])[
 fn constant4(i: i32) -> vec4f { let w = cu[i >> 2u]; return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }
 fn constant_word(i: i32) -> u32 { return cu[i >> 1u][i & 1]; }
 `;
+
+const countOf = ({ count }: Port): GpuCount | null =>
+  count ? { axis: count.axis, at: count.offset / WORD_BYTES } : null;
 
 const halvesRegion = ({ region, offset }: Address, { isHalf }: Constants): Region =>
   region === 'constant' ? (isHalf(offset) ? 'constantHalves' : 'constantWords') : region;
@@ -136,7 +140,7 @@ function entryOf(
   ].map((line) => line.replaceAll('SCRATCH', `scratch_${name}`));
   const text = [
     ...(code.shared?.(name) ?? []),
-    `@compute @workgroup_size(${WORKGROUP})`,
+    `@compute @workgroup_size(${code.lanes ?? WORKGROUP})`,
     `fn ${name}(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) li: u32) {`,
     ...indented(lines),
     '}',

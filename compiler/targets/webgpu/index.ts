@@ -21,11 +21,11 @@ export type GpuProgram = KernelProgram<GpuKernel>;
 
 /** Why the target cannot run a graph, with floats kept in a precision. */
 export function unsupported(graph: Graph, precision: GpuPrecision = 'f32'): Diagnostic[] {
-  const counts = graph.outputs.flatMap(({ name, count, value }) => {
+  const wide = graph.outputs.flatMap(({ name, value }) => {
     const tensor = tensorOf(value);
     const beyond = tensor && beyondWords(tensor);
     if (beyond !== undefined) return [diagnostic('target-unsupported', name, `${beyond} is beyond 32 bits`)];
-    return count ? [diagnostic('target-unsupported', name, 'its size depends on data')] : [];
+    return [];
   });
   const large = graph.values.flatMap((value) => {
     const tensor = precision === 'f16' ? tensorOf(value) : undefined;
@@ -34,7 +34,7 @@ export function unsupported(graph: Graph, precision: GpuPrecision = 'f32'): Diag
     return [diagnostic('target-unsupported', value.name, `${beyond} is beyond half precision`)];
   });
   return [
-    ...counts,
+    ...wide,
     ...large,
     ...graph.nodes.flatMap((node) => {
       const reason = refusal(node);

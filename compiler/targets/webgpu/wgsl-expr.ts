@@ -6,9 +6,10 @@ export type Domain = 'f32' | 'vec4f' | 'i32' | 'u32';
 
 export const isFloat = (domain: Domain): boolean => domain === 'f32' || domain === 'vec4f';
 
-/** A function that WGSL lacks, or has with gaps, over one float; `name`, and `name` + `4` over four. */
+/** A function that WGSL lacks, or has with gaps, over one number; of floats `name` + `4` over four too. */
 interface Helper {
   readonly code: string;
+  readonly integers?: true;
   /** Others that it calls. */
   readonly needs?: readonly string[];
 }
@@ -73,6 +74,20 @@ const HELPERS = {
   sinh_: {
     code: 'fn sinh_(x: f32) -> f32 { let s = x * x; return select(0.5 * (exp(x) - exp(-x)), x * (1.0 + s * (0.1666666667 + s * 0.0083333333)), abs(x) < 0.2); }',
   },
+  // below 0 all but the powers of 1 and −1 are fractions
+  ipow_: {
+    integers: true,
+    code: `fn ipow_(x: i32, y: i32) -> i32 {
+  if (y < 0) { return select(select(0, select(1, -1, (y & 1) != 0), x == -1), 1, x == 1); }
+  var result = 1;
+  var base = x;
+  for (var rest = y; rest > 0; rest >>= 1u) {
+    if ((rest & 1) != 0) { result *= base; }
+    base *= base;
+  }
+  return result;
+}`,
+  },
 } as const satisfies Record<string, Helper>;
 export type HelperName = keyof typeof HELPERS;
 
@@ -85,7 +100,8 @@ export function helperCode(names: Iterable<HelperName>): string {
   return [...new Set(all)]
     .sort()
     .map((name) => {
-      const { code } = HELPERS[name];
+      const { code, integers }: Helper = HELPERS[name];
+      if (integers) return code;
       const two = code.includes('y: f32)');
       const parameters = two ? 'x: vec4f, y: vec4f' : 'x: vec4f';
       const lanes = ['x', 'y', 'z', 'w'].map((l) => (two ? `${name}(x.${l}, y.${l})` : `${name}(x.${l})`));
@@ -152,7 +168,7 @@ export function unsupportedIn(e: Expr, domain: Domain): string | undefined {
     ? Object.hasOwn(FLOAT_FUNCTIONS, fn) || Object.hasOwn(HELPED, fn)
     : Object.hasOwn(BITWISE, fn) ||
       WHOLE.includes(fn) ||
-      ['abs', 'sign', 'bitnot', 'shl', 'shr', 'mod', 'fmod'].includes(fn);
+      ['abs', 'sign', 'bitnot', 'shl', 'shr', 'mod', 'fmod', 'pow'].includes(fn);
   return known ? undefined : fn;
 }
 
@@ -249,6 +265,10 @@ export class WgslExpr {
       // every bit is moved out: what is left is the sign
       const out = this.#domain === 'i32' ? `${x} >> 31u` : zero;
       return `select(${x} >> (u32(${y}) & 31u), ${out}, u32(${y}) > 31u)`;
+    }
+    if (e.fn === 'pow') {
+      this.helpers.add('ipow_');
+      return this.#domain === 'u32' ? `u32(ipow_(i32(${x}), i32(${y})))` : `ipow_(${x}, ${y})`;
     }
     const rest = `(${x} % ${y})`;
     if (e.fn === 'fmod' || this.#domain === 'u32') return `select(${rest}, ${zero}, ${y} == ${zero})`;

@@ -2,25 +2,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { emitProgram, type GpuPrecision, lowerGraph } from '#compiler/targets/webgpu/index.ts';
-import { roundToHalves } from '#compiler/weights/rounding.ts';
 import { Builder } from '#ir/builder.ts';
-import { cloneGraph } from '#ir/clone.ts';
 import { evaluateGraph } from '#ir/evaluate.ts';
 import type { Graph } from '#ir/graph.ts';
 import { tensor } from '#ir/tensor.ts';
+import { halved } from '../../support/gpu-agreement.ts';
 import { graphArbitrary, Random, randomInputs } from '../../support/graphs.ts';
 import { complaintsOf, optimisedForGpu, refusalsOf, runOnGpu, withAdapter } from '../../support/webgpu.ts';
-
-/** As the target reads it, with constants that half precision holds. */
-const halved = (graph: Graph): Graph =>
-  cloneGraph(
-    optimisedForGpu(graph),
-    ({ type, data }) =>
-      ({
-        type,
-        data: data instanceof Float32Array ? roundToHalves(data) : data,
-      }) as never,
-  );
 
 /** The same arithmetic, which compilers may order in other ways. */
 const BOUND = 1e-5;
@@ -31,7 +19,7 @@ type Outputs = readonly (readonly number[])[];
 async function outputsOn(graph: Graph, precision: GpuPrecision): Promise<Outputs> {
   const inputs = randomInputs(graph, SEED);
   const given = graph.inputs.flatMap(({ name }) => inputs.get(name) ?? []);
-  return (await runOnGpu(graph, given, precision)).map((output) => [...output].map(Number));
+  return (await runOnGpu(graph, given, precision)).map(({ data }) => [...data].map(Number));
 }
 
 const SEED = 3;

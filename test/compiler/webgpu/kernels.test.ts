@@ -3,37 +3,15 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
 import { Builder } from '#ir/builder.ts';
-import { evaluateGraph } from '#ir/evaluate.ts';
-import type { Graph } from '#ir/graph.ts';
-import type { Tensor } from '#ir/tensor.ts';
-import { Random, randomInputs } from '../../support/graphs.ts';
-import { complaintsOf, optimisedForGpu, refusalsOf, runOnGpu, withAdapter } from '../../support/webgpu.ts';
+import { type Tensor, tensor } from '#ir/tensor.ts';
+import { differenceOnGpu, expectKernelsOf } from '../../support/gpu-agreement.ts';
+import { Random } from '../../support/graphs.ts';
+import { values } from '../../support/kernel-tensors.ts';
+import { complaintsOf, optimisedForGpu, withAdapter } from '../../support/webgpu.ts';
 
 /** Sums of a few hundred terms near 1 in another order. */
 const BOUND = 1e-5;
-
-/** The largest difference of any output, relative to its largest magnitude. */
-async function difference(graph: Graph): Promise<number> {
-  const inputs = randomInputs(graph, 3);
-  const values = evaluateGraph(graph, inputs);
-  const optimised = optimisedForGpu(graph);
-  expect(refusalsOf(optimised)).toEqual([]);
-  const outputs = await runOnGpu(
-    optimised,
-    optimised.inputs.map(({ name }) => inputs.get(name) as Tensor),
-  );
-  let worst = 0;
-  graph.outputs.forEach(({ value }, i) => {
-    const want = [...(values.get(value) as Tensor).data].map(Number);
-    const got = outputs[i] as Float32Array;
-    expect(got.length).toBe(want.length);
-    const scale = Math.max(1e-30, ...want.map(Math.abs));
-    want.forEach((x, k) => {
-      worst = Math.max(worst, Math.abs(x - Number(got[k])) / scale);
-    });
-  });
-  return worst;
-}
+const EXACT = 0;
 
 withAdapter.test('convolutions of any sizes, groups, strides and batches', async () => {
   const sizes = fc.record({
@@ -61,7 +39,7 @@ withAdapter.test('convolutions of any sizes, groups, strides and batches', async
           ? b.op('ConvTranspose', [x, w, bias], { ...attrs, outputPadding: [0, 0] })
           : b.op('Conv', [x, w, bias], attrs);
         b.output('y', b.relu(y));
-        expect(await difference(b.graph)).toBeLessThan(BOUND);
+        expect(await differenceOnGpu(b.graph)).toBeLessThan(BOUND);
       },
     ),
     { numRuns: 20 },
@@ -79,7 +57,7 @@ withAdapter.test('a depthwise layer reads a residual that lies channels first', 
     pads: [1, 1, 1, 1],
   });
   b.output('y', b.op('Add', [depthwise, r], {}));
-  expect(await difference(b.graph)).toBeLessThan(BOUND);
+  expect(await differenceOnGpu(b.graph)).toBeLessThan(BOUND);
 });
 
 withAdapter.test('a bias that is a part of something is read where it begins', async () => {
@@ -89,7 +67,7 @@ withAdapter.test('a bias that is a part of something is read where it begins', a
   const s = b.op('Exp', [b.input('s', [12])], {});
   const bias = b.op('Slice', [s], { starts: [1], sizes: [8], steps: [1] });
   b.output('y', b.conv(x, b.constant('w', random.tensor([8, 4, 1, 1])), { bias }));
-  expect(await difference(b.graph)).toBeLessThan(BOUND);
+  expect(await differenceOnGpu(b.graph)).toBeLessThan(BOUND);
 });
 
 test('integers divided by a constant 0 leave the other kernels valid', async () => {
@@ -104,8 +82,21 @@ test('integers divided by a constant 0 leave the other kernels valid', async () 
   expect(await complaintsOf(emitProgram(lowerGraph(optimisedForGpu(b.graph))))).toEqual([]);
 });
 
-test('a mean of integers is refused, as its factor is none', () => {
-  const b = new Builder('mean');
-  b.output('y', b.op('ReduceMean', [b.input('x', [4], 'i64')], { axes: [0], keepDims: false }));
-  expect(refusalsOf(optimisedForGpu(b.graph)).join()).toContain('ReduceMean of i64');
+withAdapter.test('means and powers of integers, and integers resized to their nearest', async () => {
+  await expectKernelsOf(EXACT, (b, input) => {
+    const x = input(values('i32', [3, 5], 1));
+    const y = input(tensor('i32', [3, 5], [0, 1, 2, 3, -1, -2, 4, 5, 1, 0, 2, 3, -3, 31, 7]));
+    return [
+      b.op('ReduceMean', [x], { axes: [1], keepDims: false }),
+      b.op('ReduceMean', [input(values('u8', [3, 5], 2))], { axes: [0, 1], keepDims: true }),
+      b.op('Pow', [x, y], {}),
+      b.op('Resize', [input(values('u8', [1, 2, 3, 4], 3))], {
+        mode: 'nearest',
+        coordinates: 'asymmetric',
+        nearestMode: 'floor',
+        scales: [1, 1, 2, 1.5],
+        sizes: [1, 2, 6, 6],
+      }),
+    ];
+  });
 });

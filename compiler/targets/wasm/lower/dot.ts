@@ -1,10 +1,11 @@
 /** Products of bytes whose weights are known: bytes less their zero points become 16-bit integers, sums are exact. */
+import { knownProductOf, productChannels } from '#compiler/schedule/contract.ts';
 import { blockLoop, type Loop, loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
 import { axesByStride, broadcastViewStrides, sliceView, type View } from '#compiler/schedule/view.ts';
 import { InternalError } from '#ir/diagnostics.ts';
-import { isOp, type Node, operand, ownInput, ownInputs, tensorOf, type Value } from '#ir/graph.ts';
+import { isOp, type Node, operand, ownInput, tensorOf, type Value } from '#ir/graph.ts';
 import { type ConvAttrs, convWindow } from '#ir/ops/conv.ts';
-import { type KnownProduct, knownProduct, PLAIN, QUANTISED, type Slots } from '#ir/ops/integer-product.ts';
+import { type KnownProduct, PLAIN, QUANTISED, type Slots } from '#ir/ops/integer-product.ts';
 import { f32 } from '#ir/tensor.ts';
 import { bytesOf, elementCount, product } from '#ir/types.ts';
 import { windowAxes } from '#ir/window.ts';
@@ -30,38 +31,21 @@ function knownWeights(node: Node, { b, bZero }: Slots, channels: number) {
 
 const isBytes = (data: unknown): data is Bytes => data instanceof Uint8Array || data instanceof Int8Array;
 
-const known = (node: Node, channels: number): KnownProduct | undefined =>
-  knownProduct(
-    (slot) => tensorOf(ownInput(node, slot)),
-    ownInputs(node).map((v) => v?.type),
-    channels,
-  );
-
-const convChannels = (node: Node, { b }: Slots): number => operand(node, b).type.shape[0] ?? 1;
-
-/** Output channels of a product with a matrix or a column; undefined for one with several matrices. */
-function columnsOf(node: Node, { b }: Slots): number | undefined {
-  const { shape } = operand(node, b).type;
-  return shape.length > 2 ? undefined : shape.length === 1 ? 1 : (shape[1] ?? 1);
-}
-
 /** Whether a quantised product can be computed as it stands. */
 export function isKnownProduct(node: Node): boolean {
-  const channels = isOp(node, 'QLinearConv') ? convChannels(node, QUANTISED) : columnsOf(node, QUANTISED);
-  return channels !== undefined && known(node, channels) !== undefined;
+  return knownProductOf(node) !== undefined;
 }
 
 export function lowerQLinearConv(node: Node, context: LowerContext): void {
   if (!isOp(node, 'QLinearConv')) return;
-  const quantised = known(node, convChannels(node, QUANTISED));
+  const quantised = knownProductOf(node);
   if (quantised && lowerQuantisedDepthwise(node, context, node.attrs, quantised)) return;
   if (!lowerKnownConv(node, context, node.attrs, QUANTISED, quantised))
     throw new InternalError(`the weights of ${node.name} are not known`);
 }
 
 export function lowerQLinearMatMul(node: Node, context: LowerContext): void {
-  const columns = columnsOf(node, QUANTISED) ?? 1;
-  if (!lowerKnownMatMul(node, context, QUANTISED, known(node, columns)))
+  if (!lowerKnownMatMul(node, context, QUANTISED, knownProductOf(node)))
     throw new InternalError(`the weights of ${node.name} are not known`);
 }
 
@@ -126,7 +110,7 @@ function lowerKnownMatMul(
   slots: Slots,
   quantised: KnownProduct | undefined,
 ): boolean {
-  const columns = columnsOf(node, slots);
+  const columns = productChannels(node, slots);
   const known = columns === undefined ? undefined : knownWeights(node, slots, columns);
   if (columns === undefined || !known) return false;
   const input = widened(context, operand(node, slots.a), ownInput(node, slots.aZero), {});

@@ -3,13 +3,20 @@
  * before it and a few elementwise maps, whose expressions are those of the reference.
  */
 import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
-import { permuteView, sliceView, type View } from '#compiler/schedule/view.ts';
+import {
+  lengthsOf,
+  part,
+  type RecurrentBiases,
+  recurrentBiases,
+  transposedWeights,
+} from '#compiler/schedule/recurrent.ts';
+import { sliceView, type View } from '#compiler/schedule/view.ts';
 import { arg, binary, type Expr, formatExpr, substitute } from '#ir/expr.ts';
-import { isOp, type Node, operand, ownInput, tensorOf, type Value } from '#ir/graph.ts';
+import { isOp, type Node, operand, ownInput } from '#ir/graph.ts';
 import {
   gruCell,
   isReversed,
-  lengthOf,
+  type lengthOf,
   lstmCell,
   type RecurrentSizes,
   recurrentSizes,
@@ -21,13 +28,6 @@ import { readingAlong } from '../context.ts';
 
 /** Rows of a matrix that lie a step apart, its elements side by side. */
 type Matrix = View;
-
-/** The part [start, start + rows) of axis 0 of a view, without that axis where `rows` is absent. */
-function part(view: View, axis0: number, rows?: number): View {
-  const rest = view.shape.slice(1);
-  const sliced = sliceView(view, [axis0, ...rest.map(() => 0)], [rows ?? 1, ...rest]);
-  return rows === undefined ? { ...sliced, shape: rest, strides: sliced.strides.slice(1) } : sliced;
-}
 
 const columnsOf = (matrix: Matrix, start: number, count: number): Matrix =>
   sliceView(matrix, [0, start], [matrix.shape[0] ?? 1, count]);
@@ -81,71 +81,6 @@ function map(context: LowerContext, expr: Expr, inputs: readonly View[], out: Vi
   );
 }
 
-/** Weights [rows, columns] of direction d, transposed: now if they are constant, else by a copy. */
-function transposed(context: LowerContext, value: Value, d: number): Matrix {
-  const [, rows = 1, columns = 1] = value.type.shape;
-  const data = tensorOf(value)?.data;
-  if (!(data instanceof Float32Array)) {
-    const copy = context.scratch([columns, rows], 'f32');
-    context.copy(permuteView(part(context.view(value, 'rowMajor'), d), [1, 0]), copy);
-    return copy;
-  }
-  const turned = new Float32Array(rows * columns);
-  const base = d * rows * columns;
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) turned[c * rows + r] = data[base + r * columns + c] as number;
-  }
-  return context.constant(f32([columns, rows], turned));
-}
-
-interface Biases {
-  /** Of the products with the input, one number per gate and unit. */
-  readonly input: View;
-  /** Of those with the state, where the cell adds it by itself. */
-  readonly state: View;
-}
-
-/** Both biases of direction d, added up but for the gates from `apart` on, which keep theirs. */
-function biasesOf(
-  node: Node,
-  context: LowerContext,
-  d: number,
-  gates: number,
-  hidden: number,
-  apart: number,
-): Biases {
-  const value = ownInput(node, 3);
-  const width = gates * hidden;
-  const split = Math.min(apart, gates) * hidden;
-  const data = value ? tensorOf(value)?.data : f32([0], []).data;
-  if (data) {
-    const at = (i: number) => Number(data[d * 2 * width + i] ?? 0);
-    const input = Float32Array.from({ length: width }, (_, i) => at(i) + (i < split ? at(width + i) : 0));
-    const state = Float32Array.from({ length: width }, (_, i) => (i < split ? 0 : at(width + i)));
-    return { input: context.constant(f32([width], input)), state: context.constant(f32([width], state)) };
-  }
-  const whole = part(context.view(operand(node, 3), 'rowMajor'), d);
-  const [own, other] = [sliceView(whole, [0], [width]), sliceView(whole, [width], [width])];
-  const input = context.scratch([width], 'f32');
-  const state = context.scratch([width], 'f32');
-  context.copy(own, input);
-  context.fill(state, 0);
-  if (split > 0) {
-    const both = sliceView(input, [0], [split]);
-    map(
-      context,
-      binary('add', arg(0), arg(1)),
-      [sliceView(own, [0], [split]), sliceView(other, [0], [split])],
-      both,
-    );
-  }
-  if (split < width) {
-    const rest = [split] as const;
-    context.copy(sliceView(other, rest, [width - split]), sliceView(state, rest, [width - split]));
-  }
-  return { input, state };
-}
-
 /** One step of some batch elements: the state before → the state after, at `out`. */
 type Step = (gates: Matrix, h: Matrix, out: Matrix) => void;
 
@@ -154,7 +89,12 @@ interface Layer {
   /** Gates from this one on keep the bias of their state apart. */
   readonly apart: number;
   /** Prepares the steps of `rows` batch elements from `first` on, in one direction; the last state is asked for at the end. */
-  begin(d: number, first: number, rows: number, bias: Biases): { readonly step: Step; finish?(): void };
+  begin(
+    d: number,
+    first: number,
+    rows: number,
+    bias: RecurrentBiases,
+  ): { readonly step: Step; finish?(): void };
 }
 
 /** Runs a layer: batch elements together, or one by one where their lengths differ. */
@@ -171,15 +111,25 @@ function lowerLayer(
   const lastH = context.output(node, 1);
   const initial = ownInput(node, 4);
   const states = initial && context.view(initial, 'rowMajor');
-  const lengths = Array.from({ length: batch }, (_, b) => lengthOf(attrs, b, steps));
+  const lengths = lengthsOf(attrs, sizes);
   if (lengths.some((length) => length < steps)) context.fill(y, 0);
   const together = lengths.every((length) => length === lengths[0]);
   const { gates, apart, begin } = layer(y);
   for (let d = 0; d < sizes.directions; d++) {
-    const bias = biasesOf(node, context, d, gates, hidden, apart);
+    const bias = recurrentBiases(
+      node,
+      context,
+      d,
+      { gates, apart, hidden },
+      {
+        add: (p, q, out) => map(context, binary('add', arg(0), arg(1)), [p, q], out),
+        keep: (sums) => context.constant(f32([sums.length], sums)),
+      },
+    );
     const sums = context.scratch([steps * batch, gates * hidden], 'f32');
     const rows: Matrix = { ...x, shape: [steps * batch, input], strides: [input * 4, 4] };
-    if (steps * batch > 0) product(context, rows, transposed(context, operand(node, 1), d), bias.input, sums);
+    if (steps * batch > 0)
+      product(context, rows, transposedWeights(context, operand(node, 1), d), bias.input, sums);
     for (let b = 0; b < batch; b += together ? batch : 1) {
       const count = together ? batch : 1;
       const { step, finish } = begin(d, b, count, bias);
@@ -214,7 +164,7 @@ export function lowerLstm(node: Node, context: LowerContext): void {
       apart: 4,
       begin(d, first, rows) {
         const { cell, output } = lstmCell(node.attrs, d, weights !== undefined);
-        const recurrence = transposed(context, operand(node, 2), d);
+        const recurrence = transposedWeights(context, operand(node, 2), d);
         const sums = context.scratch([rows, 4 * hidden], 'f32');
         const c = context.scratch([rows, hidden], 'f32');
         if (initialC) context.copy(part(part(context.view(initialC, 'rowMajor'), d), first, rows), c);
@@ -245,7 +195,7 @@ export function lowerGru(node: Node, context: LowerContext): void {
     apart: linearBeforeReset ? 2 : 3,
     begin(d, _first, rows, bias) {
       const { reset, state, linear } = gruCell(node.attrs, d);
-      const recurrence = transposed(context, operand(node, 2), d);
+      const recurrence = transposedWeights(context, operand(node, 2), d);
       const sums = context.scratch([rows, 3 * hidden], 'f32');
       const damped = context.scratch([rows, hidden], 'f32');
       const own = (index: number) => gate(sums, index, hidden);
@@ -283,7 +233,7 @@ export function lowerRnn(node: Node, context: LowerContext): void {
     gates: 1,
     apart: 1,
     begin(d, _first, rows) {
-      const recurrence = transposed(context, operand(node, 2), d);
+      const recurrence = transposedWeights(context, operand(node, 2), d);
       const sums = context.scratch([rows, sizes.hidden], 'f32');
       const cell = rnnCell(node.attrs, d);
       const step: Step = (gates, h, out) => {

@@ -26,6 +26,8 @@ export interface ResizeParams {
   }[];
   readonly expr: string;
   readonly operands: number;
+  /** Of integers each position reads one. */
+  readonly word: Word;
 }
 
 export const resize: KernelFamily<ResizeParams> = {
@@ -36,7 +38,7 @@ export const resize: KernelFamily<ResizeParams> = {
     ...Array.from({ length: operands }, (_, k) => `e${k}`),
   ],
   label: ({ axes }) => `resize_${axes.map((a) => `${a.count}t${a.taps}`).join('_') || 'none'}`,
-  emit({ kept, axes, expr, operands }, regions) {
+  emit({ kept, axes, expr, operands, word }, regions) {
     const memory = new Memory('u32', regions);
     const y = 1 + axes.length;
     const counts = [...axes.map((a) => a.count), ...countsOf(kept)];
@@ -44,20 +46,26 @@ export const resize: KernelFamily<ResizeParams> = {
     const names = positions('l', counts.length);
     const at = (pointer: number) =>
       offsetOf([...axes.map((a) => a.steps[pointer - 1] ?? 0), ...stepsOf(kept, pointer)], names);
-    lines.push(`let xb = ${offsetOf([...axes.map(() => 0), ...stepsOf(kept, 0)], names)};`, 'var s = 0.0;');
+    lines.push(
+      `let xb = ${offsetOf([...axes.map(() => 0), ...stepsOf(kept, 0)], names)};`,
+      `var s = ${word}();`,
+    );
     axes.forEach(({ taps }, k) => {
       lines.push(`for (var k${k} = 0; k${k} < ${taps}; k${k}++) {`);
       lines.push(`let r${k} = (l${k} * ${taps} + k${k}) * 2;`);
     });
     const place = axes.map((_, k) => memory.load(1 + k, `r${k}`, 'i32'));
     const weight = axes.map((_, k) => memory.load(1 + k, `r${k} + 1`));
-    const value = memory.load(0, ['xb', ...place].join(' + '));
+    const value = memory.load(0, ['xb', ...place].join(' + '), word);
     // positions of fewer taps have others of weight 0, where an infinity would become no number
-    lines.push(`let w = ${weight.join(' * ') || '1.0'};`, `s += select(0.0, ${value} * w, w != 0.0);`);
+    lines.push(
+      `let w = ${weight.join(' * ') || '1.0'};`,
+      word === 'f32' ? `s += select(0.0, ${value} * w, w != 0.0);` : `s = select(s, ${value}, w != 0.0);`,
+    );
     lines.push(...axes.map(() => '}'));
     const terms = Array.from({ length: operands }, (_, k) => memory.load(y + 1 + k, at(2 + k)));
-    const code = rendered(expr, 'f32', ['s', ...terms], 't');
-    lines.push(...code.lines, memory.store(y, at(1), code.value));
+    const code = rendered(expr, word, ['s', ...terms], 't');
+    lines.push(...code.lines, memory.store(y, at(1), code.value, word));
     return { access: 'u32', lines, invocations: totalOf(counts), helpers: code.helpers };
   },
 };

@@ -1,4 +1,4 @@
-/** Products of matrices that are both computed, and of few rows with weights. */
+/** Products of matrices that are both computed, of few rows with weights, and of integers. */
 import type { Loop } from '#compiler/schedule/loops.ts';
 import {
   countsOf,
@@ -105,5 +105,39 @@ export const dense: KernelFamily<DenseParams> = {
       lanes: WORKGROUP,
       shared: (name) => [`var<workgroup> scratch_${name}: array<vec4f, ${WORKGROUP}>;`],
     };
+  },
+};
+
+export interface ContractParams {
+  /** Over the result; steps of [a, b, output]. */
+  readonly kept: readonly Loop[];
+  /** Steps of [a, b]. */
+  readonly reduced: readonly Loop[];
+}
+
+/** Sums of products of integers, every element by itself; they wrap around. */
+export const contract: KernelFamily<ContractParams> = {
+  arguments: () => ['a', 'b', 'y'],
+  label: ({ kept, reduced }) =>
+    `contract_${countsOf(reduced).join('x') || '1'}_of_${countsOf(kept).join('x') || '1'}`,
+  emit({ kept, reduced }, regions) {
+    const memory = new Memory('u32', regions);
+    const names = positions('l', kept.length);
+    const taps = positions('r', reduced.length);
+    const at = (pointer: number) => offsetOf(stepsOf(kept, pointer), names);
+    const term = (pointer: number, base: string) =>
+      memory.load(pointer, `${base} + ${offsetOf(stepsOf(reduced, pointer), taps)}`, 'i32');
+    const lines = [
+      ...(kept.length > 0 ? splitIndex(countsOf(kept), 'l') : []),
+      `let ab = ${at(0)};`,
+      `let bb = ${at(1)};`,
+      'var s = 0;',
+      `for (var j = 0; j < ${totalOf(countsOf(reduced))}; j++) {`,
+      ...(reduced.length > 0 ? splitIndex(countsOf(reduced), 'r', 'j') : []),
+      `s += ${term(0, 'ab')} * ${term(1, 'bb')};`,
+      '}',
+      memory.store(2, at(2), 's', 'i32'),
+    ];
+    return { access: 'u32', lines, invocations: totalOf(countsOf(kept)) };
   },
 };

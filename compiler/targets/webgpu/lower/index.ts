@@ -16,7 +16,9 @@ import { elementCount } from '#ir/types.ts';
 import type { LowerContext } from '../context.ts';
 import { unsupportedIn } from '../wgsl-expr.ts';
 import { beyondWords } from '../words.ts';
+import { lowerLargest, lowerMaxUnpool, lowerTopK } from './choose.ts';
 import { elementwiseRefusal, lowerCast, lowerElementwise } from './elementwise.ts';
+import { lowerNonMaxSuppression, lowerNonZero } from './find.ts';
 import {
   lowerGather,
   lowerGatherElements,
@@ -24,8 +26,11 @@ import {
   lowerResize,
   lowerScatterElements,
   lowerScatterND,
+  resizeRefusal,
 } from './indexed.ts';
+import { lowerIntegerProduct, lowerQLinear, quantisedRefusal } from './integer.ts';
 import { lowerGemm, lowerMatMul } from './product.ts';
+import { lowerGru, lowerLstm, lowerRnn, recurrentRefusal } from './recurrent.ts';
 import {
   lowerArgReduction,
   lowerGlobalAveragePool,
@@ -34,6 +39,7 @@ import {
   lowerSoftmax,
   reductionRefusal,
 } from './reduce.ts';
+import { lowerCol2Im, lowerDeformConv, lowerGridSample, lowerRoiAlign } from './sampled.ts';
 import { lowerAveragePool, lowerConv, lowerConvTranspose, lowerMaxPool } from './window.ts';
 
 interface Lowering {
@@ -57,8 +63,6 @@ const never = (refuse: (node: Node) => string): Lowering => ({ refuse, lower: ()
 const folded = (node: Node): string => `${node.op} of values that are not constant`;
 /** What passes/canonicalize/expand-composites.ts writes in other ops, in every form that it can. */
 const composite = never((node) => `${node.op} that could not be written in other operators`);
-/** Ops that only the WebAssembly target has kernels for. */
-const open = never((node) => `there is no kernel for ${node.op}`);
 
 const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   Conv: { lower: lowerConv, refuse: floats },
@@ -66,7 +70,9 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   ConvTranspose: { lower: lowerConvTranspose, refuse: floats },
   Gemm: { lower: lowerGemm, refuse: floats },
   MatMul: { lower: lowerMatMul, refuse: floats },
-  MaxPool: { lower: lowerMaxPool, refuse: floats },
+  MaxPool: {
+    lower: (node, context) => (floats(node) ? lowerLargest : lowerMaxPool)(node, context),
+  },
   AveragePool: { lower: lowerAveragePool, refuse: floats },
   GlobalAveragePool: { lower: lowerGlobalAveragePool, refuse: floats },
   BatchNormalization: never(
@@ -86,12 +92,12 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   QuantizeLinear: composite,
   DequantizeLinear: composite,
   DynamicQuantizeLinear: composite,
-  QLinearConv: open,
-  QLinearMatMul: open,
+  QLinearConv: { lower: lowerQLinear, refuse: quantisedRefusal },
+  QLinearMatMul: { lower: lowerQLinear, refuse: quantisedRefusal },
   Einsum: composite,
   Det: composite,
-  ConvInteger: open,
-  MatMulInteger: open,
+  ConvInteger: { lower: lowerIntegerProduct },
+  MatMulInteger: { lower: lowerIntegerProduct },
   Relu: elementwise,
   LeakyRelu: elementwise,
   Clip: elementwise,
@@ -167,7 +173,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   ReduceLogSum: reduction,
   ReduceLogSumExp: composite,
   ReduceSumSquare: reduction,
-  Resize: { lower: lowerResize, refuse: floats },
+  Resize: { lower: lowerResize, refuse: resizeRefusal },
   Reshape: view,
   Flatten: view,
   Squeeze: view,
@@ -193,20 +199,20 @@ const LOWERINGS: { readonly [K in OpName]: Lowering } = {
   ScatterND: { lower: lowerScatterND },
   ArgMax: { lower: lowerArgReduction },
   ArgMin: { lower: lowerArgReduction },
-  TopK: open,
-  NonZero: open,
-  NonMaxSuppression: open,
+  TopK: { lower: lowerTopK },
+  NonZero: { lower: lowerNonZero },
+  NonMaxSuppression: { lower: lowerNonMaxSuppression },
   CumSum: { lower: lowerScan },
   CumProd: { lower: lowerScan },
-  GridSample: open,
-  RoiAlign: open,
-  DeformConv: open,
-  Col2Im: open,
-  MaxPoolWithIndices: open,
-  MaxUnpool: open,
-  LSTM: open,
-  GRU: open,
-  RNN: open,
+  GridSample: { lower: lowerGridSample },
+  RoiAlign: { lower: lowerRoiAlign },
+  DeformConv: { lower: lowerDeformConv },
+  Col2Im: { lower: lowerCol2Im },
+  MaxPoolWithIndices: { lower: lowerLargest },
+  MaxUnpool: { lower: lowerMaxUnpool },
+  LSTM: { lower: lowerLstm, refuse: recurrentRefusal },
+  GRU: { lower: lowerGru, refuse: recurrentRefusal },
+  RNN: { lower: lowerRnn, refuse: recurrentRefusal },
 };
 
 /** The values that leave the network, and those that outputs are only other views of. */

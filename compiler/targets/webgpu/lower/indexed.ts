@@ -8,6 +8,12 @@ import { isKept, resizeAxis } from '#ir/ops/resize.ts';
 import { type DType, elementCount, product, rowMajorStrides, type Shape } from '#ir/types.ts';
 import { inWords, type LowerContext, packedWords, toWords, wordIn } from '../context.ts';
 
+export const resizeRefusal = (node: Node): string | undefined => {
+  const { dtype } = operand(node, 0).type;
+  const exact = dtype === 'f32' || (isOp(node, 'Resize') && node.attrs.mode === 'nearest');
+  return exact ? undefined : `${node.op} of ${dtype} values that are mixed`;
+};
+
 export function lowerResize(node: Node, context: LowerContext): void {
   if (!isOp(node, 'Resize')) return;
   const input = context.anyView(operand(node, 0));
@@ -55,6 +61,7 @@ export function lowerResize(node: Node, context: LowerContext): void {
         })),
         expr: epilogue.kernel?.expr ?? formatExpr({ kind: 'arg', index: 0 }),
         operands: strides.length,
+        word: wordIn(input),
       },
     },
     [input, ...tables.map((t) => t.view), out, ...epilogue.views],

@@ -20,7 +20,10 @@ interface WeightedProduct {
   readonly epilogue: ReturnType<LowerContext['epilogueOver']>;
 }
 
-function emitWeighted(context: LowerContext, { a, out, weightAt, bias, epilogue }: WeightedProduct): void {
+export function emitWeighted(
+  context: LowerContext,
+  { a, out, weightAt, bias, epilogue }: WeightedProduct,
+): void {
   const [rows = 1, depth = 1] = a.shape;
   const columns = out.shape[1] ?? 1;
   const row = Math.ceil(columns / 4) * 4;

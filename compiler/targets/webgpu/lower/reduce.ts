@@ -10,17 +10,27 @@ import { unsupportedIn } from '../wgsl-expr.ts';
 export function reductionRefusal(node: Node): string | undefined {
   const { dtype } = operand(node, 0).type;
   if (dtype === 'f32' || !isReduction(node.op)) return undefined;
-  // its factor is no integer
-  if (node.op === 'ReduceMean') return `${node.op} of ${dtype}`;
-  const { after }: Recipe = RECIPES[node.op];
+  const { after } = recipeOf(node.op, false);
   return unsupportedIn(parseExpr(after(1)), 'i32') === undefined ? undefined : `${node.op} of ${dtype}`;
 }
+
+/** A mean of integers is a quotient: its factor is none. */
+const recipeOf = (op: keyof typeof RECIPES, floats: boolean): Recipe =>
+  op === 'ReduceMean' && !floats
+    ? { ...RECIPES.ReduceMean, after: (count) => `div(x0, ${count})` }
+    : RECIPES[op];
 
 export function lowerReduction(node: Node, context: LowerContext): void {
   if (!isReduction(node.op)) return;
   const { axes, keepDims } = node.attrs as { axes: readonly number[]; keepDims: boolean };
   const input = context.anyView(operand(node, 0));
-  reduceInto(node, context, input, keptAxes(input.shape.length, axes, keepDims), RECIPES[node.op]);
+  reduceInto(
+    node,
+    context,
+    input,
+    keptAxes(input.shape.length, axes, keepDims),
+    recipeOf(node.op, input.dtype === 'f32'),
+  );
 }
 
 export function lowerGlobalAveragePool(node: Node, context: LowerContext): void {
@@ -80,7 +90,7 @@ function reduceInto(
 }
 
 /** Loops over all axes but one; steps in words of each view. */
-function rowsOf(shape: readonly number[], axis: number, views: readonly View[]): Loop[] {
+export function rowsOf(shape: readonly number[], axis: number, views: readonly View[]): Loop[] {
   const [first] = views;
   if (!first) return [];
   const others = axesByStride({ ...first, shape }).filter((a) => a !== axis);

@@ -134,7 +134,7 @@ export function pixelsOf(row: number, quads: number): number {
   return row >= 2 && quads >= 2048 ? 2 : 1;
 }
 
-const axisOf = (a: WindowAxis, i: number, input: View, out: View): ConvAxis => ({
+export const axisOf = (a: WindowAxis, i: number, input: View, out: View): ConvAxis => ({
   input: input.shape[i + 2] ?? 1,
   output: out.shape[i + 2] ?? 1,
   kernel: a.kernel,

@@ -115,7 +115,7 @@ const memorySchema = z
     peakLayer: z.string().nullable(),
     inPlaceSavedBytes: count.describe('what elementwise results save that take over an operand'),
     concatSlicesSavedBytes: count.describe(
-      'what is saved where operands of a Concat are written where they stand in its result, as compiled kernels do',
+      'what would be saved if operands of a Concat were written where they stand in its result',
     ),
   })
   .describe('activations of the graph as it is');

@@ -1,6 +1,6 @@
 /** Files and folders that appear complete or not at all: written under a temporary name beside the target, then renamed. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { fail, InternalError } from '#ir/diagnostics.ts';
 import { systemReason } from './read-file.ts';
@@ -31,10 +31,16 @@ export type WriteFile = (name: string, content: FileContent) => void;
 /**
  * A folder whose files are written while others are still being made. What `make` throws is thrown; nothing of the folder
  * is there then.
+ * @param ready asked when all is written, before anything is replaced; what it throws keeps things as they were
  * @throws CompileError `file-unreadable`, as `writeFolderAtomic`
  */
-export async function makeFolderAtomic<T>(path: string, make: (write: WriteFile) => Promise<T>): Promise<T> {
+export async function makeFolderAtomic<T>(
+  path: string,
+  make: (write: WriteFile) => Promise<T>,
+  ready: () => void | Promise<void> = () => {},
+): Promise<T> {
   return inPlaceOf(path, async (temporary) => {
+    const first = await mkdir(temporary, { recursive: true }).catch(unreadable(path));
     const writes: Promise<void>[] = [];
     try {
       const made = await make((name, content) => {
@@ -42,13 +48,27 @@ export async function makeFolderAtomic<T>(path: string, make: (write: WriteFile)
         write.catch(() => {}); // told below, when all are awaited
         writes.push(write);
       });
-      writes.push(makeFolder(temporary)); // where there are no files
       await Promise.all(writes).catch(unreadable(path));
+      await ready();
       return made;
-    } finally {
+    } catch (error) {
       await Promise.allSettled(writes); // what is still being written would outlive the folder
+      await removeWithParents(temporary, first ?? temporary);
+      throw error;
     }
   });
+}
+
+/** Removes a folder, and those around it that were made for it, up to `first`, if they are empty. */
+async function removeWithParents(folder: string, first: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  for (let around = dirname(folder); around.startsWith(first); around = dirname(around)) {
+    const left = await rmdir(around).then(
+      () => false,
+      () => true,
+    );
+    if (left) return;
+  }
 }
 
 function within(folder: string, name: string): string {
@@ -57,17 +77,19 @@ function within(folder: string, name: string): string {
   return target;
 }
 
-const makeFolder = async (path: string): Promise<void> => {
-  await mkdir(path, { recursive: true });
-};
+/** The most bytes that are written in one call; the system takes less than 2 GiB. */
+const MOST_AT_ONCE = 2 ** 30;
 
-/** In as few calls as the system takes it in; `writeFile` takes a turn of the event loop for each half megabyte. */
+/** In few calls; `writeFile` takes a turn of the event loop for each half megabyte. */
 async function writeWhole(target: string, content: FileContent): Promise<void> {
-  await makeFolder(dirname(target));
+  await mkdir(dirname(target), { recursive: true });
   const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
   const file = await open(target, 'w');
   try {
-    for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesWritten } = await file.write(bytes, at, Math.min(MOST_AT_ONCE, bytes.length - at));
+      at += bytesWritten;
+    }
   } finally {
     await file.close();
   }

@@ -32,21 +32,28 @@ export async function writeBundle(
   );
 }
 
-/** Writes a bundle while it is being compiled: `make` gets what to write its files with. What that throws is thrown. */
+/**
+ * Writes a bundle while it is being compiled: `make` gets what to write its files with. What that throws is thrown.
+ * @throws CompileError `file-unreadable` as `writeBundle`, also where something else came to be there meanwhile; the signal's
+ * reason if it is aborted, and then what was there stays
+ */
 export async function makeBundleFolder<T>(
   folder: string,
   make: (write: WriteFile) => Promise<T>,
-  { force = false }: WriteBundleOptions = {},
+  { force = false, signal }: WriteBundleOptions & { readonly signal?: AbortSignal } = {},
 ): Promise<T> {
-  if (!force && !(await isReplaceable(folder))) {
+  const requireReplaceable = async (): Promise<void> => {
+    signal?.throwIfAborted();
+    if (force || (await isReplaceable(folder))) return;
     fail(
       'file-unreadable',
       folder,
       'this is there and is no bundle; it is left as it is',
       'name another folder, or force it',
     );
-  }
-  return makeFolderAtomic(folder, make);
+  };
+  await requireReplaceable();
+  return makeFolderAtomic(folder, make, requireReplaceable);
 }
 
 /** Is nothing there, or nothing inside, or only what a bundle has? */

@@ -79,7 +79,7 @@ export function memoryNote({
       : `no plan needs less; the peak is ${percent(above)} more`,
     inPlaceSavedBytes > 0 ? `results written over operands save ${bytes(inPlaceSavedBytes)} of the peak` : '',
     concatSlicesSavedBytes > 0
-      ? `operands of a Concat written into its result, as compiled kernels do, save ${bytes(concatSlicesSavedBytes)} of it`
+      ? `operands of a Concat written into its result would save ${bytes(concatSlicesSavedBytes)}`
       : '',
   ]
     .filter((part) => part !== '')

@@ -1,6 +1,6 @@
 /** Convolutions as chains of cheaper ones, chosen to meet a limit, and fitted to data where there is some. */
 import { cloneGraph } from '#ir/clone.ts';
-import { fail } from '#ir/diagnostics.ts';
+import { fail, InternalError } from '#ir/diagnostics.ts';
 import type { Graph, Node } from '#ir/graph.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { replaceByChain } from '#passes/factorize/apply.ts';
@@ -22,7 +22,15 @@ import { pause } from '../pause.ts';
 import { type FormOptions, type FormRefusal, formsOf, type LayerForms, ofMethods } from './forms.ts';
 import { MomentSums, ProductSums } from './moments.ts';
 import { numbersOf, runnableNetwork, type Sample, withOutputs } from './network.ts';
-import { type CurvePoint, type Limit, paretoCurve, planForms, pointOf } from './plan.ts';
+import {
+  type BoundedLimit,
+  type CurvePoint,
+  type LayerPlan,
+  type Limit,
+  paretoCurve,
+  planForms,
+  pointOf,
+} from './plan.ts';
 import { type LayerCost, networkCost, quantityOf } from './quantities.ts';
 
 export interface FactorizeOptions extends Omit<FormOptions, 'ranks'> {
@@ -63,7 +71,10 @@ export interface FactorizeResult {
 export async function factorize(source: Graph, options: FactorizeOptions): Promise<FactorizeResult> {
   const { limit, methods } = options;
   const graph = cloneGraph(source);
-  const searched: FormOptions = { ...options, ranks: limit.kind === 'evidence' ? 'evidence' : 'search' };
+  const ranks: RankChoice = limit.kind === 'evidence' ? 'evidence' : 'search';
+  if (ranks === 'evidence' && options.forms)
+    throw new InternalError('forms of other ranks were found before');
+  const searched: FormOptions = { ...options, ranks };
   const all = options.forms ?? (await formsOf(source, searched));
   const layers = graph.nodes.flatMap((node) => {
     const layer = convLayer(node);
@@ -75,19 +86,17 @@ export async function factorize(source: Graph, options: FactorizeOptions): Promi
   });
   const forms = open.map((o) => o.forms);
   const total = networkCost(source, options.device);
-  const plan = planForms(forms, quantityOf(total, limit.quantity), limit);
-  if (!plan) {
-    const most = 'most' in limit ? limit.most : 0;
-    const message = `no choice of ranks has at most ${most} of ${limit.quantity}`;
-    fail('usage-invalid', '--budget', message, 'allow more');
-  }
+  const plan =
+    limit.kind === 'evidence'
+      ? forms.map((layer): LayerPlan => ({ form: layer.forms[0] }))
+      : (planForms(forms, quantityOf(total, limit.quantity), limit) ?? refuseLimit(limit));
   const outcomes = new Map<Node, FactorizedLayer>();
   for (const [i, { layer, forms: considered }] of open.entries()) {
     const form = plan[i]?.form;
     const base = { layer: layer.node.name, before: considered.own };
     if (!form) {
-      const reason = 'no form of it is worth its error';
-      const refusals = [...considered.refusals, { method: null, reason }];
+      const dear = { method: null, reason: 'no form of it is worth its error' };
+      const refusals = ranks === 'search' ? [...considered.refusals, dear] : considered.refusals;
       outcomes.set(layer.node, { ...base, refusals });
       continue;
     }
@@ -120,6 +129,11 @@ export async function factorize(source: Graph, options: FactorizeOptions): Promi
     curve: paretoCurve(forms, total, limit.quantity),
     chosen: pointOf(forms, plan, total),
   };
+}
+
+function refuseLimit({ quantity, most }: BoundedLimit): never {
+  const message = `no choice of ranks has at most ${most} of ${quantity}`;
+  return fail('usage-invalid', '--budget', message, 'allow more');
 }
 
 function costOf(graph: Graph, name: string): LayerCost {

@@ -62,17 +62,21 @@ export async function formsOf(source: Graph, options: FormOptions): Promise<Read
   return result;
 }
 
+const NO_FORM: Readonly<Record<RankChoice, string>> = {
+  search: 'every rank costs more than the layer',
+  evidence: 'the ranks that its weights give evidence for are none, or cost more than the layer',
+};
+
 function formsOfLayer(
   layer: ConvLayer,
   moments: Moments,
-  { methods, ranks, device }: FormOptions,
+  { methods, ranks = 'search', device }: FormOptions,
 ): LayerForms {
   const refusals: FormRefusal[] = [];
   const found = methods.flatMap((method): readonly Candidate[] => {
     const reason = METHODS[method].refuse(layer);
     const cheaper = reason === undefined ? candidates(METHODS[method], layer, moments, ranks) : [];
-    if (cheaper.length === 0)
-      refusals.push({ method, reason: reason ?? 'every rank costs more than the layer' });
+    if (cheaper.length === 0) refusals.push({ method, reason: reason ?? NO_FORM[ranks] });
     return worthATime(cheaper, device);
   });
   return {

@@ -5,6 +5,7 @@ import type { Graph } from '#ir/graph.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { peakBytes } from '#passes/analysis/liveness.ts';
 import type { FactorizationName } from '#passes/factorize/family.ts';
+import { METHODS } from '#passes/factorize/methods.ts';
 import { type PassTrace, type Pipeline, passNames, runPipeline, type Step } from '#passes/pass.ts';
 import { graphPipelineWith, OPTIONAL_PASSES } from '#passes/pipeline.ts';
 import type { RooflineDevice } from '../audit/roofline.ts';
@@ -78,7 +79,7 @@ export async function rewriteGraph(source: Graph, options: RewriteOptions = {}):
   const factorized = options.factorize && {
     ...(await factorize(exact, {
       methods: options.factorize.methods,
-      limit: limitOf(exact, options.factorize.limit, device),
+      limit: limitOf(exact, options.factorize, device),
       samples,
       ...(device && { device }),
       ...watched,
@@ -163,8 +164,21 @@ function without(pipeline: Pipeline, skip: readonly string[]): Pipeline {
   return { ...pipeline, steps };
 }
 
-function limitOf(graph: Graph, limit: RewriteLimit, device: RooflineDevice | undefined): Limit {
-  if ('ranks' in limit) return { kind: 'evidence', quantity: 'macs' };
+/** @throws CompileError `usage-invalid` for methods without such ranks */
+function evidence(ranks: string, methods: readonly FactorizationName[]): Limit {
+  if (ranks !== 'vbmf') fail('usage-invalid', '--ranks', `expected vbmf; got ${ranks}`);
+  const without = methods.find((method) => !METHODS[method].evident);
+  if (without !== undefined)
+    fail('usage-invalid', '--ranks', `${without} has no such ranks`, 'it goes with --factorize tucker');
+  return { kind: 'evidence', quantity: 'macs' };
+}
+
+function limitOf(
+  graph: Graph,
+  { limit, methods }: NonNullable<RewriteOptions['factorize']>,
+  device: RooflineDevice | undefined,
+): Limit {
+  if ('ranks' in limit) return evidence(limit.ranks, methods);
   const { quantity } = limit;
   if ('error' in limit) return { kind: 'error', quantity, most: limit.error };
   if ('most' in limit.limit) return { kind: 'budget', quantity, most: limit.limit.most };

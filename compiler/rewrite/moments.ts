@@ -12,6 +12,8 @@ import { type Network, runnableNetwork } from './network.ts';
 /** Patches per unknown of the least squares, where there is so much data. */
 const PATCHES_PER_UNKNOWN = 8;
 const LEAST_PATCHES = 4096;
+/** Part of a mean square below which a variance is what f32 leaves of equal numbers. */
+const ROUNDING = 1e-5;
 /** Patches whose products are added up in f32 before they are added in double. */
 const CHUNK = 1024;
 
@@ -143,8 +145,12 @@ export class MomentSums {
     const centred = (i: number, j: number): number => sum(i, j) - mean(i) * mean(j);
     const covariance = Matrix.zeros(patch, patch);
     for (let i = 0; i < patch; i++) for (let j = 0; j < patch; j++) covariance.set(i, j, centred(i, j));
-    const unknown = shrinkage(covariance, count);
-    const variance = unknown * (covariance.trace() / patch);
+    const power = Array.from({ length: patch }, (_, i) => mean(i) ** 2).reduce((a, b) => a + b, 0) / patch;
+    const varies = covariance.trace() / patch;
+    // what one sample shows, or equal ones, is all mean; what is left of a variance is rounding
+    const nothing = count < 2 || varies <= ROUNDING * power;
+    const unknown = nothing ? 1 : shrinkage(covariance, count);
+    const variance = nothing ? power || 1 : unknown * varies;
     covariance.mul(1 - unknown);
     for (let i = 0; i < patch; i++) covariance.set(i, i, covariance.get(i, i) + variance);
     const cross = Matrix.zeros(cout, patch);
@@ -161,7 +167,7 @@ export class MomentSums {
       measured: true,
       covariance,
       cross,
-      energy,
+      energy: Math.max(0, energy),
       patchMean: Float64Array.from({ length: patch }, (_, i) => mean(i)),
       outputMean: Float64Array.from({ length: cout }, (_, o) => mean(patch + o)),
     };

@@ -5,12 +5,15 @@ import { type BudgetQuantity, type LayerCost, quantityOf } from './quantities.ts
 
 /** How far to go. */
 export type Limit =
+  | BoundedLimit
+  /** Every layer takes the form that its weights speak for, where that is cheaper. */
+  | { readonly kind: 'evidence'; readonly quantity: BudgetQuantity };
+
+export type BoundedLimit =
   /** The most that the whole network may take. */
   | { readonly kind: 'budget'; readonly quantity: BudgetQuantity; readonly most: number }
   /** The most that it may be off by, at the least of a quantity. */
-  | { readonly kind: 'error'; readonly quantity: BudgetQuantity; readonly most: number }
-  /** Every layer takes the form that its weights speak for, where that is cheaper. */
-  | { readonly kind: 'evidence'; readonly quantity: BudgetQuantity };
+  | { readonly kind: 'error'; readonly quantity: BudgetQuantity; readonly most: number };
 
 export interface LayerPlan {
   /** Undefined: the layer as it is. */
@@ -33,9 +36,8 @@ interface FormChoice extends Choice {
 export function planForms(
   layers: readonly LayerForms[],
   total: number,
-  limit: Limit,
+  limit: BoundedLimit,
 ): readonly LayerPlan[] | undefined {
-  if (limit.kind === 'evidence') return layers.map(({ forms }) => ({ form: forms[0] }));
   const { quantity, kind, most } = limit;
   const choices = layers.map((layer) => choicesOf(layer, quantity));
   if (kind === 'error') {

@@ -35,16 +35,38 @@ export function homesOf(graph: Graph, layouts: ReadonlyMap<Value, Layout>): Read
     return result && joinsChannels(node, layoutOf) ? [{ node, result }] : [];
   });
   joins.sort((a, b) => elementCount(b.result.type.shape) - elementCount(a.result.type.shape));
+  const places = new Map(graph.nodes.map((node, place) => [node, place]));
   for (const { node, result } of joins) {
+    const late = madeTogether(node, places);
     let channel = 0;
     for (const value of node.operands) {
       if (!value) continue;
       const movable = !homes.has(value) && !outputs.has(value) && storesByStrides(value, layoutOf);
-      if (movable && channel % VECTOR === 0) homes.set(value, { concat: result, channel });
+      if (movable && late.has(value) && channel % VECTOR === 0) homes.set(value, { concat: result, channel });
       channel += value.type.shape[1] ?? 0;
     }
   }
   return homes;
+}
+
+/** Memory for a whole join is not begun with a part of which the others are this many nodes away, as a skip connection is. */
+const MOST_APART = 16;
+
+/** Operands of a join that are made shortly before it, or before others that are. */
+function madeTogether(join: Node, places: ReadonlyMap<Node, number>): ReadonlySet<Value> {
+  const made = join.operands.flatMap((value) => {
+    const place = value && places.get(producer(value) as Node);
+    return value && place !== undefined ? [{ value, place }] : [];
+  });
+  made.sort((a, b) => b.place - a.place);
+  const together = new Set<Value>();
+  let next = places.get(join) ?? 0;
+  for (const { value, place } of made) {
+    if (next - place > MOST_APART) break;
+    together.add(value);
+    next = place;
+  }
+  return together;
 }
 
 /** Does the node join floats along their channels, pixel by pixel, in whole vectors? */
@@ -58,5 +80,7 @@ function joinsChannels(node: Node, layoutOf: (value: Value) => Layout): boolean 
 function storesByStrides(value: Value, layoutOf: (value: Value) => Layout): boolean {
   const node = producer(value);
   if (!node || elementCount(value.type.shape) === 0 || layoutOf(value) !== 'channelsLast') return false;
+  // of one channel the elements of a row would be side by side, and are not among others
+  if (value.type.shape[1] === 1) return false;
   return STRIDED.has(node.op) || nodeExpression(node) !== undefined;
 }

@@ -57,8 +57,8 @@ export interface Method {
   /** Why a layer has no such form; undefined where it has. */
   refuse(layer: ConvLayer): string | undefined;
   families(layer: ConvLayer, moments: Moments): readonly FamilyPlan[];
-  /** The one of the rank that the weights give evidence for, where the method has such a thing. */
-  evident?(layer: ConvLayer, moments: Moments): FamilyPlan;
+  /** The one of the rank that the weights give evidence for, where the method has such a thing; undefined for rank 0. */
+  evident?(layer: ConvLayer, moments: Moments): FamilyPlan | undefined;
 }
 
 /** `search`: of each method many ranks are tried. `evidence`: the one that the weights speak for. */

@@ -33,12 +33,14 @@ export const tucker: Method = {
 };
 
 /** Kim et al. choose the ranks so: of the unfoldings along the input and the output channels. */
-function evident(layer: ConvLayer, moments: Moments): FamilyPlan {
-  const rank = (m: Matrix) => Math.max(1, evidentRank(leftSingular(m).values, m.rows, m.columns));
+function evident(layer: ConvLayer, moments: Moments): FamilyPlan | undefined {
+  const rank = (m: Matrix) => evidentRank(leftSingular(m).values, m.rows, m.columns);
   const r2 = rank(weightMatrix(layer));
+  if (r2 === 0) return undefined;
   if (layer.taps === 1) return { make: () => pair(layer, moments, [r2]) };
   const unfolded = channelUnfolding(layer);
   const r1 = rank(unfolded);
+  if (r1 === 0) return undefined;
   return {
     cheapest: chainOf(layer, r1, r2),
     make: () => family(layer, moments, projectedBasis(unfolded, channelCovariance(layer, moments)), r1, [r2]),

@@ -3,7 +3,14 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { verifyBundle } from '#compiler/bundle/verify.ts';
 import { compileGraph } from '#compiler/compile.ts';
-import { folderReader, isBundle, loadBundle, readBundle, writeBundle } from '#compiler/files/index.ts';
+import {
+  folderReader,
+  isBundle,
+  loadBundle,
+  makeBundleFolder,
+  readBundle,
+  writeBundle,
+} from '#compiler/files/index.ts';
 import { bundleFolder, smallNet, temporaryFolder } from '../support/bundles.ts';
 
 test('a bundle is read as it was written', async () => {
@@ -61,4 +68,15 @@ test('a folder without a manifest is no bundle', async () => {
   expect(await isBundle(folder)).toBe(false);
   await expect(readBundle(folder)).rejects.toThrow('bundle-corrupt');
   await expect(loadBundle(folder)).rejects.toThrow('bundle-corrupt');
+});
+
+test('a folder that came to be there while a bundle was compiled is left alone', async () => {
+  const folder = join(await temporaryFolder(), 'bundle');
+  const making = makeBundleFolder(folder, async (write) => {
+    write('index.js', new Uint8Array(1));
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'thesis.txt'), 'years');
+  });
+  await expect(making).rejects.toThrow('file-unreadable');
+  expect(readdirSync(folder)).toEqual(['thesis.txt']);
 });

@@ -29,10 +29,11 @@ const outputsOf = ({ weight, cin, cout }: ConvLayer, x: Float32Array) =>
   );
 
 /** Two pointwise convolutions, fitted on so many inputs. */
-async function fitted(layer: ConvLayer, samples: number, rank: number) {
+async function fitted(layer: ConvLayer, samples: number, rank: number, same = false) {
   const sums = await MomentSums.of(layer, samples, new ProductSums());
+  const first = numbers(layer.cin);
   for (let i = 0; i < samples; i++) {
-    const x = numbers(layer.cin);
+    const x = same ? first : numbers(layer.cin);
     sums.add(x, outputsOf(layer, x));
   }
   const moments = sums.moments();
@@ -85,4 +86,13 @@ test('many samples leave the data what it is', async () => {
   const { run, error } = await fitted(layer, 4000, 16);
   const seen = errorOn(layer, run);
   expect(Math.abs(error - seen)).toBeLessThan(0.2 * seen);
+});
+
+test.each([1, 3])('what %i equal samples do not show is promised by the weights alone', async (count) => {
+  const layer = pointwise();
+  const { run, error } = await fitted(layer, count, 12, true);
+  const seen = errorOn(layer, run);
+  expect(seen).toBeLessThan(0.7);
+  // the weights take inputs for independent numbers, and what the samples are is not known
+  expect(error).toBeGreaterThan(seen / 3);
 });

@@ -81,15 +81,7 @@ export async function runCompile(
         throw underPath(source, error);
       })
       .finally(() => progress.end());
-  const bundle = await makeBundleFolder(
-    options.output,
-    async (write) => {
-      const made = await compiled(write);
-      signal.throwIfAborted();
-      return made;
-    },
-    { force: options.force ?? false },
-  );
+  const bundle = await makeBundleFolder(options.output, compiled, { force: options.force ?? false, signal });
   if (!terminal.quiet) printDiagnostics(bundle.diagnostics, terminal);
   if (options.format === 'json') terminal.print(json(bundle, options));
   else if (!terminal.quiet) terminal.print(summary(bundle, options, context));

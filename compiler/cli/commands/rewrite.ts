@@ -163,9 +163,7 @@ function factorization({
     return undefined;
   }
   const methods = methodsOf(factorize);
-  const limit = ranks
-    ? ranksOf(methods, { budget, maxError, minimise })
-    : limitOf(budget, maxError, minimise);
+  const limit = ranks ? ranksOf({ budget, maxError, minimise }) : limitOf(budget, maxError, minimise);
   if ('quantity' in limit && limit.quantity === 'time' && device === undefined) {
     fail('usage-invalid', 'time', 'it depends on a device', `give --device too: ${DEVICE_HINT}`);
   }
@@ -174,17 +172,10 @@ function factorization({
 
 const DEVICE_HINT = 'a profile that convolith calibrate wrote, or a name such as jetson-nano';
 
-/** @throws CompileError `usage-invalid` beside another limit, or for methods without such ranks */
-function ranksOf(
-  methods: readonly FactorizationName[],
-  others: Readonly<Record<string, string | undefined>>,
-): RewriteLimit {
+/** @throws CompileError `usage-invalid` beside another limit */
+function ranksOf(others: Readonly<Record<string, string | undefined>>): RewriteLimit {
   if (Object.values(others).some((value) => value !== undefined)) {
     fail('usage-invalid', '--ranks', 'it says how far to go by itself', 'give no other limit');
-  }
-  const without = methods.find((method) => method !== 'tucker');
-  if (without !== undefined) {
-    fail('usage-invalid', '--ranks', `${without} has no such ranks`, 'it goes with --factorize tucker');
   }
   return { ranks: 'vbmf' };
 }

@@ -79,10 +79,28 @@ describe('folders', () => {
     });
     await expect(failing).rejects.toThrow(RangeError);
     expect(readdirSync(root)).toEqual([]);
-    await expect(
-      makeFolderAtomic(at('a/b/out'), () => Promise.reject(new RangeError('at once'))),
-    ).rejects.toThrow(RangeError);
-    expect(readdirSync(root)).toEqual([]);
+    mkdirSync(at('a'));
+    const nested = makeFolderAtomic(at('a/b/c/out'), async (write) => {
+      write('large.bin', large);
+      throw new RangeError('of the maker');
+    });
+    await expect(nested).rejects.toThrow(RangeError);
+    expect(readdirSync(at('a'))).toEqual([]);
+  });
+
+  test('replace nothing where they are refused when all is written', async () => {
+    mkdirSync(at('out'));
+    writeFileSync(at('out/old.txt'), 'old');
+    const refused = makeFolderAtomic(
+      at('out'),
+      async (write) => write('new.txt', 'new'),
+      () => {
+        throw new RangeError('not ready');
+      },
+    );
+    await expect(refused).rejects.toThrow(RangeError);
+    expect(readdirSync(at('out'))).toEqual(['old.txt']);
+    expect(readdirSync(root)).toEqual(['out']);
   });
 
   test('have files that are written while others are made', async () => {

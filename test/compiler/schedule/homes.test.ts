@@ -68,3 +68,31 @@ test('a dense block is computed in one place, and nothing in it is copied', asyn
   expect(lowerForGpu(graph).calls).toHaveLength(convs + 1);
   expect(await compiledFaults(denseBlock(5))).toEqual([]);
 });
+
+test('a sum of one channel is not stored over its neighbours', async () => {
+  const random = new Random(2);
+  const b = new Builder('one');
+  const x = b.input('x', [1, 3, 5, 5]);
+  const conv = (channels: number) =>
+    b.conv(x, b.constant(`w${b.graph.nodes.length}`, random.tensor([channels, 3, 1, 1])));
+  const sum = b.add(b.relu(conv(1)), b.relu(conv(1)));
+  b.output('y', b.op('Concat', [sum, conv(3)], { axis: 1 }));
+  b.output('sum', b.relu(sum));
+  expect(await compiledFaults(b.graph)).toEqual([]);
+});
+
+test('a skip connection does not keep room for what joins it much later', () => {
+  const random = new Random(3);
+  const b = new Builder('skip');
+  const conv = (x: Value, cout: number) =>
+    b.relu(
+      b.conv(x, b.constant(`w${b.graph.nodes.length}`, random.tensor([cout, x.type.shape[1] ?? 1, 1, 1]))),
+    );
+  const skip = conv(b.input('x', [1, 8, 16, 16]), 32);
+  let y = skip;
+  for (let i = 0; i < 20; i++) y = conv(y, 8);
+  b.output('y', conv(b.op('Concat', [skip, conv(y, 32)], { axis: 1 }), 8));
+  const plane = 4 * 16 * 16;
+  // the skip and what a convolution between reads and writes, until both parts and their join are there
+  expect(lowerGraph(optimisedForGpu(b.graph)).arenaBytes).toBeLessThanOrEqual((32 + 64 + 8) * plane);
+});

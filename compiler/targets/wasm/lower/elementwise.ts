@@ -3,6 +3,7 @@
 import { elementwiseParts, nodeExpression } from '#compiler/schedule/elementwise.ts';
 import { loopsOver, mergeLoops, splitInnermost } from '#compiler/schedule/loops.ts';
 import { axesByStride, broadcastViewStrides, type View } from '#compiler/schedule/view.ts';
+import { InternalError } from '#ir/diagnostics.ts';
 import { arg, type Expr, formatExpr } from '#ir/expr.ts';
 import { type Node, operand, producer, result, type Value } from '#ir/graph.ts';
 import { quantizedRange } from '#ir/ops/quantize.ts';
@@ -66,6 +67,8 @@ function emitMap(context: LowerContext, expr: Expr, inputs: readonly View[], out
   const strides = [out.strides, ...inputs.map((view) => broadcastViewStrides(view, out.shape))];
   const loops = mergeLoops(loopsOver(out.shape, strides, axesByStride(out)));
   const { outer, inner } = splitInnermost(loops, strides.length);
+  if (inner.count > 1 && inner.steps[0] !== bytesOf(out.dtype))
+    throw new InternalError('results of the map family lie side by side');
   context.call(
     {
       family: 'map',

@@ -1,5 +1,5 @@
 /** What the field calls the kinds of convolution, told from a node's shapes and attributes: the one classifier. */
-import { isOp, type Node, operand, producer } from './graph.ts';
+import { type Graph, isOp, type Node, operand, producer } from './graph.ts';
 import { convWindow } from './ops/conv.ts';
 import { extent, type WindowAxis, windowAxes } from './window.ts';
 
@@ -68,6 +68,15 @@ export function classifyConv(node: Node): ConvClass | undefined {
   };
   return { kind: kindOf(facts), ...facts };
 }
+
+/** The classes of all convolutions of a graph. */
+export const convClasses = (graph: Graph): ReadonlyMap<Node, ConvClass> =>
+  new Map(
+    graph.nodes.flatMap((node): readonly (readonly [Node, ConvClass])[] => {
+      const is = classifyConv(node);
+      return is ? [[node, is]] : [];
+    }),
+  );
 
 /** What a Pad node in front adds along the first spatial axis: exporters write causal padding so. */
 function paddingBefore(node: Node): readonly [number, number] {

@@ -148,6 +148,8 @@ export class Graph {
   #inputs: Value[] = [];
   #outputs: GraphOutput[] = [];
   #nodes = new Set<Node>();
+  /** Did each node read what was there before it? So it is until a node is given other operands. */
+  #inOrder = true;
   #sorted: readonly Node[] | undefined;
   #names = new Set<string>();
   #nextId = 0;
@@ -166,7 +168,7 @@ export class Graph {
 
   /** Nodes in topological order, stable with respect to insertion. @throws CompileError if the graph is cyclic. */
   get nodes(): readonly Node[] {
-    this.#sorted ??= sortNodes(this.#nodes);
+    this.#sorted ??= this.#inOrder ? [...this.#nodes] : sortNodes(this.#nodes);
     return this.#sorted;
   }
 
@@ -267,12 +269,14 @@ export class Graph {
     if (expr && arity(expr) > operands.length + 1)
       throw new InternalError('epilogue reads an operand it lacks');
     (node as MutableNode).epilogue = expr;
+    this.#inOrder = false;
     this.#setOperands(node, [...ownInputs(node), ...operands]);
   }
 
   setOperand(node: Node, slot: number, value: Value | undefined): void {
     const operands = [...node.operands];
     operands[slot] = value;
+    this.#inOrder = false;
     this.#setOperands(node, operands);
   }
 

@@ -1,4 +1,5 @@
 /** What the sections of a report are written from: the analyses of one graph, each made once. */
+import { type ConvClass, convClasses } from '#ir/conv-kind.ts';
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import { type Composite, composites } from '#passes/analysis/composites.ts';
 import { type GraphCost, graphCost, type NodeCost } from '#passes/analysis/cost.ts';
@@ -13,6 +14,7 @@ export interface Facts {
   readonly liveness: GraphLiveness;
   readonly fields: FieldFacts;
   readonly live: Map<Node, number>;
+  readonly classes: ReadonlyMap<Node, ConvClass>;
   readonly composites: readonly Composite[];
   /** The composite that a node is part of. */
   readonly compositeOf: ReadonlyMap<Node, Composite>;
@@ -23,7 +25,8 @@ export interface Facts {
 /** @param others the same network at other sizes of what was not given; undefined where all was given */
 export function factsOf(graph: Graph, preset: Preset, others?: readonly Graph[]): Facts {
   const liveness = graphLiveness(graph);
-  const found = composites(graph);
+  const classes = convClasses(graph);
+  const found = composites(graph, classes);
   return {
     graph,
     cost: graphCost(graph),
@@ -31,6 +34,7 @@ export function factsOf(graph: Graph, preset: Preset, others?: readonly Graph[])
     liveness,
     fields: fieldFacts(graph, others ?? []),
     live: new Map(liveness.timeline.map(({ node, bytes }) => [node, bytes])),
+    classes,
     composites: found,
     compositeOf: new Map(found.flatMap((c) => c.nodes.map((node) => [node, c] as const))),
     sizeKnown: others === undefined,

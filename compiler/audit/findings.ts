@@ -18,7 +18,7 @@ const MOST = 12;
 
 /** @param layers those of the graph, in its order */
 export function findingsOf(
-  { graph, cost, fields, composites, sizeKnown }: Facts,
+  { graph, cost, fields, classes, composites, sizeKnown }: Facts,
   layers: AuditLayer[],
   { findings: most = MOST, ignore = [] }: FindingChoice,
 ): Pick<AuditReport, 'findings' | 'moreFindings'> {
@@ -28,7 +28,7 @@ export function findingsOf(
     const layer = layerOf.get(node);
     return layer ? shown(layer) : node.name;
   };
-  const context = { graph, cost, fields, composites, name, sizesKnown: sizeKnown };
+  const context = { graph, cost, fields, classes, composites, name, sizesKnown: sizeKnown };
   const all = findings(context, { ignore });
   return {
     findings: all

@@ -1,5 +1,5 @@
 /** The layers of a report. */
-import { classifyConv, convLabel } from '#ir/conv-kind.ts';
+import { convLabel } from '#ir/conv-kind.ts';
 import type { Node } from '#ir/graph.ts';
 import { sumCosts } from '#passes/analysis/cost.ts';
 import { type Facts, share, tensorOf } from './facts.ts';
@@ -8,11 +8,11 @@ import type { AuditLayer } from './schema.ts';
 
 export function layerOf(
   node: Node,
-  { cost, preset, fields, live, compositeOf, sizeKnown }: Facts,
+  { cost, preset, fields, live, classes, compositeOf, sizeKnown }: Facts,
 ): AuditLayer {
   const own = cost.nodes.get(node) ?? sumCosts([]);
   const total = cost.totals.macs;
-  const conv = classifyConv(node);
+  const conv = classes.get(node);
   const first = node.outputs[0];
   const units = preset.count(node, own.macs);
   const sized = (n: number): number | null => (sizeKnown ? n : null);

@@ -3,7 +3,7 @@
  * A node is in one composite at most, and the largest wins. What is matched goes through normalisation and activations,
  * and ends where somebody else reads a value.
  */
-import { type ConvClass, classifyConv } from '#ir/conv-kind.ts';
+import { type ConvClass, convClasses } from '#ir/conv-kind.ts';
 import {
   type Graph,
   isOp,
@@ -47,8 +47,8 @@ export interface Composite {
 }
 
 /** The composites of a graph, in graph order. */
-export function composites(graph: Graph): readonly Composite[] {
-  const found = candidates(graph);
+export function composites(graph: Graph, classes: Classes = convClasses(graph)): readonly Composite[] {
+  const found = candidates(graph, classes);
   const position = new Map(graph.nodes.map((node, i) => [node, i]));
   const at = ({ nodes }: Candidate) => Math.min(...nodes.map((n) => position.get(n) ?? 0));
   const taken = new Set<Node>();
@@ -68,11 +68,12 @@ export function composites(graph: Graph): readonly Composite[] {
   });
 }
 
+type Classes = ReadonlyMap<Node, ConvClass>;
 type Candidate = Omit<Composite, 'id'>;
 
-function candidates(graph: Graph): readonly Candidate[] {
-  const gates = squeezeExcites(graph);
-  const units = unitsOf(graph, gates);
+function candidates(graph: Graph, classes: Classes): readonly Candidate[] {
+  const gates = squeezeExcites(graph, classes);
+  const units = unitsOf(graph, classes, gates);
   return [
     ...[...gates.values()].map(({ nodes }): Candidate => ({ kind: 'squeeze-excite', nodes })),
     ...[...units.values()].flatMap((unit) => [
@@ -97,11 +98,9 @@ interface Unit {
   previous?: Unit;
 }
 
-function unitsOf(graph: Graph, gates: ReadonlyMap<Value, Gate>): ReadonlyMap<Node, Unit> {
+function unitsOf(graph: Graph, classes: Classes, gates: ReadonlyMap<Value, Gate>): ReadonlyMap<Node, Unit> {
   const units = new Map<Node, Unit>();
-  for (const conv of graph.nodes) {
-    const is = classifyConv(conv);
-    if (!is) continue;
+  for (const [conv, is] of classes) {
     const { nodes, end, active } = followChannelwise(graph, result(conv));
     const gate = gates.get(end);
     const gated = gate ? followChannelwise(graph, gate.end) : { nodes: [], end, active: false };
@@ -212,18 +211,18 @@ interface Gate {
 }
 
 /** By the value that is gated. */
-function squeezeExcites(graph: Graph): ReadonlyMap<Value, Gate> {
+function squeezeExcites(graph: Graph, classes: Classes): ReadonlyMap<Value, Gate> {
   const gates = new Map<Value, Gate>();
   for (const pool of graph.nodes) {
     const x = isGlobalPool(pool) ? operand(pool, 0) : undefined;
-    const gate = x && gateFrom(graph, pool, x);
+    const gate = x && gateFrom(graph, classes, pool, x);
     if (gate) gates.set(x, gate);
   }
   return gates;
 }
 
 /** From the average of `x` through two dense layers to the product with `x`. */
-function gateFrom(graph: Graph, pool: Node, x: Value): Gate | undefined {
+function gateFrom(graph: Graph, classes: Classes, pool: Node, x: Value): Gate | undefined {
   const nodes = [pool];
   let dense = 0;
   for (let value = result(pool); ; ) {
@@ -235,7 +234,7 @@ function gateFrom(graph: Graph, pool: Node, x: Value): Gate | undefined {
     if (isOp(reader, 'Mul') && reader.operands.includes(x)) {
       return dense === 2 ? { nodes, end: result(reader as Node) } : undefined;
     }
-    if (classifyConv(reader)?.pointwise || isOp(reader, 'Gemm') || isOp(reader, 'MatMul')) dense++;
+    if (classes.get(reader)?.pointwise || isOp(reader, 'Gemm') || isOp(reader, 'MatMul')) dense++;
     else if (!isView(reader)) return undefined;
     value = result(reader);
   }

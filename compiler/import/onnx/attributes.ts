@@ -18,16 +18,17 @@ const MAX_ENTRIES = 1_000_000;
 
 /** The attributes of an ONNX node, read by type. @throws CompileError `graph-invalid` where one has another type */
 export class Attributes {
-  readonly #protos: ReadonlyMap<string, AttributeProto>;
+  /** A handful at most. */
+  readonly #protos: readonly AttributeProto[];
   readonly #subject: string;
 
   constructor(protos: readonly AttributeProto[], subject: string) {
-    this.#protos = new Map(protos.map((p) => [p.name, p]));
+    this.#protos = protos;
     this.#subject = subject;
   }
 
   has(name: string): boolean {
-    return this.#protos.has(name);
+    return this.#find(name) !== undefined;
   }
 
   /** INT64_MIN and INT64_MAX come out as the nearest doubles. */
@@ -76,9 +77,14 @@ export class Attributes {
     return this.#get(name, 5)?.g ?? undefined;
   }
 
+  /** Of several of one name the last. */
+  #find(name: string): AttributeProto | undefined {
+    return this.#protos.findLast((p) => p.name === name);
+  }
+
   /** Early exporters left the type out (0). */
   #get(name: string, type: number): AttributeProto | undefined {
-    const proto = this.#protos.get(name);
+    const proto = this.#find(name);
     if (!proto || proto.type === type || proto.type === 0) return proto;
     const found = TYPE_NAMES[proto.type] ?? `of type ${proto.type}`;
     fail(

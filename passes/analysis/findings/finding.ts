@@ -1,4 +1,5 @@
 /** What a rule of the findings is given, and what it gives. */
+import type { ConvClass } from '#ir/conv-kind.ts';
 import type { Graph, Node } from '#ir/graph.ts';
 import type { Composite } from '../composites.ts';
 import type { GraphCost } from '../cost.ts';
@@ -8,6 +9,7 @@ export interface FindingContext {
   readonly graph: Graph;
   readonly cost: GraphCost;
   readonly fields: ReceptiveFields;
+  readonly classes: ReadonlyMap<Node, ConvClass>;
   readonly composites: readonly Composite[];
   /** Are the sizes of the graph those that are asked about? Else MACs and bytes say nothing. */
   readonly sizesKnown: boolean;

@@ -1,5 +1,5 @@
 /** Grouped convs with fewer than four channels per group, but for depthwise ones of one output per input. */
-import { type ConvClass, classifyConv } from '#ir/conv-kind.ts';
+import type { ConvClass } from '#ir/conv-kind.ts';
 import { type Node, operand, result } from '#ir/graph.ts';
 import { counted, percent } from '../figures.ts';
 import { defineRule, evidence, type FindingContext, type Place, saving, total } from './finding.ts';
@@ -32,8 +32,8 @@ const perGroup = (node: Node, groups: number): readonly [number, number] => [
   (result(node).type.shape[1] ?? 0) / groups,
 ];
 
-function placeAt(node: Node, { cost, sizesKnown }: FindingContext): readonly Place[] {
-  const is = classifyConv(node);
+function placeAt(node: Node, { cost, classes, sizesKnown }: FindingContext): readonly Place[] {
+  const is = classes.get(node);
   if (!is || !isNarrow(node, is)) return [];
   const { groups } = is;
   const [inputsPerGroup, outputsPerGroup] = perGroup(node, groups);

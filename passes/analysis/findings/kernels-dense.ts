@@ -1,5 +1,4 @@
 /** Dense k×k convs of which a depthwise-separable pair would save most. */
-import { classifyConv } from '#ir/conv-kind.ts';
 import { isOp, type Node, operand, result } from '#ir/graph.ts';
 import { elementCount, product } from '#ir/types.ts';
 import { counted, percent, short } from '../figures.ts';
@@ -25,7 +24,7 @@ export const kernelsDense = defineRule({
   },
 });
 
-function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
+function placeAt(node: Node, { cost, classes }: FindingContext): readonly Place[] {
   if (!isOp(node, 'Conv') || node.attrs.group > 1) return [];
   const [cout = 1, cin = 1, ...kernel] = operand(node as Node, 1).type.shape;
   if (cin < FEW_CHANNELS) return [];
@@ -35,7 +34,7 @@ function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
   const separableMacs = positions * cin * (taps + cout);
   const saved = macs - separableMacs;
   if (saved < OF_LAYER * macs || saved < OF_NETWORK * cost.totals.macs) return [];
-  if (classifyConv(node as Node)?.separableHalf) return [];
+  if (classes.get(node as Node)?.separableHalf) return [];
   return [
     {
       nodes: [node as Node],

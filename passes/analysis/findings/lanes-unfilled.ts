@@ -1,5 +1,4 @@
 /** Layers that matter, of which the last vector of output channels is partly empty. */
-import { classifyConv } from '#ir/conv-kind.ts';
 import { type Node, result } from '#ir/graph.ts';
 import { counted, percent } from '../figures.ts';
 import { defineRule, evidence, type FindingContext, type Place, saving } from './finding.ts';
@@ -23,8 +22,8 @@ export const lanesUnfilled = defineRule({
   },
 });
 
-function placeAt(node: Node, { cost }: FindingContext): readonly Place[] {
-  const is = classifyConv(node);
+function placeAt(node: Node, { cost, classes }: FindingContext): readonly Place[] {
+  const is = classes.get(node);
   if (!is || isNarrow(node, is)) return [];
   const cout = result(node).type.shape[1] ?? 1;
   // one filter per channel: vectors go across groups

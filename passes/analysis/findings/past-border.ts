@@ -1,5 +1,4 @@
 /** Layers with kernels behind the point where a field spans the whole image. */
-import { classifyConv } from '#ir/conv-kind.ts';
 import { type Node, operand, result } from '#ir/graph.ts';
 import { envelope, type FieldEnvelope } from '#ir/window.ts';
 import { counted, percent } from '../figures.ts';
@@ -28,8 +27,8 @@ export const pastBorder = defineRule({
   },
 });
 
-function placeAt(node: Node, position: number, { fields, cost }: FindingContext): readonly Place[] {
-  const is = classifyConv(node);
+function placeAt(node: Node, position: number, { fields, cost, classes }: FindingContext): readonly Place[] {
+  const is = classes.get(node);
   if (!is || is.pointwise || is.transposed) return [];
   const before = fieldsOf(fields.traces.get(operand(node, 0)));
   const after = fieldsOf(fields.traces.get(result(node)));

@@ -1,5 +1,4 @@
 /** Channel shuffles beside a conv that can take their order, and transposes that are undone by others. */
-import { classifyConv } from '#ir/conv-kind.ts';
 import { type Graph, isOp, type Node, operand, result, type Value } from '#ir/graph.ts';
 import type { Composite } from '../composites.ts';
 import { bytes, counted } from '../figures.ts';
@@ -53,14 +52,14 @@ function movedBy(node: Node, cost: FindingContext['cost']): number {
   return (own?.bytesRead ?? 0) + (own?.bytesWritten ?? 0);
 }
 
-function shuffles({ graph, cost, composites }: FindingContext): readonly Place[] {
+function shuffles({ graph, cost, classes, composites }: FindingContext): readonly Place[] {
   const found = composites.filter(({ kind }) => kind === 'channel-shuffle');
   if (found.length === 0) return [];
-  const before = filtersByEnd(graph);
+  const before = filtersByEnd(graph, classes);
   return found.flatMap(({ nodes }): readonly Place[] => {
     const [first, last] = [nodes[0], nodes.at(-1)];
     if (!first || !last) return [];
-    const conv = before.get(operand(first, 0)) ?? filtersAfter(graph, result(last));
+    const conv = before.get(operand(first, 0)) ?? filtersAfter(graph, result(last), classes);
     if (!conv) return [];
     const moved = nodes.reduce((sum, n) => sum + movedBy(n, cost), 0);
     return [
@@ -69,16 +68,18 @@ function shuffles({ graph, cost, composites }: FindingContext): readonly Place[]
   });
 }
 
+type Classes = FindingContext['classes'];
+
 /** Convs whose output channels can be in any order, by the value that leaves their activations. */
-function filtersByEnd(graph: Graph): ReadonlyMap<Value, Node> {
-  const convs = graph.nodes.filter((n) => classifyConv(n)?.groups === 1);
+function filtersByEnd(graph: Graph, classes: Classes): ReadonlyMap<Value, Node> {
+  const convs = graph.nodes.filter((n) => classes.get(n)?.groups === 1);
   const ends = convs.map((conv) => [followChannelwise(graph, result(conv)).end, conv] as const);
   return new Map(ends.filter(([end]) => soleReader(graph, end)));
 }
 
 /** The conv that alone reads a value, through activations, and whose input channels can be in any order. */
-function filtersAfter(graph: Graph, value: Value): Node | undefined {
+function filtersAfter(graph: Graph, value: Value, classes: Classes): Node | undefined {
   const { end } = followChannelwise(graph, value);
   const reader = soleReader(graph, end);
-  return reader && classifyConv(reader)?.groups === 1 && operand(reader, 0) === end ? reader : undefined;
+  return reader && classes.get(reader)?.groups === 1 && operand(reader, 0) === end ? reader : undefined;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Builder, type ConvOptions } from '#ir/builder.ts';
+import { convClasses } from '#ir/conv-kind.ts';
 import { CATALOGUE } from '#ir/diagnostic-catalogue.ts';
 import { FINDINGS, type FindingCode } from '#ir/finding-catalogue.ts';
 import type { Graph, Value } from '#ir/graph.ts';
@@ -20,6 +21,7 @@ const all = (graph: Graph, options: FindingOptions = {}, sizesKnown = true): rea
       graph,
       cost: graphCost(graph),
       fields: receptiveFields(graph),
+      classes: convClasses(graph),
       composites: composites(graph),
       sizesKnown,
       name: (node) => node.name,
@@ -116,6 +118,7 @@ describe('gridding', () => {
       graph,
       cost: graphCost(graph),
       fields: receptiveFields(graph),
+      classes: convClasses(graph),
       composites: [],
       sizesKnown: true,
       name: () => '',

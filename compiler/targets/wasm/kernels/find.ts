@@ -1,4 +1,5 @@
 /** Kernels whose result has as many rows as there is to find: they fill the rest with zeros and write the count. */
+import type { SuppressParams } from '#compiler/schedule/operands.ts';
 import { bytesOf, type DType, product } from '#ir/types.ts';
 import { type Ex, f32, i32, type Local, load, op, select } from '../encoder/index.ts';
 import { advance, type Body, copyOf, type KernelFamily, type Pointer } from './family.ts';
@@ -56,17 +57,6 @@ export const nonZero: KernelFamily<NonZeroParams> = {
     body.store('i64.store', count, op('i64.extend_i32_u', found));
   },
 };
-
-export interface SuppressParams {
-  readonly batches: number;
-  readonly classes: number;
-  readonly boxes: number;
-  /** Rows that the output has room for, per batch and class. */
-  readonly most: number;
-  readonly center: boolean;
-  /** Which of the limits are given; absent ones are 0, and of the score −∞. */
-  readonly given: readonly ('most' | 'iou' | 'score')[];
-}
 
 const ROW_BYTES = 3 * WIDE;
 

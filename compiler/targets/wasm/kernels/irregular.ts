@@ -1,6 +1,7 @@
 /** The families of kernels that go where data says, or element by element: correct first, scalar code. */
+import type { SuppressParams } from '#compiler/schedule/operands.ts';
 import { type ColumnsParams, columns, type LargestParams, largest } from './blocks.ts';
-import { type NonZeroParams, nonZero, type SuppressParams, suppress } from './find.ts';
+import { type NonZeroParams, nonZero, suppress } from './find.ts';
 import {
   type GatherAtParams,
   gatherAt,

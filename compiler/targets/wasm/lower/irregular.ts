@@ -1,14 +1,14 @@
 /** Ops of the irregular kernels: everything is read and written in row-major order. */
 import { type Loop, loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
+import { suppressParts } from '#compiler/schedule/operands.ts';
 import type { View } from '#compiler/schedule/view.ts';
-import { isOp, type Node, operand, ownInput } from '#ir/graph.ts';
+import { isOp, type Node, operand } from '#ir/graph.ts';
 import type { ScatterReduction } from '#ir/ops/indexing.ts';
 import { indexStrides } from '#ir/ops/unpool.ts';
 import { bytesOf, elementCount, product, rowMajorStrides } from '#ir/types.ts';
 import { windowAxes } from '#ir/window.ts';
 import type { LowerContext } from '../context.ts';
 import type { LargestParams } from '../kernels/blocks.ts';
-import type { SuppressParams } from '../kernels/find.ts';
 
 /** Loops over the axes of `shape` that are not `axis`, with the strides of some views. */
 const linesOf = (shape: readonly number[], axis: number, views: readonly View[]): Loop[] =>
@@ -246,26 +246,9 @@ export function lowerNonZero(node: Node, context: LowerContext): void {
 
 export function lowerNonMaxSuppression(node: Node, context: LowerContext): void {
   if (!isOp(node, 'NonMaxSuppression')) return;
-  const boxes = context.rowMajor(node, 0);
-  const scores = context.rowMajor(node, 1);
-  const limits = (['most', 'iou', 'score'] as const).flatMap((name, i) => {
-    const value = ownInput(node, i + 2);
-    return value ? [{ name, view: context.view(value, 'rowMajor') }] : [];
-  });
-  const out = context.output(node, 0);
-  const count = context.output(node, 1);
-  const [batches = 0, classes = 0, number = 0] = scores.shape;
-  const params: SuppressParams = {
-    batches,
-    classes,
-    boxes: number,
-    most: (out.shape[0] ?? 0) / Math.max(1, batches * classes),
-    center: node.attrs.center,
-    given: limits.map((l) => l.name),
-  };
-  const candidates = context.scratch([Math.max(1, number)], 'i32');
-  const views = limits.map((l) => l.view);
-  context.call({ family: 'suppress', params }, [boxes, scores, ...views, candidates, out, count]);
+  const { params, reads, out, count } = suppressParts(node, context);
+  const candidates = context.scratch([Math.max(1, params.boxes)], 'i32');
+  context.call({ family: 'suppress', params }, [...reads, candidates, out, count]);
 }
 
 /** Largest elements of any type, in any layout, and where they were if asked. */

@@ -1,23 +1,15 @@
 /** Ops that read between or around pixels: grids, regions, moved taps, overlapping blocks. All row-major. */
 import { mergeLoops } from '#compiler/schedule/loops.ts';
+import { gridSampleParts } from '#compiler/schedule/operands.ts';
 import { sliceView, type View } from '#compiler/schedule/view.ts';
 import { isOp, type Node, ownInput } from '#ir/graph.ts';
 import { blockAxes } from '#ir/ops/col2im.ts';
-import { product } from '#ir/types.ts';
 import type { LowerContext } from '../context.ts';
 
 export function lowerGridSample(node: Node, context: LowerContext): void {
   if (!isOp(node, 'GridSample')) return;
-  const input = context.rowMajor(node, 0);
-  const grid = context.rowMajor(node, 1);
-  const out = context.output(node);
-  const [batch = 1, channels = 1, ...sizes] = input.shape;
-  const points = product(out.shape.slice(2));
-  context.call({ family: 'gridSample', params: { ...node.attrs, batch, channels, sizes, points } }, [
-    input,
-    grid,
-    out,
-  ]);
+  const { params, views } = gridSampleParts(node, context);
+  context.call({ family: 'gridSample', params }, views);
 }
 
 export function lowerRoiAlign(node: Node, context: LowerContext): void {

@@ -1,4 +1,5 @@
 /** Kernels whose result has as many rows as there is to find: they fill the rest with zeros and write the count. */
+import type { SuppressParams } from '#compiler/schedule/operands.ts';
 import { product } from '#ir/types.ts';
 import type { Word } from '../words.ts';
 import { type KernelFamily, Memory, MINUS_INFINITY, positions, splitIndex, WORKGROUP } from './family.ts';
@@ -61,17 +62,6 @@ export const nonZero: KernelFamily<NonZeroParams> = {
     };
   },
 };
-
-export interface SuppressParams {
-  readonly batches: number;
-  readonly classes: number;
-  readonly boxes: number;
-  /** Rows that the output has room for, per batch and class. */
-  readonly most: number;
-  readonly center: boolean;
-  /** Which of the limits are given; absent ones are 0, and of the score −∞. */
-  readonly given: readonly ('most' | 'iou' | 'score')[];
-}
 
 /** Greedy non-maximum suppression, a workgroup for each class: takes the best box that is left, and drops what overlaps it. */
 export const suppress: KernelFamily<SuppressParams> = {

@@ -1,15 +1,9 @@
+import type { SuppressParams } from '#compiler/schedule/operands.ts';
 import { type LargestParams, largest, type TopKParams, topK, type UnpoolParams, unpool } from './choose.ts';
 import { type ColumnsParams, columns } from './columns.ts';
 import { type ConvParams, conv } from './conv.ts';
 import type { KernelFamily } from './family.ts';
-import {
-  type NonZeroParams,
-  nonZero,
-  type SuppressedParams,
-  type SuppressParams,
-  suppress,
-  suppressed,
-} from './find.ts';
+import { type NonZeroParams, nonZero, type SuppressedParams, suppress, suppressed } from './find.ts';
 import {
   type ArgParams,
   argBest,

@@ -98,11 +98,8 @@ function worthATime(all: readonly Candidate[], device: RooflineDevice | undefine
 }
 
 /** Those of some methods only. */
-export const ofMethods = (
-  { forms, refusals, ...layer }: LayerForms,
-  methods: readonly string[],
-): LayerForms => ({
-  ...layer,
+export const ofMethods = ({ own, forms, refusals }: LayerForms, methods: readonly string[]): LayerForms => ({
+  own,
   forms: forms.filter(({ method }) => methods.includes(method)),
   refusals: refusals.filter(({ method }) => method !== null && methods.includes(method)),
 });

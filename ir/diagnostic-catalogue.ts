@@ -238,6 +238,20 @@ export const CATALOGUE = {
     explanation: 'The operator is read and audited, but this target cannot run it in this form.',
     hint: 'leave this node out of the exported network and compute it in the application',
   },
+  'gpu-missing': {
+    kind: 'unsupported',
+    title: 'There is no WebGPU here',
+    explanation:
+      'Node has no WebGPU of its own: the command takes the package "webgpu" (Dawn, the implementation in Chromium) where it is installed, in the folder where it runs or beside convolith. That in turn takes a driver for Vulkan, Metal or Direct3D 12. A real GPU is preferred; without one, SwiftShader, which comes with Chromium, computes on the processor: its results are right, its times say nothing about a GPU.',
+    hintBy: 'place',
+  },
+  'gpu-refused': {
+    kind: 'unsupported',
+    title: 'The device refuses the network',
+    explanation:
+      'The network needs a buffer that is larger than the device can bind, or the device does not compile one of its kernels. Nothing has been computed.',
+    hint: 'use a smaller input, batch or network, or another backend',
+  },
   'memory-limit': {
     kind: 'unsupported',
     title: 'The network needs more memory than WebAssembly has',

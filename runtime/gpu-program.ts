@@ -167,18 +167,30 @@ export class GpuProgram {
     return next;
   }
 
+  /** Puts inputs into the memory of the device. */
+  write(given: readonly GpuWords[]): void {
+    const { inputs } = this.#content.plan;
+    given.forEach((words, k) => {
+      if (words.length > 0) this.device.queue.writeBuffer(this.#arena, 4 * (inputs[k] ?? 0), words);
+    });
+  }
+
+  /** Puts one call of the plan into a pass. */
+  dispatch(pass: GPUComputePassEncoder, call: number): void {
+    const [kernel = 0, bank = 0, x = 1, y = 1] = this.#content.plan.calls[call] ?? [];
+    pass.setPipeline(this.#pipelines[kernel] as GPUComputePipeline);
+    pass.setBindGroup(0, this.#groups[bank] as GPUBindGroup, [call * CALL_BYTES]);
+    pass.dispatchWorkgroups(x, y);
+  }
+
   async #run(given: readonly GpuWords[]): Promise<ShapedOutput[]> {
     if (this.#disposed) throw new Error('the program was disposed of; load it again');
     const { plan, outputs } = this.#content;
-    given.forEach((words, k) => {
-      if (words.length > 0) this.device.queue.writeBuffer(this.#arena, 4 * (plan.inputs[k] ?? 0), words);
-    });
+    this.write(given);
     const encoder = this.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    plan.calls.forEach(([kernel = 0, bank = 0, x = 1, y = 1], k) => {
-      pass.setPipeline(this.#pipelines[kernel] as GPUComputePipeline);
-      pass.setBindGroup(0, this.#groups[bank] as GPUBindGroup, [k * CALL_BYTES]);
-      pass.dispatchWorkgroups(x, y);
+    plan.calls.forEach((_, k) => {
+      this.dispatch(pass, k);
     });
     pass.end();
     let to = 0;

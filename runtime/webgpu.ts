@@ -1,5 +1,6 @@
 /** The entry of `webgpu.js` in a bundle: the compiler writes the plan before the text of this module. */
 import { ARRAYS, type ElementType, type FileEntry, type ProgramManifest, type TensorArray } from './abi.ts';
+import { adapterTraits } from './gpu-adapter.ts';
 import type { GpuPlan } from './gpu-plan.ts';
 import { type GpuContent, GpuProgram, largestBuffer } from './gpu-program.ts';
 import type { LoadOptions } from './model-types.ts';
@@ -154,19 +155,14 @@ async function programOn(found: OpenDevice, content: GpuContent): Promise<OpenPr
 const HALVES = 'shader-f16';
 const hasHalves = ({ features }: GPUDevice | GPUAdapter): boolean => features.has(HALVES);
 
-/** Adapters that compute on the processor: there WebAssembly is faster. */
-const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
-
 /** The caller's device, or one of its own; why there is none. */
 async function deviceOf({ device: own }: LoadOptions, software: boolean): Promise<OpenDevice | string> {
   if (own) return { device: own as GPUDevice, name: 'a device of the caller' };
   const { gpu } = navigator as { gpu?: GPU };
   const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) return 'there is no adapter';
-  const { description, vendor, architecture, isFallbackAdapter } = adapter.info ?? {};
-  const name = description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
-  if (!software && (isFallbackAdapter || SOFTWARE.test(`${name} ${vendor}`)))
-    return `the adapter is software (${name})`;
+  const { name, software: isSoftware } = adapterTraits(adapter);
+  if (!software && isSoftware) return `the adapter is software (${name})`;
   const half = GPU_PLAN.halves !== undefined && hasHalves(adapter);
   const bytes = largestBuffer(GPU_PLAN, half);
   const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;

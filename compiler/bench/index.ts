@@ -1,16 +1,16 @@
 /** Times a compiled network layer by layer and as a whole, in turn with another way to run it. */
 import type { Node } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
-import type { EngineName } from '#runtime/engines.ts';
-import type { WasmProgram } from '../targets/wasm/index.ts';
-import { agreement, type Outputs } from './agreement.ts';
-import { type LayerPass, LayerTimer } from './layers.ts';
+import { AGREEMENT, agreement, type Outputs } from './agreement.ts';
+import type { LayerClock, LayerPass } from './layers.ts';
 import { alternate, type Clock, median, type Run, settle, spread } from './measure.ts';
-import { BENCH_VERSION, type BenchReport, type BenchSide } from './report-schema.ts';
+import { BENCH_VERSION, type BenchGpu, type BenchReport, type BenchSide } from './report-schema.ts';
 
 export type { Outputs } from './agreement.ts';
+export { type LayerClock, LayerTimer } from './layers.ts';
 export {
   BENCH_VERSION,
+  type BenchGpu,
   type BenchLayer,
   type BenchReport,
   type BenchSide,
@@ -37,11 +37,17 @@ export interface BenchOptions {
   readonly name: string;
   readonly rounds: number;
   readonly inputs: ReadonlyMap<string, Tensor>;
-  /** The engine that the layers' kernels are made for. */
-  readonly engine: EngineName;
+  /** Where it is a device's: what is said of that. */
+  readonly gpu?: BenchGpu;
+  /** Of all layers. */
+  readonly macs: number;
+  /** What times the layers; or why nothing does. */
+  readonly layers: LayerClock | string;
   readonly ours: Contender;
   /** Or why there is none. */
   readonly other: Contender | string;
+  /** Largest difference of the outputs of the two, relative to the largest; 10⁻³ unless given. */
+  readonly tolerance?: number;
   /** Milliseconds that each node is predicted to take. */
   readonly predicted?: ReadonlyMap<Node, number>;
   /** `performance.now` unless given. */
@@ -59,10 +65,11 @@ const WITHIN = 0.08;
 const LOADS = 3;
 
 /** @throws CompileError `comparison-failed` where the two do not compute the same */
-export async function bench(program: WasmProgram, options: BenchOptions): Promise<BenchReport> {
+export async function bench(options: BenchOptions): Promise<BenchReport> {
   const {
     rounds,
     inputs,
+    layers: timer,
     clock = () => performance.now(),
     settleMs = SETTLE_MS,
     between,
@@ -75,11 +82,19 @@ export async function bench(program: WasmProgram, options: BenchOptions): Promis
   const [other, otherMissing] = typeof found === 'string' ? [undefined, found] : [found, null];
   try {
     const deviation = other
-      ? agreement([ours.facts.name, other.facts.name], await ours.outputs(), await other.outputs())
+      ? agreement(
+          [ours.facts.name, other.facts.name],
+          await ours.outputs(),
+          await other.outputs(),
+          options.tolerance ?? AGREEMENT,
+        )
       : 0;
-    const timer = await LayerTimer.load(program, inputs, options.engine, clock);
     const passes: LayerPass[] = [];
-    const sides: Run[] = [() => passes.push(timer.pass()), ours.run, ...(other ? [other.run] : [])];
+    const byLayer: Run = async () => {
+      if (typeof timer !== 'string') passes.push(await timer.pass());
+    };
+    const wholes = [ours.run, ...(other ? [other.run] : [])];
+    const sides: readonly Run[] = typeof timer === 'string' ? wholes : [...wholes, byLayer];
     const settled: boolean[] = [];
     for (const [i, side] of sides.entries()) {
       onProgress?.('warm up', i / sides.length);
@@ -87,24 +102,30 @@ export async function bench(program: WasmProgram, options: BenchOptions): Promis
     }
     passes.length = 0;
     const onRound = (done: number) => onProgress?.('measure', done / rounds);
-    const [, ourTimes = [], otherTimes = []] = await alternate(sides, rounds, { ...timing, onRound });
+    const times = await alternate(sides, rounds, { ...timing, onRound });
+    const [ourTimes = [], otherTimes = []] = times;
     return {
       version: BENCH_VERSION,
       name: options.name,
+      backend: options.gpu ? 'webgpu' : 'wasm',
+      ...(options.gpu ? { gpu: options.gpu } : {}),
       inputs: [...inputs].map(([name, { type }]) => ({ name, dtype: type.dtype, shape: [...type.shape] })),
       rounds,
-      ours: { ...ours.facts, settled: settled[1] ?? false, runMs: spread(ourTimes) },
+      macs: options.macs,
+      ours: { ...ours.facts, settled: settled[0] ?? false, runMs: spread(ourTimes) },
       other: other
         ? {
             ...other.facts,
-            settled: settled[2] ?? false,
+            settled: settled[1] ?? false,
             runMs: spread(otherTimes),
             deviation,
             ratio: spread(otherTimes.map((time, i) => time / (ourTimes[i] ?? Number.NaN))),
           }
         : null,
       otherMissing,
-      ...layerReport(timer, passes, settled[0] ?? false, options.predicted),
+      ...(typeof timer === 'string'
+        ? { peakGflops: null, layers: [], layersMissing: timer, layersTotal: null }
+        : layerReport(timer, passes, settled[wholes.length] ?? false, options.predicted)),
     };
   } finally {
     await ours.dispose();
@@ -147,11 +168,11 @@ async function loaded(contender: Contender, times: number, clock: Clock): Promis
 }
 
 function layerReport(
-  { layers }: LayerTimer,
+  { layers }: LayerClock,
   passes: readonly LayerPass[],
   settled: boolean,
   predicted: ReadonlyMap<Node, number> | undefined,
-): Pick<BenchReport, 'peakGflops' | 'layers' | 'layersTotal'> {
+): Pick<BenchReport, 'peakGflops' | 'layers' | 'layersMissing' | 'layersTotal'> {
   const times = layers.map((_, i) => passes.map(({ ms }) => ms[i] ?? 0));
   const medians = times.map(median);
   const sum = medians.reduce((a, b) => a + b, 0);
@@ -164,10 +185,14 @@ function layerReport(
     ofPeak:
       doneMacs === 0 ? null : median(passes.map(({ peak }, i) => (gflops(doneMacs, ms[i] ?? 0) ?? 0) / peak)),
   });
+  const dispatchOf = (layer: number) => (kernel: string, k: number) => ({
+    kernel,
+    ms: median(passes.map((pass) => pass.dispatches?.[layer]?.[k] ?? 0)),
+  });
   const all = (of: 'macs' | 'doneMacs') => layers.reduce((n, layer) => n + layer[of], 0);
   return {
     peakGflops: spread(passes.map(({ peak }) => peak)),
-    layers: layers.map(({ name, op, kind, shape, kernels, macs, doneMacs, step }, i) => ({
+    layers: layers.map(({ name, op, kind, shape, kernels, macs, doneMacs, step, dispatches }, i) => ({
       name,
       op,
       kind,
@@ -177,7 +202,9 @@ function layerReport(
       share: sum === 0 ? 0 : (medians[i] ?? 0) / sum,
       ...rates(macs, doneMacs, times[i] ?? []),
       ...forecast(step && predicted?.get(step.node)),
+      ...(dispatches ? { dispatches: dispatches.map(dispatchOf(i)) } : {}),
     })),
+    layersMissing: null,
     layersTotal: {
       settled,
       passes: passes.length,

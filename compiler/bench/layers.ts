@@ -5,7 +5,7 @@ import type { Shape } from '#ir/types.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import type { EngineName } from '#runtime/engines.ts';
 import { Stepper } from '../check/stepper.ts';
-import type { NodeStep } from '../schedule/program.ts';
+import type { KernelProgram, NodeStep } from '../schedule/program.ts';
 import { ENGINES, kernelLabel, type WasmKernel, type WasmProgram } from '../targets/wasm/index.ts';
 import { winogradTransform } from '../targets/wasm/kernels/winograd/transforms.ts';
 import type { Clock } from './measure.ts';
@@ -24,11 +24,21 @@ export interface TimedLayer {
   /** Multiply-accumulates that the kernels do: fewer with minimal filtering, whose transforms are not counted. */
   readonly doneMacs: number;
   readonly step: NodeStep | undefined;
+  /** Labels of the kernels of its dispatches on a device, in order. */
+  readonly dispatches?: readonly string[];
+}
+
+/** What the kernels of a program are to a table. */
+export interface KernelNames<K> {
+  label(kernel: K): string;
+  /** Undefined where the kernels do what the node says. */
+  doneMacs(kernels: readonly K[]): number | undefined;
 }
 
 /** All nodes that became calls, and the calls of no node as one more layer. */
-export function timedLayers(program: WasmProgram): TimedLayer[] {
+export function timedLayers<K>(program: KernelProgram<K>, { label, doneMacs }: KernelNames<K>): TimedLayer[] {
   const { nodes } = graphCost(program.graph);
+  const labels = (kernels: readonly K[]): string[] => [...new Set(kernels.map(label))];
   const layers = program.steps
     .filter(({ callCount }) => callCount > 0)
     .map((step): TimedLayer => {
@@ -43,7 +53,7 @@ export function timedLayers(program: WasmProgram): TimedLayer[] {
         shape: step.node.outputs[0]?.type.shape ?? [],
         kernels: labels(kernels),
         macs,
-        doneMacs: filteredMacs(kernels) ?? macs,
+        doneMacs: doneMacs(kernels) ?? macs,
         step,
       };
     });
@@ -53,7 +63,7 @@ export function timedLayers(program: WasmProgram): TimedLayer[] {
   return [...layers, { ...outputs, kernels: labels(rest) }];
 }
 
-const labels = (kernels: readonly WasmKernel[]): string[] => [...new Set(kernels.map(kernelLabel))];
+export const WASM_KERNELS: KernelNames<WasmKernel> = { label: kernelLabel, doneMacs: filteredMacs };
 
 /** The products of minimal filtering, one per element of a tile; undefined where there is none. */
 function filteredMacs(kernels: readonly WasmKernel[]): number | undefined {
@@ -71,12 +81,21 @@ function filteredMacs(kernels: readonly WasmKernel[]): number | undefined {
 export interface LayerPass {
   /** Milliseconds, by layer. */
   readonly ms: readonly number[];
+  /** Of each of the dispatches of a layer, on a device. */
+  readonly dispatches?: readonly (readonly number[])[];
   /** What the peak probe reached right before, in GF/s. */
   readonly peak: number;
 }
 
+/** What times the layers of a program. */
+export interface LayerClock {
+  readonly layers: readonly TimedLayer[];
+  pass(): LayerPass | Promise<LayerPass>;
+  dispose?(): void;
+}
+
 /** Times layers in the order of a run, so that each finds in the caches what the one before left there. */
-export class LayerTimer {
+export class LayerTimer implements LayerClock {
   readonly layers: readonly TimedLayer[];
   readonly #stepper: Stepper;
   readonly #probe: PeakProbe;
@@ -84,7 +103,7 @@ export class LayerTimer {
   readonly #clock: Clock;
 
   private constructor(stepper: Stepper, probe: PeakProbe, inputs: ReadonlyMap<string, Tensor>, clock: Clock) {
-    this.layers = timedLayers(stepper.program);
+    this.layers = timedLayers(stepper.program, WASM_KERNELS);
     this.#stepper = stepper;
     this.#probe = probe;
     this.#inputs = inputs;

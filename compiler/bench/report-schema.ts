@@ -1,8 +1,9 @@
 /** The benchmark's report as data: what `bench` returns and `--format json` prints. One schema gives type and validation. */
 import { z } from 'zod';
+import { GPU_PRECISIONS } from '../targets/webgpu/words.ts';
 
 /** Raised when a field changes its meaning or goes away. */
-export const BENCH_VERSION = 1;
+export const BENCH_VERSION = 2;
 
 const count = z.int().nonnegative();
 const positive = z.number().nonnegative();
@@ -36,11 +37,27 @@ const layerSchema = z.strictObject({
   doneGflops: positive.nullable().describe('likewise, of doneMacs'),
   ofPeak: positive.nullable().describe('doneGflops / peak, each by the probe right before; median'),
   predictedMs: positive.optional().describe('by the profile that was given; absent for copies of outputs'),
+  dispatches: z
+    .array(z.strictObject({ kernel: z.string(), ms: positive.describe('median') }))
+    .optional()
+    .describe('on a device, in order; ms is the sum of them'),
 });
+
+const gpuSchema = z
+  .strictObject({
+    adapter: z.string(),
+    software: z.boolean().describe('whether it computes on the processor'),
+    precision: z.enum(GPU_PRECISIONS).describe('what floats between the layers are kept in'),
+    dispatches: count.describe('of one run'),
+  })
+  .describe('what the network runs on');
 
 export const benchSchema = z.strictObject({
   version: z.literal(BENCH_VERSION),
   name: z.string(),
+  backend: z.enum(['wasm', 'webgpu']),
+  gpu: gpuSchema.optional().describe('of the backend webgpu'),
+  macs: count.describe('of all layers'),
   inputs: z.array(z.strictObject({ name: z.string(), dtype: z.string(), shape: z.array(count) })),
   rounds: z.int().positive(),
   ours: sideSchema,
@@ -54,21 +71,30 @@ export const benchSchema = z.strictObject({
     .nullable()
     .describe('what ours is compared with; null where there is none'),
   otherMissing: z.string().nullable().describe('why there is none'),
-  peakGflops: spreadSchema.describe('multiplications and additions of the probe, in 10⁹ per second'),
+  peakGflops: spreadSchema
+    .nullable()
+    .describe(
+      'multiplications and additions of the probe, in 10⁹ per second; null where layers are not timed',
+    ),
   layers: z.array(layerSchema).describe('in the order of a run; nodes without code are left out'),
-  layersTotal: z.strictObject({
-    settled: z.boolean(),
-    passes: z.int().positive().describe('how often the layers were timed'),
-    predictedMs: positive.optional().describe('by the profile that was given'),
-    ms: spreadSchema.describe('all layers, one after the other'),
-    macs: count,
-    doneMacs: count,
-    gflops: positive.nullable(),
-    doneGflops: positive.nullable(),
-    ofPeak: positive.nullable(),
-  }),
+  layersMissing: z.string().nullable().describe('why no layer is timed: a device without timestamp-query'),
+  layersTotal: z
+    .strictObject({
+      settled: z.boolean(),
+      passes: z.int().positive().describe('how often the layers were timed'),
+      predictedMs: positive.optional().describe('by the profile that was given'),
+      ms: spreadSchema.describe('all layers, one after the other'),
+      macs: count,
+      doneMacs: count,
+      gflops: positive.nullable(),
+      doneGflops: positive.nullable(),
+      ofPeak: positive.nullable(),
+    })
+    .nullable()
+    .describe('null where layers are not timed'),
 });
 
 export type BenchReport = z.infer<typeof benchSchema>;
 export type BenchLayer = BenchReport['layers'][number];
 export type BenchSide = z.infer<typeof sideSchema>;
+export type BenchGpu = z.infer<typeof gpuSchema>;

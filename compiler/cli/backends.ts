@@ -32,7 +32,8 @@ export interface Backend {
   run(inputs: ReadonlyMap<string, Tensor>, options: BackendRunOptions): Promise<ReadonlyMap<string, Tensor>>;
 }
 
-const inputsOf = (graph: Graph): Backend['inputs'] => graph.inputs.map(({ name, type }) => ({ name, type }));
+export const inputsOf = (graph: Graph): Backend['inputs'] =>
+  graph.inputs.map(({ name, type }) => ({ name, type }));
 
 /** The reference evaluator on the graph as it is. */
 export const referenceBackend = (graph: Graph): Backend => ({
@@ -99,10 +100,16 @@ export function wasmBackend(graph: Graph): Backend {
   return { name: 'wasm', inputs: inputsOf(graph), run: (inputs, options) => runWasm(graph, inputs, options) };
 }
 
-/** What `compile` makes of a graph, which is left as it is. @throws CompileError for nodes that the target lacks */
-export function loweredProgram(graph: Graph, signal: AbortSignal): WasmProgram {
+/** The graph after the passes of `compile`; the one given is left as it is. */
+export function optimisedGraph(graph: Graph, signal: AbortSignal): Graph {
   const lowered = cloneGraph(graph);
   for (const pipeline of Object.values(PIPELINES)) runPipeline(lowered, pipeline, { signal });
+  return lowered;
+}
+
+/** What `compile` makes of a graph, which is left as it is. @throws CompileError for nodes that the target lacks */
+export function loweredProgram(graph: Graph, signal: AbortSignal): WasmProgram {
+  const lowered = optimisedGraph(graph, signal);
   const refused = wasmTarget.unsupported(lowered);
   if (refused.length > 0) throw new CompileError(refused);
   return wasmTarget.lower(lowered);

@@ -1,5 +1,5 @@
 /** The benchmark for a terminal. */
-import type { BenchLayer, BenchReport, BenchSide } from '../bench/index.ts';
+import type { BenchGpu, BenchLayer, BenchReport, BenchSide } from '../bench/index.ts';
 import { type Column, renderColumns } from '../report/columns.ts';
 import { counted, grouped, percent, plain, shape, short, UNKNOWN } from '../report/format.ts';
 import { bar } from '../report/table.ts';
@@ -10,20 +10,31 @@ export interface BenchTableOptions {
   readonly colours: Colours;
 }
 
-type Spread = BenchReport['peakGflops'];
+type Spread = NonNullable<BenchReport['peakGflops']>;
 
 export function renderBench(report: BenchReport, options: BenchTableOptions): string {
   const { colours: c } = options;
   const inputs = report.inputs.map((t) => `${plain(t.name)} ${t.dtype} ${shape(t.shape)}`).join(', ');
   return [
-    `${c.bold(plain(report.name))}  ${c.dim(`${inputs}; ${short(report.layersTotal.macs)} MACs`)}`,
-    layers(report, options),
+    `${c.bold(plain(report.name))}  ${c.dim(`${inputs}; ${short(report.macs)} MACs`)}`,
+    ...(report.gpu ? [device(report.gpu, c)] : []),
+    ...(report.layersTotal ? [layers(report.layers, report.layersTotal, options)] : []),
     whole(report, options),
     notes(report, c),
   ].join('\n\n');
 }
 
-function layers({ layers: list, layersTotal: total }: BenchReport, options: BenchTableOptions): string {
+/** `on SwiftShader driver 5.0.0 (software), f32, 54 dispatches a run`. */
+const device = ({ adapter, software, precision, dispatches }: BenchGpu, c: Colours): string => {
+  const name = software ? `${plain(adapter)} ${c.yellow('(software)')}` : plain(adapter);
+  return `on ${name}, ${precision}, ${grouped(dispatches)} ${dispatches === 1 ? 'dispatch' : 'dispatches'} a run`;
+};
+
+function layers(
+  list: readonly BenchLayer[],
+  total: NonNullable<BenchReport['layersTotal']>,
+  options: BenchTableOptions,
+): string {
   const { width, colours: c } = options;
   const filtered = list.some(({ macs, doneMacs }) => macs !== doneMacs);
   const foretold = total.predictedMs !== undefined;
@@ -102,26 +113,41 @@ function whole({ ours, other }: BenchReport, { width, colours: c }: BenchTableOp
 }
 
 function notes(report: BenchReport, c: Colours): string {
-  const { ours, other, otherMissing, layersTotal: total, peakGflops: peak, rounds, layers: list } = report;
+  const { ours, other, otherMissing, layersMissing, layersTotal: total, peakGflops: peak, rounds } = report;
   const restless = [
-    ...(total.settled ? [] : ['the layers']),
+    ...(total?.settled === false ? ['the layers'] : []),
     ...[ours, ...(other ? [other] : [])].flatMap((side) => (side.settled ? [] : [side.name])),
   ];
-  const filtered = list.some(({ macs, doneMacs }) => macs !== doneMacs);
+  const filtered = report.layers.some(({ macs, doneMacs }) => macs !== doneMacs);
+  const times = total ? `, with ${grouped(total.passes)} times through the layers` : '';
   return [
     ...(otherMissing === null ? [] : [plain(otherMissing)]),
+    ...(layersMissing === null ? [] : [plain(layersMissing)]),
     ...restless.map((name) => c.yellow(`the times of ${name} did not settle before the measurement`)),
-    c.dim(
-      `peak ${rate(peak.median)} GF/s (${range(peak, rate)}): multiplications and additions of vectors in the first-level cache`,
-    ),
+    ...(report.gpu?.software
+      ? [c.yellow('the adapter computes on the processor: this says nothing about a GPU')]
+      : []),
+    ...(peak
+      ? [c.dim(`peak ${rate(peak.median)} GF/s (${range(peak, rate)}): ${PEAKS[report.backend]}`)]
+      : []),
+    ...(report.gpu && total
+      ? [
+          c.dim(
+            'layers: each dispatch in a pass of its own, by the clock of the device, in runs of their own',
+          ),
+        ]
+      : []),
     ...(filtered
       ? [c.dim('GF/s = 2·MACs / time; done = what minimal filtering leaves of them, without its transforms')]
       : [c.dim('GF/s = 2·MACs / time')]),
-    c.dim(
-      `medians of ${counted(rounds, 'round')} in turn, with ${grouped(total.passes)} times through the layers; spread = 10th to 90th percentile`,
-    ),
+    c.dim(`medians of ${counted(rounds, 'round')} in turn${times}; spread = 10th to 90th percentile`),
   ].join('\n');
 }
+
+const PEAKS = {
+  wasm: 'multiplications and additions of vectors in the first-level cache',
+  webgpu: 'multiplications and additions of vectors in registers, by the clock of the device',
+} as const;
 
 /** Without what exporters add and another column says. */
 function nameOf({ name, op }: BenchLayer): string {

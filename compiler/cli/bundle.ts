@@ -2,6 +2,7 @@
 import { CompileError, fail } from '#ir/diagnostics.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { formatType, isDType, sameShape } from '#ir/types.ts';
+import type { Manifest } from '#runtime/abi.ts';
 import { type BundleTensor, loadBundle, readManifest } from '../files/bundle.ts';
 import type { Backend } from './backends.ts';
 import type { RunArguments } from './commands/run.ts';
@@ -10,6 +11,7 @@ import { dimensionOptions } from './options.ts';
 import type { CommandContext } from './program.ts';
 import { didYouMean } from './suggest.ts';
 import type { GivenInput } from './tensors.ts';
+import type { Terminal } from './terminal.ts';
 
 /**
  * @throws CompileError `usage-invalid` for options that need the model itself, `dimension-invalid` for sizes that the
@@ -19,14 +21,18 @@ export async function openBundle(
   folder: string,
   options: RunArguments,
   given: readonly GivenInput[],
-  { signal }: CommandContext,
+  { signal, terminal }: CommandContext,
 ): Promise<Backend> {
   checkOptions(options);
   const manifest = await readManifest(folder);
-  const model = await loadBundle(folder, { signal, verify: true, warmup: false }).catch((error: unknown) => {
+  const onGpu = options.backend === 'webgpu' ? await gpuOptions(folder, manifest, terminal) : {};
+  const load = { signal, verify: true, warmup: false, ...onGpu };
+  const model = await loadBundle(folder, load).catch((error: unknown) => {
     if (error instanceof CompileError || isInterruption(error)) throw error;
     return fail('bundle-corrupt', folder, error instanceof Error ? error.message : String(error));
   });
+  const { backendNote } = model.info;
+  if (options.backend === 'webgpu' && backendNote !== undefined) terminal.note(`webgpu: ${backendNote}`);
   const typed = ({ name, dtype, shape }: BundleTensor) => {
     if (!isDType(dtype)) fail('bundle-corrupt', folder, `"${name}" has type "${dtype}"`);
     return { name, type: { dtype, shape } };
@@ -50,6 +56,18 @@ export async function openBundle(
       );
     },
   };
+}
+
+/** @throws CompileError `usage-invalid` for a bundle without kernels for it, `gpu-missing` */
+async function gpuOptions(folder: string, { webgpu }: Manifest, terminal: Terminal) {
+  if (!webgpu) {
+    const hint = 'compile it with --target wasm,webgpu';
+    return fail('usage-invalid', '--backend webgpu', `${folder} has no kernels for WebGPU`, hint);
+  }
+  const { adapterText, openGpu } = await import('./gpu/device.ts');
+  const gpu = await openGpu();
+  terminal.note(`webgpu: ${adapterText(gpu)}`);
+  return { backend: 'webgpu', device: await gpu.device() };
 }
 
 type Sizes = { readonly inputs: Backend['inputs'] };

@@ -1,7 +1,7 @@
 /** What the benchmark times: a compiled bundle, and onnxruntime-web where it is installed. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { InternalError } from '#ir/diagnostics.ts';
 import type { Tensor } from '#ir/tensor.ts';
@@ -12,6 +12,7 @@ import type { Contender } from '../bench/index.ts';
 import type { CompiledBundle } from '../compile-options.ts';
 import { NUMPY_TYPES } from '../files/array-hint.ts';
 import { VERSION } from '../version.ts';
+import { importInstalled } from './installed.ts';
 
 /** Whose module a bundle's runtime takes here. */
 export const fastestEngine = (): EngineName => supportedEngines()[0] ?? 'simd';
@@ -132,33 +133,8 @@ export async function onnxruntimeWeb(
   return { name: 'onnxruntime-web', version: ort.env.versions.web ?? '', load };
 }
 
-/** The package as the folder where the command runs has it, else as convolith has it. */
 async function importOnnxruntime(): Promise<Onnxruntime | undefined> {
-  const near = await findNear(process.cwd());
-  for (const specifier of [...(near ? [near] : []), 'onnxruntime-web/wasm']) {
-    try {
-      const module = (await import(specifier)) as Onnxruntime & { readonly default?: Onnxruntime };
-      return module.InferenceSession ? module : module.default;
-    } catch {
-      // not there, or not for this Node
-    }
-  }
-  return undefined;
-}
-
-/** The module that `import 'onnxruntime-web/wasm'` gives in a folder. */
-async function findNear(folder: string): Promise<string | undefined> {
-  for (let at = folder; ; at = dirname(at)) {
-    const home = join(at, 'node_modules/onnxruntime-web');
-    const text = await readFile(join(home, 'package.json'), 'utf8').catch(() => undefined);
-    if (text !== undefined) {
-      const { exports } = JSON.parse(text) as {
-        exports?: { './wasm'?: { import?: string | { default?: string } } };
-      };
-      const entry = exports?.['./wasm']?.import;
-      const path = typeof entry === 'string' ? entry : entry?.default;
-      return path === undefined ? undefined : pathToFileURL(join(home, path)).href;
-    }
-    if (dirname(at) === at) return undefined;
-  }
+  type Module = Onnxruntime & { readonly default?: Onnxruntime };
+  const module = await importInstalled<Module>('onnxruntime-web', './wasm');
+  return module?.InferenceSession ? module : module?.default;
 }

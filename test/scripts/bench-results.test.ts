@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { BenchLayer, BenchReport } from '#compiler/bench/index.ts';
+import { BENCH_VERSION, type BenchLayer, type BenchReport } from '#compiler/bench/index.ts';
 import {
   type Measurement,
   mainTable,
@@ -41,8 +41,10 @@ const side = (name: string, runMs: number) => ({
 });
 
 const report = (oursMs: number, ratio: number, layers: BenchLayer[] = []): BenchReport => ({
-  version: 1,
+  version: BENCH_VERSION,
   name: 'net',
+  backend: 'wasm',
+  macs: 1,
   inputs: [],
   rounds: 9,
   ours: side('convolith', oursMs),
@@ -54,6 +56,7 @@ const report = (oursMs: number, ratio: number, layers: BenchLayer[] = []): Bench
   otherMissing: null,
   peakGflops: even(50),
   layers,
+  layersMissing: null,
   layersTotal: {
     settled: true,
     passes: 9,

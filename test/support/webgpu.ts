@@ -1,12 +1,12 @@
 /** WebGPU in Node: Dawn on the software adapter that comes with Chromium, and Dawn's null backend, which checks and does nothing. */
 import { existsSync } from 'node:fs';
 import {
+  bankBytes,
   emitProgram,
   type GpuCode,
   type GpuPrecision,
   lowerGraph,
   unsupported,
-  writeBank,
 } from '#compiler/targets/webgpu/index.ts';
 import { cloneGraph } from '#ir/clone.ts';
 import type { Graph } from '#ir/graph.ts';
@@ -118,11 +118,7 @@ export async function programOf(
   return GpuProgram.create(device, {
     plan,
     wgsl,
-    banks: banks.map((bank) => {
-      const data = new Uint8Array(bank.bytes);
-      writeBank(bank, data);
-      return data;
-    }),
+    banks: banks.map(bankBytes),
     inputs: graph.inputs.map(({ name, type }) => ({ name, ...type })),
     outputs: graph.outputs.map(({ name, value }) => ({ name, ...value.type })),
   });

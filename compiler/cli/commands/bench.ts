@@ -1,14 +1,17 @@
 import { CompileError, fail } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
+import { graphCost } from '#passes/analysis/cost.ts';
 import { seededInput } from '#runtime/abi.ts';
-import { type BenchReport, bench, type Contender } from '../../bench/index.ts';
+import { type BenchOptions, type BenchReport, bench, type Contender, LayerTimer } from '../../bench/index.ts';
 import { compileGraph } from '../../compile.ts';
 import { exportOnnx } from '../../export/onnx/index.ts';
 import { inMemory } from '../../files/model-files.ts';
 import { formatOf } from '../../import/index.ts';
 import { pause } from '../../pause.ts';
 import { predictLayers } from '../../roofline/index.ts';
+import type { GpuPrecision } from '../../targets/webgpu/index.ts';
+import type { MachineProfile } from '../../tune/profile.ts';
 import { loweredProgram } from '../backends.ts';
 import { renderBench } from '../bench-table.ts';
 import { fastestEngine, type OnnxFiles, onnxruntimeWeb, withBundle } from '../contenders.ts';
@@ -18,9 +21,11 @@ import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.t
 import type { CommandContext } from '../program.ts';
 
 export interface BenchArguments extends DimensionTexts {
+  readonly backend?: 'wasm' | 'webgpu';
+  readonly gpuPrecision?: GpuPrecision;
   readonly rounds?: string;
   readonly profile?: string;
-  readonly against: 'onnxruntime-web' | 'none';
+  readonly against?: 'onnxruntime-web' | 'wasm' | 'none';
   readonly format: 'table' | 'json';
   /** The same as the format json. */
   readonly json?: boolean;
@@ -35,6 +40,7 @@ export async function runBench(
   context: CommandContext,
 ): Promise<void> {
   const { terminal, signal } = context;
+  checkTogether(options);
   const rounds = options.rounds === undefined ? ROUNDS : wholeNumber(options.rounds, '--rounds');
   if (rounds < 1) fail('usage-invalid', `--rounds ${options.rounds}`, 'at least one round is needed');
   const sizes = dimensionOptions(options);
@@ -49,31 +55,27 @@ export async function runBench(
         { type, data: seededInput(type, SEED, i) },
       ]),
     );
-    const bundle = await compileGraph(graph, {
-      name: source.name,
+    const job: BenchJob = {
+      source,
+      graph,
+      inputs,
       signal,
-      onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
-    });
-    const other = await contender(options.against, source, graph, inputs);
-    const program = loweredProgram(graph, signal);
-    const engine = fastestEngine();
-    const predicted = profile && predictLayers(program, profile, engine);
-    const report = await withBundle(bundle, inputs, (ours) =>
-      bench(program, {
+      onCompile: (stage, fraction) => progress.update(fraction, 1, stage),
+      shared: {
         name: source.name,
-        ...(predicted && { predicted: new Map(predicted.map(({ node, ns }) => [node, ns / 1e6])) }),
         rounds,
         inputs,
-        engine,
-        ours,
-        other,
         between: async () => {
           await pause();
           signal.throwIfAborted();
         },
         onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
-      }),
-    );
+      },
+    };
+    const report =
+      options.backend === 'webgpu'
+        ? await (await import('../gpu/bench.ts')).benchOnGpu(job, options)
+        : await benchOnWasm(job, options, profile);
     progress.end();
     terminal.print(
       options.json || options.format === 'json' ? JSON.stringify(report, null, 2) : table(report, context),
@@ -83,14 +85,74 @@ export async function runBench(
   }
 }
 
+/** What is timed, on whatever it is. */
+export interface BenchJob {
+  readonly source: NamedSource<Uint8Array>;
+  readonly graph: Graph;
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  readonly signal: AbortSignal;
+  readonly onCompile: (stage: string, fraction: number) => void;
+  readonly shared: Pick<BenchOptions, 'name' | 'rounds' | 'inputs' | 'between' | 'onProgress'>;
+}
+
+function checkTogether({ backend = 'wasm', against, gpuPrecision }: BenchArguments): void {
+  if (backend === 'wasm' && against === 'wasm')
+    fail(
+      'usage-invalid',
+      '--against wasm',
+      'that is what is timed',
+      'give --backend webgpu too, or leave it out',
+    );
+  if (backend === 'wasm' && gpuPrecision !== undefined)
+    fail(
+      'usage-invalid',
+      '--gpu-precision',
+      'it goes with --backend webgpu',
+      'give that too, or leave this out',
+    );
+  if (backend === 'webgpu' && against === 'onnxruntime-web') {
+    const message = 'its WebAssembly is what is known here, which says nothing of a GPU';
+    fail('usage-invalid', '--against onnxruntime-web', message, '--against wasm compares with WebAssembly');
+  }
+}
+
+/** The bundle that `compile` makes by default, for the time of `use`. */
+export const withWasm = async <T>(
+  { graph, source, inputs, signal, onCompile }: BenchJob,
+  use: (contender: Contender) => Promise<T>,
+): Promise<T> =>
+  withBundle(await compileGraph(graph, { name: source.name, signal, onProgress: onCompile }), inputs, use);
+
+async function benchOnWasm(
+  job: BenchJob,
+  { against = 'onnxruntime-web' }: BenchArguments,
+  profile: MachineProfile | undefined,
+): Promise<BenchReport> {
+  const { graph, inputs, signal, source, shared } = job;
+  return withWasm(job, async (ours) => {
+    const other = await contender(against, source, graph, inputs);
+    const program = loweredProgram(graph, signal);
+    const engine = fastestEngine();
+    const predicted = profile && predictLayers(program, profile, engine);
+    return bench({
+      ...shared,
+      ...(predicted && { predicted: new Map(predicted.map(({ node, ns }) => [node, ns / 1e6])) }),
+      macs: graphCost(program.graph).totals.macs,
+      layers: await LayerTimer.load(program, inputs, engine, () => performance.now()),
+      ours,
+      other,
+    });
+  });
+}
+
 /** What to compare with, tried once; or why there is none. */
 async function contender(
-  against: BenchArguments['against'],
+  against: NonNullable<BenchArguments['against']>,
   source: NamedSource<Uint8Array>,
   graph: Graph,
   inputs: ReadonlyMap<string, Tensor>,
 ): Promise<Contender | string> {
-  if (against === 'none') return 'nothing was to be compared with';
+  if (against !== 'onnxruntime-web') return 'nothing was to be compared with';
   try {
     return await onnxruntimeWeb(onnxFiles(source, graph), inputs);
   } catch (error) {

@@ -21,7 +21,8 @@ import { didYouMean } from '../suggest.ts';
 import { bindInputs, type GivenInput, readInputs, writeOutputs } from '../tensors.ts';
 import { readLabels, renderTop, topLists } from '../top.ts';
 
-type BackendName = 'reference' | 'wasm';
+export const BACKENDS = ['reference', 'wasm', 'webgpu'] as const;
+type BackendName = (typeof BACKENDS)[number];
 
 export interface RunArguments extends DimensionTexts, PictureTexts {
   readonly top?: string;
@@ -50,7 +51,8 @@ export async function runRun(path: string, options: RunArguments, context: Comma
   const graph = await loadGraph(path, given, options, context);
   const inputs = bindInputs(referenceBackend(graph).inputs, given, seed);
   if (pair) await compare(graph, pair, inputs, options, context);
-  else await runOnce(backendOf(options.backend ?? 'reference', graph), inputs, options, context);
+  else
+    await runOnce(await backendOf(options.backend ?? 'reference', graph, context), inputs, options, context);
 }
 
 const isFolder = (path: string): Promise<boolean> =>
@@ -65,6 +67,12 @@ function checkTogether(options: RunArguments): void {
     fail('usage-invalid', option, message, hint);
   if (perLayer && compare === undefined)
     wrong('--per-layer', 'it goes with --compare', 'give --compare reference,wasm too, or leave this out');
+  if (perLayer && compare?.includes('webgpu'))
+    wrong(
+      '--per-layer',
+      'on WebGPU values between the layers are not read back',
+      'compare reference,wasm so, or make single values outputs with --outputs',
+    );
   if (labels !== undefined && top === undefined)
     wrong('--labels', 'it goes with --top', 'give --top 5 too, for the five largest, or leave this out');
   const alone = { '--backend': backend, '-o': output, '--top': top };
@@ -96,14 +104,24 @@ function topCount(text: string): number {
 
 function parsePair(text: string): readonly [BackendName, BackendName] {
   const names = text.split(',');
-  const known = (name: string | undefined): name is BackendName => name === 'reference' || name === 'wasm';
+  const known = (name: string | undefined): name is BackendName => BACKENDS.some((one) => one === name);
   const [first, second] = names;
   if (names.length === 2 && known(first) && known(second) && first !== second) return [first, second];
-  return fail('usage-invalid', `--compare ${text}`, 'two backends are expected', '--compare reference,wasm');
+  const hint = `--compare reference,wasm; there is ${BACKENDS.join(', ')}`;
+  return fail('usage-invalid', `--compare ${text}`, 'two backends are expected', hint);
 }
 
-const backendOf = (name: BackendName, graph: Graph): Backend =>
-  name === 'wasm' ? wasmBackend(graph) : referenceBackend(graph);
+/** @throws CompileError `gpu-missing` */
+async function backendOf(name: BackendName, graph: Graph, { terminal }: CommandContext): Promise<Backend> {
+  if (name !== 'webgpu') return name === 'wasm' ? wasmBackend(graph) : referenceBackend(graph);
+  const [{ adapterText, openGpu }, { gpuBackend }] = await Promise.all([
+    import('../gpu/device.ts'),
+    import('../gpu/backend.ts'),
+  ]);
+  const gpu = await openGpu();
+  terminal.note(`webgpu: ${adapterText(gpu)}`);
+  return gpuBackend(graph, gpu);
+}
 
 /** The model at the sizes of the given inputs, unless --shape says otherwise; --outputs added to its outputs. */
 async function loadGraph(
@@ -174,10 +192,15 @@ async function compare(
   names: readonly [BackendName, BackendName],
   inputs: ReadonlyMap<string, Tensor>,
   options: RunArguments,
-  { terminal, signal }: CommandContext,
+  context: CommandContext,
 ): Promise<void> {
+  const { terminal, signal } = context;
   const progress = terminal.progress(names.join(' and '));
-  const comparison = await compareBackends(backendOf(names[0], graph), backendOf(names[1], graph), inputs, {
+  const sides = [
+    await backendOf(names[0], graph, context),
+    await backendOf(names[1], graph, context),
+  ] as const;
+  const comparison = await compareBackends(...sides, inputs, {
     signal,
     perLayer: options.perLayer ?? false,
     onProgress: (done, total) => progress.update(done, total),

@@ -1,5 +1,6 @@
 /** `bench` and `calibrate` on the command line. */
 import { type Command, Option } from 'commander';
+import { GPU_PRECISIONS } from '../../targets/webgpu/words.ts';
 import type { BenchArguments } from '../commands/bench.ts';
 import type { CalibrateArguments } from '../commands/calibrate.ts';
 import type { CommandContext } from '../program.ts';
@@ -11,11 +12,18 @@ export function addBench(program: Command, context: CommandContext): void {
     'bench',
     'time of each layer and of the whole, beside onnxruntime-web where it is installed',
   )
+    .addOption(
+      new Option('--backend <backend>', 'what it runs on; wasm unless said').choices(['wasm', 'webgpu']),
+    )
+    .addOption(
+      new Option('--gpu-precision <how>', 'for --backend webgpu: as in compile').choices(GPU_PRECISIONS),
+    )
     .option('--rounds <n>', 'how often each side is timed, in turn (15 unless said)')
     .addOption(
-      new Option('--against <other>', 'what to compare with')
-        .choices(['onnxruntime-web', 'none'])
-        .default('onnxruntime-web'),
+      new Option(
+        '--against <other>',
+        'what to compare with; unless said onnxruntime-web, with --backend webgpu wasm',
+      ).choices(['onnxruntime-web', 'wasm', 'none']),
     )
     .option('--profile <file>', 'also what each layer was to take by what calibrate measured')
     .option('--json', 'the same as --format json');
@@ -25,6 +33,7 @@ export function addBench(program: Command, context: CommandContext): void {
   examples(command, [
     'bench model.onnx',
     'bench model.onnx --shape image=1x3x640x640 --against none',
+    'bench model.onnx --backend webgpu               # with the npm package webgpu',
     'bench model.onnx --format json | jq .other.ratio.median',
   ]);
   command.action(async (model: string, options: BenchArguments) =>

@@ -19,10 +19,11 @@ export function addRun(program: Command, context: CommandContext): void {
       new Option('--backend <backend>', 'for a bundle wasm, else reference, unless said').choices([
         'reference',
         'wasm',
+        'webgpu',
       ]),
     )
     .option('--outputs <value...>', 'these values of the network instead of its outputs')
-    .option('--compare <a,b>', 'run two backends and compare: reference,wasm')
+    .option('--compare <a,b>', 'run two backends and compare, as reference,wasm')
     .option('--per-layer', 'compare every value that both have, not only the outputs')
     .option('--top <k>', 'print the k largest elements of each output')
     .option('--labels <file>', 'their names: one per line, or a JSON list');
@@ -36,6 +37,7 @@ export function addRun(program: Command, context: CommandContext): void {
     'run bundle --random 1',
     'run model.onnx --random 1 --outputs conv1 relu2',
     'run model.onnx --random 1 --compare reference,wasm --per-layer',
+    'run model.onnx --random 1 --backend webgpu     # with the npm package webgpu',
   ]);
   command.addHelpText('after', `\n${ORIENTATION}`);
   command.action(async (path: string, options: RunArguments) =>

@@ -37,6 +37,13 @@ export function writeBank({ parts }: Bank, target: Uint8Array): void {
   }
 }
 
+/** The memory of a bank, filled. */
+export function bankBytes(bank: Bank): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(bank.bytes);
+  writeBank(bank, bytes);
+  return bytes;
+}
+
 export function banksOf(program: KernelProgram<GpuKernel>): Constants {
   const parts = program.constantParts;
   const partOf = (offset: number): number => {

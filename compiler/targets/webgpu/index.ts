@@ -12,9 +12,9 @@ import type { GpuKernel } from './kernels/index.ts';
 import { leaving, lowerNode, refusal } from './lower/index.ts';
 import { beyondHalves, beyondWords, type GpuPrecision } from './words.ts';
 
-export { writeBank } from './banks.ts';
+export { bankBytes, writeBank } from './banks.ts';
 export { emitProgram, type GpuCode } from './emit.ts';
-export type { GpuKernel } from './kernels/index.ts';
+export { type GpuKernel, kernelLabel } from './kernels/index.ts';
 export { GPU_PRECISIONS, type GpuPrecision } from './words.ts';
 
 export type GpuProgram = KernelProgram<GpuKernel>;

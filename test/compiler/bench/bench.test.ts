@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { bench, benchSchema, type Contender, type Outputs } from '#compiler/bench/index.ts';
-import { timedLayers } from '#compiler/bench/layers.ts';
+import { LayerTimer, timedLayers, WASM_KERNELS } from '#compiler/bench/layers.ts';
 import { PeakProbe } from '#compiler/bench/peak.ts';
 import type { WasmProgram } from '#compiler/targets/wasm/index.ts';
 import { wasmTarget } from '#compiler/targets/wasm/index.ts';
 import { Builder } from '#ir/builder.ts';
 import { f32, type Tensor } from '#ir/tensor.ts';
+import { graphCost } from '#passes/analysis/cost.ts';
 import { runPipeline } from '#passes/pass.ts';
 import { PIPELINES } from '#passes/pipeline.ts';
 import { supportedEngines } from '#runtime/engines.ts';
@@ -62,7 +63,7 @@ describe('the peak probe', () => {
 
 describe('layers', () => {
   test('each has its kernels and its cost', () => {
-    const layers = timedLayers(program(8, 4));
+    const layers = timedLayers(program(8, 4), WASM_KERNELS);
     const costly = layers.filter(({ macs }) => macs > 0);
     expect(costly.map(({ name, kind, macs }) => [name, kind, macs])).toEqual([
       ['wide', 'standard', 64 * 16 * 9],
@@ -72,7 +73,9 @@ describe('layers', () => {
   });
 
   test('minimal filtering does fewer multiplications than it stands for', () => {
-    const found = timedLayers(program(24, 64)).find(({ kernels }) => kernels.some((k) => /wino/.test(k)));
+    const found = timedLayers(program(24, 64), WASM_KERNELS).find(({ kernels }) =>
+      kernels.some((k) => /wino/.test(k)),
+    );
     if (!found) throw new Error('a layer of 64 channels is computed directly');
     expect(found.macs).toBe(24 * 24 * 64 * 64 * 9);
     // F(4×4) has 36 products for 16 outputs, F(2×2) 16 for 4; 24 is a multiple of both
@@ -82,7 +85,7 @@ describe('layers', () => {
 
 describe('the report', () => {
   /** A side that takes the same time always, by a clock of the test's own. */
-  function fake() {
+  async function fake() {
     let now = 0;
     const log: string[] = [];
     const side = (name: string, loadMs: number, runMs: number, outputs: Outputs = new Map()): Contender => ({
@@ -105,27 +108,30 @@ describe('the report', () => {
       },
     });
     const compiled = program(6, 4);
+    const inputs = inputsOf(compiled);
+    const clock = () => (now += 0.01);
     const options = {
       name: 'two',
-      inputs: inputsOf(compiled),
-      engine: 'simd' as const,
+      inputs,
+      macs: graphCost(compiled.graph).totals.macs,
+      layers: await LayerTimer.load(compiled, inputs, 'simd', clock),
       ours: side('ours', 20, 40),
-      clock: () => (now += 0.01),
+      clock,
     };
-    return { compiled, options, log, side };
+    return { options, log, side };
   }
 
   test('has both sides and adds up', async () => {
-    const { compiled, options, log, side } = fake();
-    const report = await bench(compiled, { ...options, rounds: 3, other: side('theirs', 70, 100) });
+    const { options, log, side } = await fake();
+    const report = await bench({ ...options, rounds: 3, other: side('theirs', 70, 100) });
     expect(benchSchema.parse(report)).toEqual(report);
     expect(report.ours.runMs.median).toBeCloseTo(40, 0);
     expect(report.ours.loadMs).toBeCloseTo(20, 0);
     expect(report.other?.ratio.median).toBeCloseTo(2.5, 1);
     expect(report.other?.firstRunMs).toBeCloseTo(100, 0);
     expect(report.layers.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9);
-    expect(report.layersTotal.macs).toBe(report.layers.reduce((sum, { macs }) => sum + macs, 0));
-    expect(report.layersTotal.settled).toBe(true);
+    expect(report.layersTotal?.macs).toBe(report.layers.reduce((sum, { macs }) => sum + macs, 0));
+    expect(report.layersTotal?.settled).toBe(true);
     const times = (entry: string) => log.filter((l) => l === entry).length;
     expect(times('prepare ours')).toBe(3);
     expect(times('dispose ours')).toBe(3);
@@ -136,18 +142,18 @@ describe('the report', () => {
   });
 
   test('says how far the outputs are apart', async () => {
-    const { compiled, options, side } = fake();
+    const { options, side } = await fake();
     const ours = side('ours', 20, 40, new Map([['y', [-2, 1]]]));
     const other = side('theirs', 20, 40, new Map([['y', [-2.001, 1]]]));
-    const report = await bench(compiled, { ...options, rounds: 1, ours, other });
+    const report = await bench({ ...options, rounds: 1, ours, other });
     expect(report.other?.deviation).toBeCloseTo(0.0005, 9);
   });
 
   test('times nothing where the outputs differ', async () => {
-    const { compiled, options, log, side } = fake();
+    const { options, log, side } = await fake();
     const ours = side('ours', 20, 40, new Map([['y', [-2, 1]]]));
     const other = side('theirs', 20, 40, new Map([['y', [-2, 1.01]]]));
-    await expect(bench(compiled, { ...options, rounds: 1, ours, other })).rejects.toThrow(
+    await expect(bench({ ...options, rounds: 1, ours, other })).rejects.toThrow(
       'ours and theirs differ by 5.0e-3 of the largest; 0.001 is allowed',
     );
     expect(log.slice(-2)).toEqual(['dispose ours', 'dispose theirs']);
@@ -155,19 +161,32 @@ describe('the report', () => {
   });
 
   test('says why there is nothing to compare with', async () => {
-    const { compiled, options } = fake();
-    const report = await bench(compiled, { ...options, rounds: 1, other: 'not installed' });
+    const { options } = await fake();
+    const report = await bench({ ...options, rounds: 1, other: 'not installed' });
     expect(benchSchema.parse(report)).toMatchObject({ other: null, otherMissing: 'not installed' });
   });
 
+  test('has no layers where nothing times them, and says why', async () => {
+    const { options } = await fake();
+    const report = await bench({ ...options, rounds: 2, layers: 'no clock', other: 'none' });
+    expect(benchSchema.parse(report)).toMatchObject({
+      layers: [],
+      layersTotal: null,
+      layersMissing: 'no clock',
+      peakGflops: null,
+      macs: 36 * 16 * 9 + 36 * 16,
+    });
+    expect(report.ours.runMs.median).toBeCloseTo(40, 0);
+  });
+
   test('goes on without a runtime that fails', async () => {
-    const { compiled, options } = fake();
+    const { options } = await fake();
     const failing = {
       name: 'theirs',
       version: '1',
       load: () => Promise.reject(new Error('no such operator')),
     };
-    const report = await bench(compiled, { ...options, rounds: 1, other: failing });
+    const report = await bench({ ...options, rounds: 1, other: failing });
     expect(report.other).toBe(null);
     expect(report.otherMissing).toBe('theirs does not run this model: no such operator');
   });

@@ -1,0 +1,81 @@
+/** The benchmark of a network on a device. */
+import { graphCost } from '#passes/analysis/cost.ts';
+import { AGREEMENT } from '../../bench/agreement.ts';
+import { GpuLayerTimer } from '../../bench/gpu-layers.ts';
+import { type BenchReport, bench, type Contender } from '../../bench/index.ts';
+import { VERSION } from '../../version.ts';
+import { optimisedGraph } from '../backends.ts';
+import { type BenchArguments, type BenchJob, withWasm } from '../commands/bench.ts';
+import { type Gpu, openGpu } from './device.ts';
+import { dataOf, type GpuNetwork, gpuNetwork, loadOn } from './program.ts';
+
+/** Halves have 11 bits of significand in place of 24; over the layers of a network that adds up to some 10⁻³. */
+const HALVES_AGREEMENT = 1e-2;
+
+/** @throws CompileError `gpu-missing`, `gpu-refused`, `target-unsupported`, and as `bench` */
+export async function benchOnGpu(
+  job: BenchJob,
+  { against = 'wasm', gpuPrecision: precision = 'f32' }: BenchArguments,
+): Promise<BenchReport> {
+  const { graph, signal, shared } = job;
+  const gpu = await openGpu();
+  const network = gpuNetwork(optimisedGraph(graph, signal), precision);
+  const device = await gpu.device();
+  const layers = await layersOn(device, network, job);
+  try {
+    const timed = (other: Contender | string) =>
+      bench({
+        ...shared,
+        gpu: {
+          adapter: gpu.name,
+          software: gpu.software,
+          precision,
+          dispatches: network.content.plan.calls.length,
+        },
+        macs: graphCost(network.program.graph).totals.macs,
+        layers,
+        tolerance: precision === 'f16' ? HALVES_AGREEMENT : AGREEMENT,
+        ours: onGpu(gpu, network, job),
+        other,
+      });
+    return against === 'wasm'
+      ? await withWasm(job, (wasm) => timed({ ...wasm, name: `${wasm.name} on WebAssembly` }))
+      : await timed('nothing was to be compared with');
+  } finally {
+    device.destroy();
+  }
+}
+
+async function layersOn(
+  device: GPUDevice,
+  network: GpuNetwork,
+  { inputs }: BenchJob,
+): Promise<GpuLayerTimer | string> {
+  if (!device.features.has('timestamp-query'))
+    return 'the device has no timestamp-query: only the whole is timed';
+  const program = await loadOn(device, network);
+  const words = program.wordsOf(dataOf(network, inputs));
+  return GpuLayerTimer.load(network.program, program, () => program.write(words));
+}
+
+/** A device of its own with each load: what one has compiled is of use to it alone. */
+const onGpu = (gpu: Gpu, network: GpuNetwork, { inputs }: BenchJob): Contender => ({
+  name: 'convolith on WebGPU',
+  version: VERSION,
+  async load() {
+    const device = await gpu.device();
+    const program = await loadOn(device, network);
+    const given = dataOf(network, inputs);
+    return {
+      run: () => program.run(given),
+      outputs: async () => {
+        const results = await program.run(given);
+        return new Map(network.content.outputs.map(({ name }, i) => [name, results[i]?.data ?? []]));
+      },
+      dispose() {
+        program.dispose();
+        device.destroy();
+      },
+    };
+  },
+});

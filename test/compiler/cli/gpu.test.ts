@@ -1,0 +1,108 @@
+/** The backend webgpu of `run` and `bench`, on the software adapter. */
+import { readFileSync } from 'node:fs';
+import pc from 'picocolors';
+import { expect, test } from 'vitest';
+import { benchSchema } from '#compiler/bench/index.ts';
+import { renderBench } from '#compiler/cli/bench-table.ts';
+import { parseNpy } from '#compiler/files/npy.ts';
+import { useCli } from '../../support/cli.ts';
+import { info, node, onnxModel, stored } from '../../support/onnx.ts';
+import { SWIFTSHADER, vulkanEnvironment, withAdapter } from '../../support/webgpu.ts';
+
+const cli = useCli();
+const env = vulkanEnvironment(SWIFTSHADER);
+
+const small = onnxModel({
+  inputs: [info('x', [1, 4, 8, 8])],
+  nodes: [node('Conv', ['x', 'w'], ['c'], {}, { name: 'stem' }), node('Relu', ['c'], ['y'])],
+  initializers: [
+    stored(
+      'w',
+      [8, 4, 3, 3],
+      Float32Array.from({ length: 288 }, (_, i) => Math.sin(i)),
+    ),
+  ],
+});
+
+const ran = async (args: readonly string[]) => {
+  await cli.write('small.onnx', small);
+  return cli.run(args, { env });
+};
+
+withAdapter.test('run --backend webgpu says on what it runs', async () => {
+  const { code, stdout, stderr } = await ran(['run', 'small.onnx', '--random', '1', '--backend', 'webgpu']);
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: expect.stringMatching(/^webgpu: SwiftShader.* \(software\)\n$/),
+  });
+  expect(stdout).toMatch(/^y +f32 +1×8×6×6/mu);
+});
+
+withAdapter.test('run --compare takes it as a side', async () => {
+  const { code, stdout } = await ran(['run', 'small.onnx', '--random', '1', '--compare', 'reference,webgpu']);
+  expect(code).toBe(0);
+  expect(stdout).toContain('reference and webgpu agree');
+});
+
+withAdapter.test('run takes the kernels of a bundle, and says where there are none', async () => {
+  expect((await ran(['compile', 'small.onnx', '-o', 'both', '--target', 'wasm,webgpu', '-q'])).code).toBe(0);
+  expect((await ran(['compile', 'small.onnx', '-o', 'plain', '-q'])).code).toBe(0);
+  const args = (folder: string, backend: string) => ['run', folder, '--random', '1', '--backend', backend];
+  const gpu = await ran([...args('both', 'webgpu'), '-o', 'gpu.npy', '-q']);
+  expect(gpu).toMatchObject({ code: 0, stderr: '' });
+  expect((await ran([...args('both', 'wasm'), '-o', 'wasm.npy', '-q'])).code).toBe(0);
+  const [got, want] = ['gpu.npy', 'wasm.npy'].map((file) => parseNpy(readFileSync(cli.at(file)), file));
+  expect(got?.type).toEqual(want?.type);
+  want?.data.forEach((x, i) => {
+    expect(Number(got?.data[i])).toBeCloseTo(Number(x), 5);
+  });
+  const plain = await ran(args('plain', 'webgpu'));
+  expect(plain.code).toBe(2);
+  expect(plain.stderr).toContain('plain has no kernels for WebGPU');
+  expect(plain.stderr).toContain('--target wasm,webgpu');
+});
+
+withAdapter.test('bench --backend webgpu times each dispatch, and compares with WebAssembly', async () => {
+  const args = ['bench', 'small.onnx', '--backend', 'webgpu', '--rounds', '2', '--json'];
+  const { code, stdout, stderr } = await ran(args);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const report = benchSchema.parse(JSON.parse(stdout));
+  expect(report).toMatchObject({ backend: 'webgpu', gpu: { software: true, precision: 'f32' } });
+  expect(report.ours.name).toBe('convolith on WebGPU');
+  expect(report.other?.name).toBe('convolith on WebAssembly');
+  expect(report.other?.deviation).toBeLessThan(1e-5);
+  const kernels = report.layers.flatMap(({ dispatches = [] }) => dispatches);
+  expect(kernels).toHaveLength(report.gpu?.dispatches ?? 0);
+  for (const layer of report.layers)
+    expect(new Set(layer.dispatches?.map(({ kernel }) => kernel))).toEqual(new Set(layer.kernels));
+  expect(report.layers.find(({ name }) => name === 'stem')?.macs).toBe(36 * 288);
+  const table = renderBench(report, { width: 120, colours: pc.createColors(false) });
+  expect(table).toMatch(/^on SwiftShader.* \(software\), f32, \d+ dispatch(es)? a run$/m);
+  expect(table).toMatch(/^stem +Conv .* conv_/m);
+  expect(table).toContain('this says nothing about a GPU');
+});
+
+test('without an adapter the error says what is missing', async () => {
+  await cli.write('small.onnx', small);
+  const args = ['run', 'small.onnx', '--random', '1', '--backend', 'webgpu'];
+  const { code, stderr } = await cli.run(args, {
+    env: { VK_ICD_FILENAMES: '/nowhere', NODEVICE_SELECT: '1' },
+  });
+  expect(code).toBe(4);
+  expect(stderr).toContain('error[gpu-missing] webgpu: there is no adapter');
+  expect(stderr).toContain('install a driver');
+});
+
+test.each([
+  [['bench', 'small.onnx', '--against', 'wasm'], '--against wasm: that is what is timed'],
+  [['bench', 'small.onnx', '--gpu-precision', 'f16'], '--gpu-precision: it goes with --backend webgpu'],
+  [['bench', 'small.onnx', '--backend', 'webgpu', '--against', 'onnxruntime-web'], 'says nothing of a GPU'],
+  [
+    ['run', 'small.onnx', '--compare', 'wasm,webgpu', '--per-layer'],
+    'values between the layers are not read',
+  ],
+])('%j is refused', async (args, message) => {
+  const { code, stderr } = await ran(args);
+  expect(code).toBe(2);
+  expect(stderr).toContain(message);
+});

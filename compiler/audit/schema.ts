@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { PRESET_NAMES } from '#passes/analysis/presets/names.ts';
+import { GPU_PRECISIONS } from '../targets/webgpu/words.ts';
 import { BUDGET_NAMES } from './budget-quantities.ts';
 import { byCompositeSchema, findingsSchema } from './finding-schema.ts';
 
@@ -154,6 +155,34 @@ const exampleSchema = z
   })
   .describe('what depends on sizes that were not given, at the example sizes among `dims`');
 
+const gpuFootprintSchema = z
+  .union([
+    z.strictObject({
+      precision: z.enum(GPU_PRECISIONS),
+      missing: z.string().describe('why there are no kernels'),
+    }),
+    z.strictObject({
+      precision: z.enum(GPU_PRECISIONS),
+      dispatches: count.describe('of one run'),
+      activationBytes: count.describe(
+        'the buffer of all that is computed, of words of 4 bytes; in half precision of inputs, outputs and integers',
+      ),
+      halvesBytes: count.describe(
+        'the buffer of floats in half precision, on a device with shader-f16; else twice',
+      ),
+      constantBytes: count.describe('all buffers of constants, which are weights.webgpu.bin'),
+      constantBuffers: count,
+      code: z
+        .strictObject({
+          scriptBytes: count.describe('webgpu.js'),
+          wgslBytes: count.describe('kernels.wgsl'),
+          kernels: count.describe('distinct entry points'),
+        })
+        .optional(),
+    }),
+  ])
+  .describe('by what floats between the layers are kept in');
+
 const footprintSchema = z
   .strictObject({
     activationBytes: count.describe('the arena of the compiled program: activations and scratch'),
@@ -171,6 +200,7 @@ const footprintSchema = z
         kernels: count.describe('distinct kernel functions'),
       })
       .optional(),
+    webgpu: z.array(gpuFootprintSchema).describe('what --target wasm,webgpu adds'),
   })
   .describe('the program that compile makes, after its passes');
 

@@ -12,8 +12,8 @@ import { demoPage } from './demo.ts';
 import { sha256 } from './digest.ts';
 import { EXPAND_SOURCE } from './generated/expand-source.ts';
 import { RUNTIME_SOURCE } from './generated/runtime-source.ts';
-import { WEBGPU_SOURCE } from './generated/webgpu-source.ts';
 import { WORKER_SOURCE } from './generated/worker-source.ts';
+import { gpuScript } from './gpu-script.ts';
 import { formatManifest, MANIFEST_FILE, sealManifest } from './manifest.ts';
 import { makeSelfTest } from './self-test.ts';
 import type { StoredWeights } from './stored-weights.ts';
@@ -122,7 +122,7 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
 }
 
 const gpuFiles = ({ plan, wgsl, weights }: BundleGpu): [string, Uint8Array][] => [
-  [GPU_FILES.script, utf8(`const GPU_PLAN = ${JSON.stringify(plan)};\n${WEBGPU_SOURCE}`)],
+  [GPU_FILES.script, utf8(gpuScript(plan))],
   [GPU_FILES.kernels, utf8(wgsl)],
   [GPU_FILES.weights, weights],
 ];

@@ -1,6 +1,6 @@
 /** What a compiled model takes, in memory and in time, as lines of a table. */
 import type { AuditFootprint, AuditReport, AuditRoofline } from '../audit/schema.ts';
-import { bytes, displayNames, grouped, percent, plain } from './format.ts';
+import { bytes, counted, displayNames, grouped, percent, plain } from './format.ts';
 import type { SummaryLine } from './summary.ts';
 
 export function footprintLines(report: AuditReport, footprint: AuditFootprint): readonly SummaryLine[] {
@@ -25,6 +25,33 @@ export function footprintLines(report: AuditReport, footprint: AuditFootprint): 
       ? [
           line('model.wasm', code.wasmBytes, `${code.kernels} kernels`),
           line('loader', code.loaderBytes, 'index.js without names and hashes of this network'),
+        ]
+      : []),
+    ...footprint.webgpu.flatMap((one) => gpuLines(one, line)),
+  ];
+}
+
+type Line = (label: string, value: number, note: string) => SummaryLine;
+
+function gpuLines(gpu: AuditFootprint['webgpu'][number], line: Line): readonly SummaryLine[] {
+  const on = `WebGPU ${gpu.precision}`;
+  if ('missing' in gpu) return [{ label: on, value: 'none', rounded: '', note: plain(gpu.missing) }];
+  const { activationBytes, halvesBytes, constantBytes, constantBuffers, dispatches, code } = gpu;
+  const activations =
+    halvesBytes === 0
+      ? 'every element a word of 4 bytes'
+      : 'inputs, outputs and integers words, the rest halves';
+  return [
+    line(
+      `${on} activations`,
+      activationBytes + halvesBytes,
+      `${activations}; ${grouped(dispatches)} dispatches`,
+    ),
+    line(`${on} constants`, constantBytes, `weights.webgpu.bin, in ${counted(constantBuffers, 'buffer')}`),
+    ...(code
+      ? [
+          line(`${on} kernels.wgsl`, code.wgslBytes, counted(code.kernels, 'entry point')),
+          line(`${on} webgpu.js`, code.scriptBytes, 'the plan of dispatches, and what runs it'),
         ]
       : []),
   ];

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { footprintOf } from '#compiler/audit/footprint.ts';
 import { audit } from '#compiler/audit/index.ts';
 import { compileGraph } from '#compiler/compile.ts';
+import { GPU_PRECISIONS } from '#compiler/targets/webgpu/index.ts';
 import { Builder } from '#ir/builder.ts';
 import { cloneGraph } from '#ir/clone.ts';
 import type { Graph } from '#ir/graph.ts';
@@ -50,6 +51,52 @@ describe('the footprint', () => {
       expect(sizes.activationLowerBoundBytes).toBe(most);
       expect(timeline.find(({ bytes }) => bytes === most)?.layer).toBe(peakLayer);
     }
+  });
+
+  test.each(GPU_PRECISIONS)(
+    'on WebGPU in %s is that of the bundle, with weights and without',
+    async (gpuPrecision) => {
+      const graph = network();
+      const { files, manifest } = await compileGraph(graph, { target: ['wasm', 'webgpu'], gpuPrecision });
+      for (const given of [graph, withoutWeights(graph)]) {
+        const found = footprintOf(given, { code: true }).webgpu.find(
+          ({ precision }) => precision === gpuPrecision,
+        );
+        if (!found || 'missing' in found) throw new Error('it has kernels');
+        const { activationBytes, halvesBytes, constantBytes, code, dispatches } = found;
+        expect(constantBytes).toBe(files.get('weights.webgpu.bin')?.byteLength);
+        expect(activationBytes + halvesBytes + constantBytes).toBe(manifest.webgpu?.memoryBytes);
+        expect(halvesBytes > 0).toBe(gpuPrecision === 'f16');
+        expect(code?.wgslBytes).toBe(files.get('kernels.wgsl')?.byteLength);
+        expect(code?.scriptBytes).toBe(files.get('webgpu.js')?.byteLength);
+        const script = new TextDecoder().decode(files.get('webgpu.js'));
+        const plan = JSON.parse(/^const GPU_PLAN = (.*);$/m.exec(script)?.[1] ?? '');
+        expect({ dispatches, kernels: code?.kernels }).toEqual({
+          dispatches: plan.calls.length,
+          kernels: plan.kernels.length,
+        });
+      }
+    },
+  );
+
+  test('on WebGPU has the reason where a form has no kernel there', () => {
+    const b = new Builder('units');
+    const operands = [b.input('x', [1, 1, 1]), b.input('w', [1, 2000, 1]), b.input('r', [1, 2000, 2000])];
+    b.output('y', b.op('RNN', operands, { direction: 'forward', activations: 'tanh(x0)' }));
+    const [first] = footprintOf(b.graph).webgpu;
+    expect(first).toMatchObject({ precision: 'f32', missing: expect.stringContaining('2000 units') });
+  });
+
+  test('of missing weights has no dead channels, and no filters of rank one', () => {
+    const random = new Random(7);
+    const b = new Builder('chain');
+    const weights = (shape: readonly number[]) => b.constant('', random.tensor(shape, -0.3, 0.3));
+    const wide = b.relu(b.conv(b.input('x', [1, 8, 16, 16]), weights([32, 8, 3, 3])));
+    const apart = b.relu(b.conv(wide, weights([32, 1, 3, 3]), { group: 32 }));
+    b.output('y', b.conv(apart, weights([8, 32, 1, 1])));
+    expect(footprintOf(withoutWeights(b.graph), { code: true })).toEqual(
+      footprintOf(b.graph, { code: true }),
+    );
   });
 
   test('has no code unless it is asked for', () => {

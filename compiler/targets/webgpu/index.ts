@@ -15,6 +15,7 @@ import { beyondHalves, beyondWords, type GpuPrecision } from './words.ts';
 export { bankBytes, writeBank } from './banks.ts';
 export { emitProgram, type GpuCode } from './emit.ts';
 export { type GpuKernel, kernelLabel } from './kernels/index.ts';
+export { type GpuMemory, memoryOf } from './memory.ts';
 export { GPU_PRECISIONS, type GpuPrecision } from './words.ts';
 
 export type GpuProgram = KernelProgram<GpuKernel>;

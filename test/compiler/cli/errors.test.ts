@@ -138,7 +138,7 @@ const CASES: readonly Case[] = [
   ['run sound.onnx --input x=broken.pb', 2, 'broken.pb: this is not an ONNX TensorProto', 'from_array'],
   ['bench sound.onnx --rounds many', 2, 'error[usage-invalid] --rounds many: a whole number is expected'],
   ['bench sound.onnx --rounds 0', 2, 'error[usage-invalid] --rounds 0: at least one round is needed'],
-  ['bench sound.onnx --against tflite', 2, "'tflite' is invalid", 'onnxruntime-web, none'],
+  ['bench sound.onnx --against tflite', 2, "'tflite' is invalid", 'onnxruntime-web, wasm, none'],
   ['bench sound.onnx --dim batch', 2, 'error[usage-invalid] --dim batch: NAME=VALUE is expected'],
   ['bench nothing.onnx', 2, 'error[file-unreadable] nothing.onnx: no such file or directory'],
   ['bench weightless.onnx', 4, 'error[external-missing] weightless.data'],

@@ -50,7 +50,7 @@ import {
   writeBank,
 } from './targets/webgpu/index.ts';
 import { TunedChoices } from './tune/choices.ts';
-import { costsOf, parseProfile } from './tune/profile.ts';
+import { costsOf, parseProfileOf } from './tune/profile.ts';
 import { oneMachine, refuseSeveralSizes } from './tune/tuning.ts';
 import { type Variant, variantsOf } from './variant.ts';
 import { VERSION } from './version.ts';
@@ -112,7 +112,7 @@ async function compileGraphs(
 ): Promise<CompiledBundle> {
   const preprocess = options.preprocess === undefined ? undefined : parsePreprocess(options.preprocess);
   const variants = variantsOf(sources, options.outputs ?? [], preprocess);
-  const costs = costsOf(options.profile && parseProfile(options.profile));
+  const costs = costsOf(options.profile && parseProfileOf('wasm', options.profile));
   const choices = await choicesFor(variants, options, costs);
   if (options.target?.includes('webgpu') && variants.length > 1) refuseSeveralOnGpu();
   const part = options.check === 'full' ? SAMPLED_PART : 1;

@@ -108,7 +108,7 @@ export { REWRITE_VERSION, rewriteSchema } from './rewrite/schema.ts';
 export { DEVICES, type Device } from './roofline/devices.ts';
 export { type CalibrateOptions, calibrate } from './tune/calibrate.ts';
 export { type TuneOptions, type TuneResult, tuneModel } from './tune/index.ts';
-export type { MachineProfile } from './tune/profile.ts';
+export type { GpuProfile, MachineProfile } from './tune/profile.ts';
 export { type Machine, type Tuning, tuningFor } from './tune/tuning.ts';
 export { VERSION } from './version.ts';
 export { formatSafetensors, parseSafetensors } from './weights/safetensors.ts';

@@ -1,24 +1,40 @@
 /** The roofline section of a report: what each layer of the compiled network is predicted to take. */
 import type { Graph, Node } from '#ir/graph.ts';
 import { graphCost, type NodeCost } from '#passes/analysis/cost.ts';
-import { planProgram } from '../plan.ts';
-import type { Device } from '../roofline/devices.ts';
+import { throwAny } from '../compile-options.ts';
+import { planGraph, planProgram } from '../plan.ts';
+import { type Device, DISPATCH_US } from '../roofline/devices.ts';
+import { type GpuRates, gpuRatesOf, predictGpuLayers } from '../roofline/gpu.ts';
 import { type Bound, predictLayers } from '../roofline/index.ts';
 import { freeChoices } from '../targets/wasm/index.ts';
-import { costsOf, type MachineProfile, peakOf } from '../tune/profile.ts';
+import { lowerGraph as lowerOnGpu, unsupported as unsupportedOnGpu } from '../targets/webgpu/index.ts';
+import {
+  costsOf,
+  type GpuProfile,
+  type MachineProfile,
+  type Profile,
+  peakOf,
+  profileTitle,
+} from '../tune/profile.ts';
 import type { AuditRoofline } from './schema.ts';
 
-/** A machine as it was measured, or a device as its data sheet has it. */
+/** A machine or an adapter as it was measured, or a device as its data sheet has it. */
 export type RooflineDevice =
-  | { readonly kind: 'measured'; readonly profile: MachineProfile }
+  | { readonly kind: 'measured'; readonly profile: Profile }
   | { readonly kind: 'dataSheet'; readonly device: Device };
+
+/** The name of what times are predicted for. */
+export const deviceTitle = (on: RooflineDevice): string =>
+  on.kind === 'measured' ? profileTitle(on.profile) : on.device.title;
 
 /**
  * Of the graph after the passes of `compile`, whose kernels are those that it chooses by the profile. Weights are not needed.
  * @throws CompileError for nodes that cannot be compiled
  */
 export function rooflineOf(graph: Graph, on: RooflineDevice): AuditRoofline {
-  return on.kind === 'measured' ? measured(graph, on.profile) : byDataSheet(graph, on.device);
+  if (on.kind === 'dataSheet') return byDataSheet(graph, on.device);
+  const { profile } = on;
+  return profile.kind === 'webgpu' ? measuredGpu(graph, profile) : measured(graph, profile);
 }
 
 function measured(graph: Graph, profile: MachineProfile): AuditRoofline {
@@ -35,23 +51,39 @@ function measured(graph: Graph, profile: MachineProfile): AuditRoofline {
     gflops: peakOf(profile.engines[engine] ?? profile.engines.simd),
     gigabytesPerSecond: memory?.gigabytesPerSecond ?? 1,
   };
-  return report(`${profile.engine} on ${profile.cpu}`, source, roof, layers);
+  return report(profileTitle(profile), source, roof, layers);
 }
 
 const INSTRUCTIONS = { simd: 'baseline SIMD', relaxed: 'relaxed SIMD' } as const;
 
-function byDataSheet(graph: Graph, { title, source, gflops, gigabytesPerSecond }: Device): AuditRoofline {
-  const program = planProgram(graph);
-  const { nodes } = graphCost(program.graph);
-  const layers = program.graph.nodes.flatMap((node) => {
-    const cost = nodes.get(node);
-    if (!cost || cost.bytesWritten === 0) return [];
-    const computeNs = cost.flops / gflops;
-    const memoryNs = (cost.bytesRead + cost.bytesWritten) / gigabytesPerSecond;
-    const bound = computeNs >= memoryNs ? 'compute' : 'memory';
-    return [layerOf(node, cost, { ns: Math.max(computeNs, memoryNs), computeNs, memoryNs, bound })];
-  });
-  return report(title, `not measured: ${source}`, { gflops, gigabytesPerSecond }, layers);
+const measuredGpu = (graph: Graph, profile: GpuProfile): AuditRoofline =>
+  onGpu(graph, profileTitle(profile), 'measured by convolith calibrate, WebGPU', gpuRatesOf(profile));
+
+function byDataSheet(
+  graph: Graph,
+  { title, source, gflops, gigabytesPerSecond, api }: Device,
+): AuditRoofline {
+  const us = DISPATCH_US[api];
+  const rates = { gflops, bandwidth: () => gigabytesPerSecond, dispatchNs: us * 1e3 };
+  const assumed = `${us} µs for each dispatch are taken, the least of what was measured of WebGPU on ${api}`;
+  return onGpu(graph, title, `not measured: ${source}; ${assumed}`, rates);
+}
+
+/** By the dispatches of the program for WebGPU, in f32. */
+function onGpu(source: Graph, device: string, said: string, rates: GpuRates): AuditRoofline {
+  const graph = planGraph(source);
+  throwAny(unsupportedOnGpu(graph));
+  const { nodes } = graphCost(graph);
+  const layers = predictGpuLayers(lowerOnGpu(graph), rates).map(({ node, ...times }) =>
+    layerOf(node, nodes.get(node), times),
+  );
+  const { gflops } = rates;
+  return report(
+    device,
+    said,
+    { gflops, gigabytesPerSecond: rates.bandwidth(Number.POSITIVE_INFINITY) },
+    layers,
+  );
 }
 
 interface Times {

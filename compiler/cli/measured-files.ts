@@ -4,12 +4,20 @@ import { fail } from '#ir/diagnostics.ts';
 import { writeFileAtomic } from '../files/atomic.ts';
 import { systemReason } from '../files/read-file.ts';
 import { parseJson } from '../tune/measured.ts';
-import { type MachineProfile, PROFILE_HINT, parseProfile } from '../tune/profile.ts';
+import { PROFILE_HINT, type Profile, parseProfile, parseProfileOf } from '../tune/profile.ts';
 import { formatTuning, NO_TUNING, parseTuning, TUNING_HINT, type Tuning } from '../tune/tuning.ts';
 
 /** @throws CompileError `file-unreadable`, `usage-invalid` */
-export async function readProfile(path: string): Promise<MachineProfile> {
+export async function readProfile(path: string): Promise<Profile> {
   return parseProfile(parseJson(await text(path), path, PROFILE_HINT), path);
+}
+
+/** @throws CompileError `file-unreadable`, `usage-invalid` also for a profile of something else */
+export async function readProfileOf<K extends Profile['kind']>(
+  kind: K,
+  path: string,
+): Promise<Extract<Profile, { readonly kind: K }>> {
+  return parseProfileOf(kind, parseJson(await text(path), path, PROFILE_HINT), path);
 }
 
 /** @throws CompileError `file-unreadable`, `usage-invalid` */

@@ -1,7 +1,15 @@
 /** A profile for a terminal. */
 import { type Column, renderColumns } from '../report/columns.ts';
 import { bytes, plain } from '../report/format.ts';
-import { costsOf, type EngineProfile, type MachineProfile, peakOf } from '../tune/profile.ts';
+import {
+  costsOf,
+  type EngineProfile,
+  type GpuProfile,
+  type MachineProfile,
+  type Profile,
+  peakOf,
+  profileTitle,
+} from '../tune/profile.ts';
 import type { Colours } from './terminal.ts';
 
 export interface ProfileTableOptions {
@@ -9,8 +17,28 @@ export interface ProfileTableOptions {
   readonly colours: Colours;
 }
 
+export const renderProfile = (profile: Profile, options: ProfileTableOptions): string =>
+  profile.kind === 'wasm' ? renderMachine(profile, options) : renderGpu(profile, options);
+
+function renderGpu(profile: GpuProfile, { width, colours: c }: ProfileTableOptions): string {
+  const head: Column[] = [
+    { title: 'memory', align: 'left' },
+    { title: 'GB/s', align: 'right', paint: c.bold },
+  ];
+  return [
+    c.bold(plain(profileTitle(profile))),
+    renderColumns(head, memoryRows(profile), { width, paintHeader: c.dim }),
+    `peak ${profile.peakGflops.toFixed(1)} GF/s`,
+    `a dispatch of the smallest kernel takes ${(profile.dispatchNs / 1e3).toFixed(1)} µs`,
+    ...(profile.software ? [c.yellow('it computes on the processor: this says nothing about a GPU')] : []),
+  ].join('\n\n');
+}
+
+const memoryRows = ({ bandwidth }: Profile): string[][] =>
+  bandwidth.map((one) => [bytes(one.bytes), one.gigabytesPerSecond.toFixed(1)]);
+
 /** Each figure beside the built-in one, where the cost model reads it. */
-export function renderProfile(profile: MachineProfile, { width, colours: c }: ProfileTableOptions): string {
+function renderMachine(profile: MachineProfile, { width, colours: c }: ProfileTableOptions): string {
   const builtIn = costsOf(undefined);
   const columns = (title: string, ...titles: readonly string[]): Column[] => [
     { title, align: 'left' },
@@ -52,14 +80,11 @@ export function renderProfile(profile: MachineProfile, { width, colours: c }: Pr
     builtIn.winograd.weightByte.toFixed(2),
   ];
   return [
-    c.bold(plain(`${profile.engine} on ${profile.cpu}`)),
+    c.bold(plain(profileTitle(profile))),
     engine('simd', profile.engines.simd),
     ...(profile.engines.relaxed ? [engine('relaxed', profile.engines.relaxed)] : []),
     table(columns('minimal filtering', 'MACs', 'built in'), [...transforms, weights]),
-    table(
-      columns('memory', 'GB/s'),
-      profile.bandwidth.map((one) => [bytes(one.bytes), one.gigabytesPerSecond.toFixed(1)]),
-    ),
+    table(columns('memory', 'GB/s'), memoryRows(profile)),
     table(
       columns('elements', 'ns'),
       ELEMENTS.map(([key, name]) => [name, profile.elements[key].toPrecision(3)]),

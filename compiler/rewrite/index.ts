@@ -8,7 +8,7 @@ import type { FactorizationName } from '#passes/factorize/family.ts';
 import { METHODS } from '#passes/factorize/methods.ts';
 import { type PassTrace, type Pipeline, passNames, runPipeline, type Step } from '#passes/pass.ts';
 import { graphPipelineWith, OPTIONAL_PASSES } from '#passes/pipeline.ts';
-import type { RooflineDevice } from '../audit/roofline.ts';
+import { deviceTitle, type RooflineDevice } from '../audit/roofline.ts';
 import { didYouMean } from '../suggest.ts';
 import { type FactorizeResult, factorize } from './factorize.ts';
 import type { Sample } from './network.ts';
@@ -198,9 +198,6 @@ function totalsOf(graph: Graph, device: RooflineDevice | undefined): RewriteRepo
     us: networkCost(graph, device).us,
   };
 }
-
-const deviceTitle = (on: RooflineDevice): string =>
-  on.kind === 'measured' ? `${on.profile.engine} on ${on.profile.cpu}` : on.device.title;
 
 const factorizedPart = (
   { layers, curve, chosen }: FactorizeResult,

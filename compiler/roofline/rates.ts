@@ -2,6 +2,7 @@
 import type { EngineName } from '#runtime/engines.ts';
 import type { CostProfile } from '../targets/wasm/index.ts';
 import { costsOf, type EngineProfile, type MachineProfile, peakOf } from '../tune/profile.ts';
+import { bandwidthAt } from './bandwidth.ts';
 
 export interface Rates {
   /** Multiply-adds per nanosecond at the peak of baseline SIMD, by which costs of tiles and transforms are relative. */
@@ -42,16 +43,4 @@ function windowRate({ windows, peakGflops }: EngineProfile, kernel: number, stri
   const [first, ...rest] = windows;
   if (!first) return peakGflops / 2;
   return rest.reduce((best, one) => (distance(one) < distance(best) ? one : best), first).gflops / 2;
-}
-
-/** Between measured sizes by the logarithm of the size; beyond them as at the last. */
-function bandwidthAt(measured: MachineProfile['bandwidth'], bytes: number): number {
-  const sorted = [...measured].sort((a, b) => a.bytes - b.bytes);
-  const above = sorted.findIndex((one) => one.bytes >= bytes);
-  const next = sorted[above];
-  const before = sorted[above - 1];
-  if (!next) return sorted.at(-1)?.gigabytesPerSecond ?? Number.POSITIVE_INFINITY;
-  if (!before) return next.gigabytesPerSecond;
-  const part = Math.log(bytes / before.bytes) / Math.log(next.bytes / before.bytes);
-  return before.gigabytesPerSecond + part * (next.gigabytesPerSecond - before.gigabytesPerSecond);
 }

@@ -88,6 +88,7 @@ export async function calibrate(options: CalibrateOptions): Promise<MachineProfi
     rounded((Math.max(0, msOf(far) - msOf(near) / part) * 1e6) / bytes);
   return {
     version: PROFILE_VERSION,
+    kind: 'wasm',
     engine: machine.engine,
     cpu: machine.cpu,
     engines: { simd: simdProfile, ...(relaxed && { relaxed: engineProfile(relaxed, msOf) }) },

@@ -1,12 +1,13 @@
 /** What calibration measures, as data: the file that `calibrate` writes, and what the cost model takes from it. */
 import { z } from 'zod';
+import { fail } from '#ir/diagnostics.ts';
 import type { EngineName } from '#runtime/engines.ts';
 import { BUILT_IN_COSTS, type CostProfile } from '../targets/wasm/costs.ts';
 import type { Engine } from '../targets/wasm/engines.ts';
 import { parseMeasured } from './measured.ts';
 
 /** Raised when a field changes its meaning or goes away. */
-export const PROFILE_VERSION = 2;
+export const PROFILE_VERSION = 3;
 
 const rate = z.number().positive().describe('10⁹ floating-point operations per second');
 const macs = z.number().nonnegative().describe('multiply-adds at the peak of baseline SIMD');
@@ -45,9 +46,21 @@ const transformSchema = z
   .strictObject({ inputMacs: macs, outputMacs: macs })
   .describe('time to transform one vector of one tile of inputs, and of products');
 
-export const profileSchema = z
+const bandwidthSchema = z
+  .array(
+    z.strictObject({
+      bytes: z.int().positive().describe('bytes'),
+      gigabytesPerSecond: z.number().positive().describe('10⁹ bytes per second'),
+    }),
+  )
+  .describe('reading memory again and again, by its size');
+
+const version = z.literal(PROFILE_VERSION).describe(String(PROFILE_VERSION));
+
+const machineSchema = z
   .strictObject({
-    version: z.literal(PROFILE_VERSION).describe(String(PROFILE_VERSION)),
+    version,
+    kind: z.literal('wasm'),
     engine: z.string().min(1).describe('the JavaScript engine, with its version'),
     cpu: z.string().describe('the model of the processor'),
     engines: z
@@ -63,28 +76,72 @@ export const profileSchema = z
     streamedByteNs: z
       .strictObject({ oneRow: z.number().nonnegative(), fourRows: z.number().nonnegative() })
       .describe('what a product waits for one byte of weights in main memory, in nanoseconds, by its rows'),
-    bandwidth: z
-      .array(
-        z.strictObject({
-          bytes: z.int().positive().describe('bytes'),
-          gigabytesPerSecond: z.number().positive().describe('10⁹ bytes per second'),
-        }),
-      )
-      .describe('reading memory again and again, by its size'),
+    bandwidth: bandwidthSchema,
     callNs: z.number().nonnegative().describe('time of a call of the smallest kernel, in nanoseconds'),
   })
   .describe('what convolith calibrate writes');
 
-export type MachineProfile = z.infer<typeof profileSchema>;
+const gpuSchema = z
+  .strictObject({
+    version,
+    kind: z.literal('webgpu'),
+    adapter: z.string().min(1).describe('the name of the adapter'),
+    software: z.boolean().describe('whether it computes on the processor'),
+    peakGflops: rate,
+    bandwidth: bandwidthSchema.min(1),
+    dispatchNs: z
+      .number()
+      .nonnegative()
+      .describe('time of a dispatch of the smallest kernel, in nanoseconds'),
+  })
+  .describe('what convolith calibrate --backend webgpu writes');
+
+export const profileSchema = z
+  .discriminatedUnion('kind', [machineSchema, gpuSchema])
+  .describe('what convolith calibrate writes: an object of which "kind" is "wasm" or "webgpu"');
+
+/** Of WebAssembly on a processor. */
+export type MachineProfile = z.infer<typeof machineSchema>;
+/** Of WebGPU on an adapter. */
+export type GpuProfile = z.infer<typeof gpuSchema>;
+export type Profile = z.infer<typeof profileSchema>;
 export type EngineProfile = MachineProfile['engines']['simd'];
 
 /** @throws CompileError `usage-invalid` with everything that is wrong, by its path */
-export const parseProfile = (value: unknown, subject = 'profile'): MachineProfile =>
+export const parseProfile = (value: unknown, subject = 'profile'): Profile =>
   parseMeasured(profileSchema, value, subject, PROFILE_HINT);
+
+/** @throws CompileError `usage-invalid` also for a profile of something else */
+export function parseProfileOf<K extends Profile['kind']>(
+  kind: K,
+  value: unknown,
+  subject = 'profile',
+): Extract<Profile, { readonly kind: K }> {
+  const profile = parseProfile(value, subject);
+  if (isOfKind(profile, kind)) return profile;
+  const hint = `convolith calibrate --backend ${kind} -o FILE writes one of it`;
+  return fail(
+    'usage-invalid',
+    subject,
+    `this is a profile of ${profile.kind}; one of ${kind} is needed`,
+    hint,
+  );
+}
+
+const isOfKind = <K extends Profile['kind']>(
+  profile: Profile,
+  kind: K,
+): profile is Extract<Profile, { readonly kind: K }> => profile.kind === kind;
+
+/** What it was measured on. */
+export const profileTitle = (profile: Profile): string => {
+  if (profile.kind === 'wasm') return `${profile.engine} on ${profile.cpu}`;
+  return profile.software ? `${profile.adapter} (software)` : profile.adapter;
+};
 
 export const PROFILE_HINT = 'convolith calibrate -o FILE writes such files';
 
-export const formatProfile = (profile: MachineProfile): string => `${JSON.stringify(profile, null, 1)}\n`;
+export const formatProfile = (profile: Profile): string => `${JSON.stringify(profile, null, 1)}\n`;
 
 /** What the cost model reads of a profile; what it lacks is as built in. Without a profile, all of it. */
 export function costsOf(profile: MachineProfile | undefined): CostProfile {

@@ -1,11 +1,13 @@
 /** Predicted times against closed forms, on a machine with round figures. */
 import { describe, expect, test } from 'vitest';
 import { rooflineOf } from '#compiler/audit/roofline.ts';
-import { planProgram } from '#compiler/plan.ts';
-import { DEVICES } from '#compiler/roofline/devices.ts';
+import { planGraph, planProgram } from '#compiler/plan.ts';
+import { DEVICES, DISPATCH_US } from '#compiler/roofline/devices.ts';
+import { predictGpuLayers } from '#compiler/roofline/gpu.ts';
 import { predictLayers } from '#compiler/roofline/index.ts';
 import { ENGINES } from '#compiler/targets/wasm/index.ts';
-import { type MachineProfile, PROFILE_VERSION } from '#compiler/tune/profile.ts';
+import { lowerGraph as lowerOnGpu } from '#compiler/targets/webgpu/index.ts';
+import { type GpuProfile, type MachineProfile, PROFILE_VERSION } from '#compiler/tune/profile.ts';
 import { Builder } from '#ir/builder.ts';
 import type { Graph, Value } from '#ir/graph.ts';
 import { Random } from '../support/graphs.ts';
@@ -13,6 +15,7 @@ import { Random } from '../support/graphs.ts';
 /** 10 multiply-adds per nanosecond on every tile, 1 GB/s from main memory and 100 from near caches. */
 const PROFILE: MachineProfile = {
   version: PROFILE_VERSION,
+  kind: 'wasm',
   engine: 'an engine',
   cpu: 'a processor',
   engines: {
@@ -129,14 +132,82 @@ describe('the time of a layer', () => {
   });
 });
 
-test('a device of a data sheet has peaks of arithmetic and of memory, and nothing else', () => {
+test('a device of a data sheet has peaks of arithmetic and of memory, and dispatches', () => {
   const [device] = DEVICES;
   const { layers, totalUs, source } = rooflineOf(pointwise(64, 32, 8), { kind: 'dataSheet', device });
   const flops = 2 * 64 * 32 * 64;
   const bytes = 4 * (64 * 64 + 64 * 32 + 32 * 64);
   expect(layers).toHaveLength(1);
-  expect(totalUs).toBeCloseTo(Math.max(flops / device.gflops, bytes / device.gigabytesPerSecond) / 1e3, 9);
+  const work = Math.max(flops / device.gflops, bytes / device.gigabytesPerSecond) / 1e3;
+  expect(totalUs).toBeCloseTo(work + DISPATCH_US[device.api], 9);
   expect(source).toContain('not measured');
+  expect(source).toContain(`${DISPATCH_US[device.api]} µs for each dispatch are taken`);
+});
+
+describe('the time of a layer on a device', () => {
+  const rates = { gflops: 10, bandwidth: () => 2, dispatchNs: 5 };
+  const predicted = (graph: Graph) => predictGpuLayers(lowerOnGpu(planGraph(graph)), rates);
+
+  test('is the longer of its arithmetic and its traffic, and a dispatch', () => {
+    const [conv, ...more] = predicted(pointwise(64, 32, 8));
+    expect(more).toEqual([]);
+    const flops = 2 * 64 * 32 * 64;
+    const bytes = 4 * (64 * 64 + 64 * 32 + 32 * 64);
+    expect(conv).toMatchObject({ computeNs: flops / 10, memoryNs: bytes / 2, callNs: 5, bound: 'compute' });
+    expect(conv?.ns).toBeCloseTo(flops / 10 + 5, 9);
+    const slow = predictGpuLayers(lowerOnGpu(planGraph(pointwise(64, 32, 8))), {
+      ...rates,
+      bandwidth: () => 0.25,
+    });
+    expect(slow[0]).toMatchObject({ ns: bytes / 0.25 + 5, bound: 'memory' });
+  });
+
+  test('of an elementwise op is what it reads and writes', () => {
+    const [first, ...more] = predicted(graphOf([1, 1000], (b, x) => b.op('Neg', [x], {})));
+    expect(more).toEqual([]);
+    expect(first).toMatchObject({ ns: 8000 / 2 + 5, bound: 'memory' });
+  });
+
+  test('that is shorter than its dispatch is bound by that', () => {
+    const [first] = predicted(graphOf([1, 1], (b, x) => b.op('Neg', [x], {})));
+    expect(first).toMatchObject({ ns: 8 / 2 + 5, bound: 'calls' });
+  });
+
+  test('with more than one dispatch has each of them, and what they move', () => {
+    const graph = graphOf([1, 4, 6], (b, x) =>
+      b.op('Softmax', [b.op('Transpose', [x], { perm: [0, 2, 1] })], { axis: 1 }),
+    );
+    const program = lowerOnGpu(planGraph(graph));
+    const layers = predictGpuLayers(program, rates);
+    expect(layers.reduce((sum, { callNs }) => sum + callNs, 0)).toBe(
+      5 * program.calls.filter(({ node }) => node).length,
+    );
+  });
+
+  test('goes by the bandwidth that was measured for so many bytes', () => {
+    const profile: GpuProfile = {
+      version: PROFILE_VERSION,
+      kind: 'webgpu',
+      adapter: 'an adapter',
+      software: false,
+      peakGflops: 1e9,
+      bandwidth: [
+        { bytes: 8000, gigabytesPerSecond: 4 },
+        { bytes: 2 ** 26, gigabytesPerSecond: 1 },
+      ],
+      dispatchNs: 0,
+    };
+    const graph = graphOf([1, 1000], (b, x) => b.op('Neg', [x], {}));
+    const { device, totalUs, roof, source } = rooflineOf(graph, { kind: 'measured', profile });
+    expect(totalUs).toBeCloseTo(8000 / 4 / 1e3, 9);
+    expect({ device, roof }).toEqual({
+      device: 'an adapter',
+      roof: { gflops: 1e9, gigabytesPerSecond: 1 },
+    });
+    expect(source).toContain('measured by convolith calibrate');
+    const software = { kind: 'measured', profile: { ...profile, software: true } } as const;
+    expect(rooflineOf(graph, software).device).toBe('an adapter (software)');
+  });
 });
 
 test('a profile with relaxed SIMD predicts what runtimes take there, and says so', () => {
@@ -154,7 +225,7 @@ test('a profile with relaxed SIMD predicts what runtimes take there, and says so
   expect(measured(PROFILE).source).toContain('baseline SIMD');
 });
 
-test('by a data sheet each layer is on the roof, which the report has', () => {
+test('by a data sheet each layer is on the roof but for its dispatch, and the report has the roof', () => {
   const graph = graphOf([1, 8, 16, 16], (b, x, random) =>
     b.conv(
       b.conv(x, b.constant('w', random.tensor([8, 8, 3, 3]))),
@@ -165,9 +236,10 @@ test('by a data sheet each layer is on the roof, which the report has', () => {
   const { roof, layers } = rooflineOf(graph, { kind: 'dataSheet', device });
   expect(roof).toEqual({ gflops: device.gflops, gigabytesPerSecond: device.gigabytesPerSecond });
   const convs = layers.filter(({ gflops }) => gflops > 0);
-  expect(convs.length).toBeGreaterThan(0);
-  for (const { gflops, intensity } of convs) {
-    expect(gflops).toBeCloseTo(Math.min(roof.gflops, (intensity ?? 0) * roof.gigabytesPerSecond), 6);
+  expect(convs).toHaveLength(2);
+  for (const { gflops, us, intensity } of convs) {
+    const reached = (gflops * us) / (us - DISPATCH_US[device.api]);
+    expect(reached).toBeCloseTo(Math.min(roof.gflops, (intensity ?? 0) * roof.gigabytesPerSecond), 6);
   }
 });
 

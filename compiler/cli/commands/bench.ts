@@ -1,5 +1,5 @@
 import { CompileError, fail } from '#ir/diagnostics.ts';
-import type { Graph } from '#ir/graph.ts';
+import type { Graph, Node } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { seededInput } from '#runtime/abi.ts';
@@ -9,14 +9,13 @@ import { exportOnnx } from '../../export/onnx/index.ts';
 import { inMemory } from '../../files/model-files.ts';
 import { formatOf } from '../../import/index.ts';
 import { pause } from '../../pause.ts';
-import { predictLayers } from '../../roofline/index.ts';
+import { type PredictedLayer, predictLayers } from '../../roofline/index.ts';
 import type { GpuPrecision } from '../../targets/webgpu/index.ts';
-import type { MachineProfile } from '../../tune/profile.ts';
 import { loweredProgram } from '../backends.ts';
 import { renderBench } from '../bench-table.ts';
 import { fastestEngine, type OnnxFiles, onnxruntimeWeb, withBundle } from '../contenders.ts';
 import { importSource, type NamedSource, openSource } from '../load.ts';
-import { readProfile } from '../measured-files.ts';
+import { readProfileOf } from '../measured-files.ts';
 import { type DimensionTexts, dimensionOptions, wholeNumber } from '../options.ts';
 import type { CommandContext } from '../program.ts';
 
@@ -44,7 +43,6 @@ export async function runBench(
   const rounds = options.rounds === undefined ? ROUNDS : wholeNumber(options.rounds, '--rounds');
   if (rounds < 1) fail('usage-invalid', `--rounds ${options.rounds}`, 'at least one round is needed');
   const sizes = dimensionOptions(options);
-  const profile = options.profile === undefined ? undefined : await readProfile(options.profile);
   const source = inMemory(await openSource(path));
   const progress = terminal.progress('compile');
   try {
@@ -75,7 +73,7 @@ export async function runBench(
     const report =
       options.backend === 'webgpu'
         ? await (await import('../gpu/bench.ts')).benchOnGpu(job, options)
-        : await benchOnWasm(job, options, profile);
+        : await benchOnWasm(job, options);
     progress.end();
     terminal.print(
       options.json || options.format === 'json' ? JSON.stringify(report, null, 2) : table(report, context),
@@ -125,9 +123,9 @@ export const withWasm = async <T>(
 
 async function benchOnWasm(
   job: BenchJob,
-  { against = 'onnxruntime-web' }: BenchArguments,
-  profile: MachineProfile | undefined,
+  { against = 'onnxruntime-web', profile: file }: BenchArguments,
 ): Promise<BenchReport> {
+  const profile = file === undefined ? undefined : await readProfileOf('wasm', file);
   const { graph, inputs, signal, source, shared } = job;
   return withWasm(job, async (ours) => {
     const other = await contender(against, source, graph, inputs);
@@ -136,7 +134,7 @@ async function benchOnWasm(
     const predicted = profile && predictLayers(program, profile, engine);
     return bench({
       ...shared,
-      ...(predicted && { predicted: new Map(predicted.map(({ node, ns }) => [node, ns / 1e6])) }),
+      ...(predicted && { predicted: predictedMs(predicted) }),
       macs: graphCost(program.graph).totals.macs,
       layers: await LayerTimer.load(program, inputs, engine, () => performance.now()),
       ours,
@@ -144,6 +142,9 @@ async function benchOnWasm(
     });
   });
 }
+
+export const predictedMs = (layers: readonly PredictedLayer[]): ReadonlyMap<Node, number> =>
+  new Map(layers.map(({ node, ns }) => [node, ns / 1e6]));
 
 /** What to compare with, tried once; or why there is none. */
 async function contender(

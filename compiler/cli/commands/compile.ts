@@ -17,7 +17,7 @@ import { fastestEngine } from '../contenders.ts';
 import { printDiagnostics } from '../errors.ts';
 import { type NamedSource, openSource, underPath } from '../load.ts';
 import { machineAtHand } from '../machine.ts';
-import { readProfile, readTuning, readTuningIfAny, writeTuning } from '../measured-files.ts';
+import { readProfileOf, readTuning, readTuningIfAny, writeTuning } from '../measured-files.ts';
 import { requireOptimisedCode } from '../optimised-code.ts';
 import { type DimensionTexts, specialisationOptions, wholeNumber } from '../options.ts';
 import { preprocessOption } from '../pictures.ts';
@@ -49,7 +49,7 @@ export async function runCompile(
   const preprocess =
     options.preprocess === undefined ? undefined : await preprocessOption(options.preprocess);
   if (!options.force) await checkFolder(options.output);
-  const profile = options.profile === undefined ? undefined : await readProfile(options.profile);
+  const profile = options.profile === undefined ? undefined : await readProfileOf('wasm', options.profile);
   const known = await knownTuning(options);
   if (options.tune !== undefined) await requireOptimisedCode(signal);
   const source = inMemory(await openSource(path));

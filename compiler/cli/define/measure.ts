@@ -25,7 +25,10 @@ export function addBench(program: Command, context: CommandContext): void {
         'what to compare with; unless said onnxruntime-web, with --backend webgpu wasm',
       ).choices(['onnxruntime-web', 'wasm', 'none']),
     )
-    .option('--profile <file>', 'also what each layer was to take by what calibrate measured')
+    .option(
+      '--profile <file>',
+      'also what each layer was to take by what calibrate measured, for the same backend',
+    )
     .option('--json', 'the same as --format json');
   dimensionOptions(command);
   formatOption(command);
@@ -45,11 +48,21 @@ export function addCalibrate(program: Command, context: CommandContext): void {
   const command = program
     .command('calibrate')
     .summary('measure what the choice of kernels is estimated from')
-    .description('Measures how fast this machine is at the parts of kernels, for compile --profile.')
-    .requiredOption('-o, --output <file>', 'the profile, as JSON');
+    .description(
+      'Measures how fast this machine is at the parts of kernels, for compile --profile and audit --device.',
+    )
+    .requiredOption('-o, --output <file>', 'the profile, as JSON')
+    .addOption(
+      new Option('--backend <backend>', 'what it is about; wasm unless said').choices(['wasm', 'webgpu']),
+    );
   formatOption(command);
   quietOption(command);
-  examples(command, ['calibrate -o profile.json', 'compile model.onnx -o bundle --profile profile.json']);
+  examples(command, [
+    'calibrate -o profile.json',
+    'compile model.onnx -o bundle --profile profile.json',
+    'calibrate --backend webgpu -o gpu.json',
+    'audit model.onnx --device gpu.json',
+  ]);
   command.action(async (options: CalibrateArguments) =>
     (await import('../commands/calibrate.ts')).runCalibrate(options, context),
   );

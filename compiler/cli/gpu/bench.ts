@@ -3,9 +3,11 @@ import { graphCost } from '#passes/analysis/cost.ts';
 import { AGREEMENT } from '../../bench/agreement.ts';
 import { GpuLayerTimer } from '../../bench/gpu-layers.ts';
 import { type BenchReport, bench, type Contender } from '../../bench/index.ts';
+import { gpuRatesOf, predictGpuLayers } from '../../roofline/gpu.ts';
 import { VERSION } from '../../version.ts';
 import { optimisedGraph } from '../backends.ts';
-import { type BenchArguments, type BenchJob, withWasm } from '../commands/bench.ts';
+import { type BenchArguments, type BenchJob, predictedMs, withWasm } from '../commands/bench.ts';
+import { readProfileOf } from '../measured-files.ts';
 import { type Gpu, openGpu } from './device.ts';
 import { dataOf, type GpuNetwork, gpuNetwork, loadOn } from './program.ts';
 
@@ -15,9 +17,10 @@ const HALVES_AGREEMENT = 1e-2;
 /** @throws CompileError `gpu-missing`, `gpu-refused`, `target-unsupported`, and as `bench` */
 export async function benchOnGpu(
   job: BenchJob,
-  { against = 'wasm', gpuPrecision: precision = 'f32' }: BenchArguments,
+  { against = 'wasm', gpuPrecision: precision = 'f32', profile: file }: BenchArguments,
 ): Promise<BenchReport> {
   const { graph, signal, shared } = job;
+  const profile = file === undefined ? undefined : await readProfileOf('webgpu', file);
   const gpu = await openGpu();
   const network = gpuNetwork(optimisedGraph(graph, signal), precision);
   const device = await gpu.device();
@@ -32,6 +35,9 @@ export async function benchOnGpu(
           precision,
           dispatches: network.content.plan.calls.length,
         },
+        ...(profile && {
+          predicted: predictedMs(predictGpuLayers(network.program, gpuRatesOf(profile))),
+        }),
         macs: graphCost(network.program.graph).totals.macs,
         layers,
         tolerance: precision === 'f16' ? HALVES_AGREEMENT : AGREEMENT,

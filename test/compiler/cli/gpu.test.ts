@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import pc from 'picocolors';
 import { expect, test } from 'vitest';
+import { auditSchema } from '#compiler/audit/schema.ts';
 import { benchSchema } from '#compiler/bench/index.ts';
 import { renderBench } from '#compiler/cli/bench-table.ts';
 import { parseNpy } from '#compiler/files/npy.ts';
@@ -80,6 +81,22 @@ withAdapter.test('bench --backend webgpu times each dispatch, and compares with 
   expect(table).toMatch(/^on SwiftShader.* \(software\), f32, \d+ dispatch(es)? a run$/m);
   expect(table).toMatch(/^stem +Conv .* conv_/m);
   expect(table).toContain('this says nothing about a GPU');
+});
+
+withAdapter.test('calibrate --backend webgpu measures what audit and bench predict from', async () => {
+  const { code, stdout } = await ran(['calibrate', '--backend', 'webgpu', '-o', 'gpu.json']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^SwiftShader.* \(software\)$/m);
+  expect(stdout).toContain('wrote gpu.json');
+  const audited = await ran(['audit', 'small.onnx', '--device', 'gpu.json', '--format', 'json']);
+  const { roofline } = auditSchema.parse(JSON.parse(audited.stdout));
+  expect(roofline?.device).toMatch(/^SwiftShader.* \(software\)$/);
+  const args = ['bench', 'small.onnx', '--backend', 'webgpu', '--against', 'none', '--rounds', '1', '--json'];
+  const report = benchSchema.parse(JSON.parse((await ran([...args, '--profile', 'gpu.json'])).stdout));
+  expect(report.layersTotal?.predictedMs).toBeCloseTo((roofline?.totalUs ?? 0) / 1e3, 9);
+  const wrong = await ran(['bench', 'small.onnx', '--profile', 'gpu.json']);
+  expect(wrong.code).toBe(2);
+  expect(wrong.stderr).toContain('gpu.json: this is a profile of webgpu; one of wasm is needed');
 });
 
 test('without an adapter the error says what is missing', async () => {

@@ -7,7 +7,13 @@ import { BUILT_IN_COSTS } from '#compiler/targets/wasm/costs.ts';
 import { ENGINES } from '#compiler/targets/wasm/index.ts';
 import { planWinograd } from '#compiler/targets/wasm/lower/winograd-plan.ts';
 import { calibrate } from '#compiler/tune/calibrate.ts';
-import { costsOf, formatProfile, type MachineProfile, parseProfile } from '#compiler/tune/profile.ts';
+import {
+  costsOf,
+  formatProfile,
+  type MachineProfile,
+  PROFILE_VERSION,
+  parseProfile,
+} from '#compiler/tune/profile.ts';
 import { Builder } from '#ir/builder.ts';
 import { CompileError } from '#ir/diagnostics.ts';
 import { supportedEngines } from '#runtime/engines.ts';
@@ -17,7 +23,8 @@ const PEAK = 50;
 
 /** What a machine that is as the built-in figures say would measure. */
 const builtIn: MachineProfile = {
-  version: 2,
+  version: PROFILE_VERSION,
+  kind: 'wasm',
   engine: 'V8 1',
   cpu: 'this',
   engines: {
@@ -169,8 +176,8 @@ describe('calibration', () => {
 });
 
 test.each<[value: unknown, path: string, message: string]>([
-  [3, 'file', 'expected what convolith calibrate writes; got 3'],
-  [{ ...builtIn, version: 1 }, 'file.version', 'expected 2; got 1'],
+  [3, 'file', 'expected what convolith calibrate writes: an object of which "kind" is'],
+  [{ ...builtIn, version: 1 }, 'file.version', `expected ${PROFILE_VERSION}; got 1`],
   [{ ...builtIn, engines: {} }, 'file.engines.simd', 'this is missing'],
   [{ ...builtIn, weightByteMacs: '0' }, 'file.weightByteMacs', 'got "0"'],
   [{ ...builtIn, winograd: { 2: builtIn.winograd[2] } }, 'file.winograd["4"]', 'this is missing'],

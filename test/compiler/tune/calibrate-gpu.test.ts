@@ -1,0 +1,61 @@
+/** The probes of a device, on the software adapter: that they do the work whose time is taken. */
+import pc from 'picocolors';
+import { expect, test } from 'vitest';
+import { renderProfile } from '#compiler/cli/profile-table.ts';
+import { calibrateGpu } from '#compiler/tune/calibrate-gpu.ts';
+import { dispatchProbe } from '#compiler/tune/probes/gpu-dispatch.ts';
+import { GpuBandwidth } from '#compiler/tune/probes/gpu-memory.ts';
+import { formatProfile, type GpuProfile, parseProfile, parseProfileOf } from '#compiler/tune/profile.ts';
+import { deviceOf, withAdapter } from '../../support/webgpu.ts';
+
+const timedDevice = () => deviceOf('vulkan', ['timestamp-query']);
+
+withAdapter.test('the probe of memory reads all of it, again and again', async () => {
+  const probe = await GpuBandwidth.load(await timedDevice(), true);
+  for (const bytes of [1 << 20, 1 << 24]) expect(await probe.sums(bytes)).toEqual(probe.expected(bytes));
+  probe.dispose();
+});
+
+withAdapter.test('the probe of dispatches dispatches', async () => {
+  const probe = await dispatchProbe(await timedDevice());
+  let now = 0;
+  // each run takes as long as the clock says: a second
+  expect(await probe.ns(() => now++)).toBe(0);
+  // one to begin with, and nine rounds of few and of many
+  expect(await probe.count()).toBe(220 + 9 * (20 + 220));
+  probe.dispose();
+});
+
+withAdapter.test('a profile of a device is one that can be read', async () => {
+  const profile = await calibrateGpu(await timedDevice(), { adapter: 'an adapter', software: true });
+  expect(parseProfile(JSON.parse(formatProfile(profile)))).toEqual(profile);
+  const text = renderProfile(profile, { width: 100, colours: pc.createColors(false) });
+  expect(text).toContain('an adapter (software)');
+  expect(text).toContain(`peak ${profile.peakGflops.toFixed(1)} GF/s`);
+  expect(text).toContain('this says nothing about a GPU');
+});
+
+const gpu: GpuProfile = {
+  version: 3,
+  kind: 'webgpu',
+  adapter: 'an adapter',
+  software: false,
+  peakGflops: 1,
+  bandwidth: [{ bytes: 1, gigabytesPerSecond: 1 }],
+  dispatchNs: 1,
+};
+
+test('a profile of one kind is refused where the other is needed', () => {
+  expect(parseProfileOf('webgpu', gpu)).toEqual(gpu);
+  expect(() => parseProfileOf('wasm', gpu, 'gpu.json')).toThrow(
+    'gpu.json: this is a profile of webgpu; one of wasm is needed',
+  );
+});
+
+test.each([
+  [{ ...gpu, kind: 'metal' }, 'kind'],
+  [{ ...gpu, bandwidth: [] }, 'bandwidth'],
+  [{ ...gpu, callNs: 1 }, 'callNs'],
+])('a profile that is something else is refused: %#', (value, part) => {
+  expect(() => parseProfile(value, 'file')).toThrow(part);
+});

@@ -1,21 +1,15 @@
 /** Times a compiled network layer by layer and as a whole, in turn with another way to run it. */
 import type { Node } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
+import { BENCH_VERSION } from '../version.ts';
 import { AGREEMENT, agreement, type Outputs } from './agreement.ts';
 import type { LayerClock, LayerPass } from './layers.ts';
 import { alternate, type Clock, median, type Run, settle, spread } from './measure.ts';
-import { BENCH_VERSION, type BenchGpu, type BenchReport, type BenchSide } from './report-schema.ts';
+import type { BenchGpu, BenchReport, BenchSide } from './report-schema.ts';
 
 export type { Outputs } from './agreement.ts';
 export { type LayerClock, LayerTimer } from './layers.ts';
-export {
-  BENCH_VERSION,
-  type BenchGpu,
-  type BenchLayer,
-  type BenchReport,
-  type BenchSide,
-  benchSchema,
-} from './report-schema.ts';
+export type { BenchGpu, BenchLayer, BenchReport, BenchSide } from './report-schema.ts';
 
 /** A way to run the network on the inputs of the benchmark. */
 export interface Contender {

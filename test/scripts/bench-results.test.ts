@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { BENCH_VERSION, type BenchLayer, type BenchReport } from '#compiler/bench/index.ts';
+import type { BenchLayer, BenchReport } from '#compiler/bench/index.ts';
+import { BENCH_VERSION } from '#compiler/version.ts';
 import {
   type Measurement,
   mainTable,

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import pc from 'picocolors';
 import { expect, test } from 'vitest';
 import { auditSchema } from '#compiler/audit/schema.ts';
-import { benchSchema } from '#compiler/bench/index.ts';
+import { benchSchema } from '#compiler/bench/report-schema.ts';
 import { renderBench } from '#compiler/cli/bench-table.ts';
 import { parseNpy } from '#compiler/files/npy.ts';
 import { useCli } from '../../support/cli.ts';

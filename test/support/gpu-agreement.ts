@@ -1,6 +1,11 @@
 /** What kernels of the WebGPU target give on the software adapter, against the reference. */
 import { expect } from 'vitest';
-import { emitProgram, type GpuPrecision, lowerGraph } from '#compiler/targets/webgpu/index.ts';
+import {
+  emitProgram,
+  type GpuChoices,
+  type GpuPrecision,
+  lowerGraph,
+} from '#compiler/targets/webgpu/index.ts';
 import { roundToHalves } from '#compiler/weights/rounding.ts';
 import { Builder } from '#ir/builder.ts';
 import { cloneGraph } from '#ir/clone.ts';
@@ -28,12 +33,13 @@ export async function differenceOnGpu(
   graph: Graph,
   inputs: Inputs = randomInputs(graph, 3),
   precision?: GpuPrecision,
+  choices?: GpuChoices,
 ): Promise<number> {
   const values = evaluateGraph(graph, inputs);
   const optimised = optimisedForGpu(graph);
   expect(refusalsOf(optimised)).toEqual([]);
   const given = optimised.inputs.map(({ name }) => inputs.get(name) as Tensor);
-  const outputs = await runOnGpu(optimised, given, precision);
+  const outputs = await runOnGpu(optimised, given, precision, choices);
   let worst = 0;
   const lookup = (value: Value) => values.get(value) ?? constantTensor(value);
   graph.outputs.forEach((output, i) => {

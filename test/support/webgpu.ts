@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import {
   bankBytes,
   emitProgram,
+  type GpuChoices,
   type GpuCode,
   type GpuPrecision,
   lowerGraph,
@@ -112,8 +113,9 @@ export async function programOf(
   graph: Graph,
   device: GPUDevice,
   precision?: GpuPrecision,
+  choices?: GpuChoices,
 ): Promise<GpuProgram> {
-  const program = lowerGraph(graph, precision);
+  const program = lowerGraph(graph, precision, choices);
   const { wgsl, plan, banks } = emitProgram(program);
   return GpuProgram.create(device, {
     plan,
@@ -129,8 +131,9 @@ export async function runOnGpu(
   graph: Graph,
   inputs: readonly Tensor[],
   precision?: GpuPrecision,
+  choices?: GpuChoices,
 ): Promise<ShapedOutput[]> {
-  const program = await programOf(graph, await deviceOf('vulkan'), precision);
+  const program = await programOf(graph, await deviceOf('vulkan'), precision, choices);
   try {
     return await program.run(inputs.map(({ data }) => data as TensorArray));
   } finally {

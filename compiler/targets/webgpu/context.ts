@@ -18,6 +18,7 @@ import type { Tensor } from '#ir/tensor.ts';
 import { type DType, elementCount, type Layout } from '#ir/types.ts';
 import type { KernelEpilogue } from './kernels/family.ts';
 import type { GpuKernel } from './kernels/index.ts';
+import type { GpuChoices, Tile } from './tiles.ts';
 import type { Domain } from './wgsl-expr.ts';
 import { type GpuPrecision, WORD_BYTES, type Word, wordOf, wordsOf } from './words.ts';
 
@@ -30,6 +31,7 @@ export interface Epilogue {
 export class LowerContext extends ViewContext<GpuKernel> {
   readonly #halves: boolean;
   readonly #leaving: ReadonlySet<Value>;
+  readonly #choices: GpuChoices;
 
   constructor(
     builder: ProgramBuilder<GpuKernel>,
@@ -37,10 +39,17 @@ export class LowerContext extends ViewContext<GpuKernel> {
     homes: ReadonlyMap<Value, Home>,
     precision: GpuPrecision,
     leaving: ReadonlySet<Value>,
+    choices: GpuChoices,
   ) {
     super(builder, layouts, homes);
     this.#halves = precision === 'f16';
     this.#leaving = leaving;
+    this.#choices = choices;
+  }
+
+  /** Of the layer that is lowered, with rows of so many pixels and so many quads of channels in all. */
+  tile(row: number, quads: number): Tile {
+    return this.#choices.tile(this.current, row, quads);
   }
 
   protected override allocate(bytes: number, dtype: DType): Storage {

@@ -126,13 +126,14 @@ function entryOf(
   const code = familyOf(kernel).emit(kernel.params as never, regions);
   for (const helper of code.helpers ?? []) helpers.add(helper);
   const together = code.lanes !== undefined;
-  const groups = Math.max(1, together ? code.invocations : Math.ceil(code.invocations / WORKGROUP));
+  const workgroup = code.lanes ?? code.workgroup ?? WORKGROUP;
+  const groups = Math.max(1, together ? code.invocations : Math.ceil(code.invocations / workgroup));
   const x = Math.min(groups, MOST_WORKGROUPS);
   const y = Math.ceil(groups / x);
   const lines = [
     `let group = i32(wg.x + wg.y * ${x}u);`,
-    ...(together ? ['let i = group;', 'let lane = i32(li);'] : [`let i = group * ${WORKGROUP} + i32(li);`]),
-    ...(y === 1 && (together || code.invocations % WORKGROUP === 0)
+    ...(together ? ['let i = group;', 'let lane = i32(li);'] : [`let i = group * ${workgroup} + i32(li);`]),
+    ...(y === 1 && (together || code.invocations % workgroup === 0)
       ? []
       : [`if (i >= ${code.invocations}) { return; }`]),
     ...regions.map((_, k) => `let p${k} = i32(at[${k >> 2}].${'xyzw'[k & 3]});`),
@@ -140,7 +141,7 @@ function entryOf(
   ].map((line) => line.replaceAll('SCRATCH', `scratch_${name}`));
   const text = [
     ...(code.shared?.(name) ?? []),
-    `@compute @workgroup_size(${code.lanes ?? WORKGROUP})`,
+    `@compute @workgroup_size(${workgroup})`,
     `fn ${name}(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) li: u32) {`,
     ...indented(lines),
     '}',

@@ -10,12 +10,14 @@ import { LowerContext } from './context.ts';
 import { emitProgram, type GpuCode } from './emit.ts';
 import type { GpuKernel } from './kernels/index.ts';
 import { leaving, lowerNode, refusal } from './lower/index.ts';
+import { type GpuChoices, USUAL_CHOICES } from './tiles.ts';
 import { beyondHalves, beyondWords, type GpuPrecision } from './words.ts';
 
 export { bankBytes, writeBank } from './banks.ts';
 export { emitProgram, type GpuCode } from './emit.ts';
 export { type GpuKernel, kernelLabel } from './kernels/index.ts';
 export { type GpuMemory, memoryOf } from './memory.ts';
+export { type GpuChoices, type Tile, tilesFor, usualTile } from './tiles.ts';
 export { GPU_PRECISIONS, type GpuPrecision } from './words.ts';
 
 export type GpuProgram = KernelProgram<GpuKernel>;
@@ -47,12 +49,16 @@ export function unsupported(graph: Graph, precision: GpuPrecision = 'f32'): Diag
 }
 
 /** Lowers a graph whose weights are present and whose nodes are all supported. */
-export function lowerGraph(graph: Graph, precision: GpuPrecision = 'f32'): GpuProgram {
+export function lowerGraph(
+  graph: Graph,
+  precision: GpuPrecision = 'f32',
+  choices: GpuChoices = USUAL_CHOICES,
+): GpuProgram {
   const builder = new ProgramBuilder<GpuKernel>();
   const layouts = assignLayouts(graph);
   return lowerNodes<GpuKernel, LowerContext>(
     graph,
-    new LowerContext(builder, layouts, homesOf(graph, layouts), precision, leaving(graph)),
+    new LowerContext(builder, layouts, homesOf(graph, layouts), precision, leaving(graph), choices),
     lowerNode,
   );
 }
@@ -60,6 +66,6 @@ export function lowerGraph(graph: Graph, precision: GpuPrecision = 'f32'): GpuPr
 export const webgpuTarget: Target<GpuKernel, GpuCode> = {
   name: 'webgpu',
   unsupported,
-  lower: lowerGraph,
+  lower: (graph) => lowerGraph(graph),
   emit: emitProgram,
 };

@@ -3,6 +3,7 @@
  * an invocation computes four output channels of a row of pixels. Padding is bounds; layouts are steps; so nothing is
  * copied before or after, and a channel shuffle is a step of the stores.
  */
+import { type Tile, USUAL_WORKGROUP } from '../tiles.ts';
 import type { HelperName } from '../wgsl-expr.ts';
 import {
   type KernelEpilogue,
@@ -40,8 +41,8 @@ export interface ConvParams {
   /** Words from the first channel of a group to that of the next. */
   readonly outputGroupStep: number;
   readonly bias: boolean;
-  /** Pixels of a row that an invocation computes; 1 of a transposed convolution. */
-  readonly pixels: number;
+  /** One pixel of a transposed convolution. */
+  readonly tile: Tile;
   /** Inputs, outputs and operands are read and written four channels at a time. */
   readonly vectors: boolean;
   readonly epilogue: KernelEpilogue | null;
@@ -55,15 +56,17 @@ export const conv: KernelFamily<ConvParams> = {
     'y',
     ...(epilogue?.strides ?? []).map((_, k) => `e${k}`),
   ],
-  label({ axes, groups, perGroup, channels, transposed, vectors, pixels }) {
+  label({ axes, groups, perGroup, channels, transposed, vectors, tile }) {
     const kernel = axes.map((a) => a.kernel).join('x') || '1';
     const stride = axes.map((a) => a.stride).join('x') || '1';
     const size = axes.map((a) => a.output).join('x') || '1';
     const group = groups > 1 ? `_g${groups}` : '';
-    return `${transposed ? 'deconv' : 'conv'}_${kernel}s${stride}_${size}_${perGroup}to${channels}${group}_p${pixels}${vectors ? '_v4' : ''}`;
+    const workgroup = tile.workgroup === USUAL_WORKGROUP ? '' : `w${tile.workgroup}`;
+    return `${transposed ? 'deconv' : 'conv'}_${kernel}s${stride}_${size}_${perGroup}to${channels}${group}_p${tile.pixels}${workgroup}${vectors ? '_v4' : ''}`;
   },
   emit(params, regions) {
-    const { axes, groups, channels, perGroup, pixels, batch, bias, epilogue, vectors } = params;
+    const { axes, groups, channels, perGroup, tile, batch, bias, epilogue, vectors } = params;
+    const { pixels, workgroup } = tile;
     const access = vectors ? 'vec4f' : 'f32';
     const memory = new Memory(access, regions);
     const [y, first] = bias ? [3, 4] : [2, 3];
@@ -121,7 +124,7 @@ export const conv: KernelFamily<ConvParams> = {
         ...(partial ? [`if (o${rank - 1} + ${p} < ${last.output}) {`, ...body, '}'] : ['{', ...body, '}']),
       );
     }
-    return { access, lines, invocations: totalOf(counts), helpers };
+    return { access, lines, invocations: totalOf(counts), workgroup, helpers };
   },
 };
 
@@ -134,7 +137,8 @@ function tapLoops(
   quad: string,
   quads: number,
 ): string[] {
-  const { axes, perGroup, pixels, vectors, transposed } = params;
+  const { axes, perGroup, vectors, transposed } = params;
+  const { pixels } = params.tile;
   const rank = axes.length;
   const taps = totalOf(axes.map((a) => a.kernel));
   const lines: string[] = [];

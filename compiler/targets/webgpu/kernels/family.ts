@@ -2,6 +2,7 @@
 import type { Loop } from '#compiler/schedule/loops.ts';
 import type { Storage } from '#compiler/schedule/view.ts';
 import { type Expr, parseExpr } from '#ir/expr.ts';
+import { USUAL_WORKGROUP } from '../tiles.ts';
 import { type Domain, type HelperName, WgslExpr } from '../wgsl-expr.ts';
 import type { Word } from '../words.ts';
 
@@ -25,6 +26,8 @@ export interface KernelCode {
    * A kernel of several must not return early.
    */
   readonly lanes?: number;
+  /** Invocations of a workgroup that work alone, where they are not as many as usual. */
+  readonly workgroup?: number;
   /** Declarations beside the function, with names that end in the kernel's. */
   readonly shared?: (name: string) => readonly string[];
   readonly helpers?: Iterable<HelperName>;
@@ -41,8 +44,8 @@ export interface KernelFamily<P extends object> {
 /** The most arguments of a call: their offsets, and a zero, stand in 64 words. */
 export const MOST_ARGUMENTS = 60;
 
-/** Invocations of a workgroup. */
-export const WORKGROUP = 64;
+/** Invocations of a workgroup, unless a kernel says otherwise. */
+export const WORKGROUP = USUAL_WORKGROUP;
 
 /** Loads and stores of a kernel's arguments, at offsets in elements. Whatever floats are kept as, a kernel computes in f32. */
 export class Memory {

@@ -5,7 +5,7 @@ import { arg, binary, constant, type Expr, formatExpr, substitute } from '#ir/ex
 import { epilogueOperands, isOp, type Node, operand, ownInput, tensorOf, type Value } from '#ir/graph.ts';
 import type { Shape } from '#ir/types.ts';
 import { inWords, isAligned, type LowerContext, toWords } from '../context.ts';
-import { paddedRows, pixelsOf } from './window.ts';
+import { paddedRows } from './window.ts';
 
 /** Rows up to which a workgroup divides the depth of each result. */
 const FEW_ROWS = 4;
@@ -78,7 +78,7 @@ export function emitWeighted(
         outputChannelStep: outStep,
         outputGroupStep: 0,
         bias: bias !== undefined,
-        pixels: pixelsOf(rows, (rows * row) / 4),
+        tile: context.tile(rows, (rows * row) / 4),
         vectors,
         // of [N, C, position]: the rows are the positions
         epilogue: epilogue.kernel && {

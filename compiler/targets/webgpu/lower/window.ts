@@ -119,19 +119,13 @@ function lowerProduct(
         outputChannelStep: channelStep,
         outputGroupStep: shuffled ? step : step * channels,
         bias: bias !== undefined,
-        pixels: transposed ? 1 : pixelsOf(rows, product(out.shape) / 4),
+        tile: context.tile(transposed ? 1 : rows, product(out.shape) / 4),
         vectors,
         epilogue: convAxes.epilogue,
       },
     },
     [input, weights, ...(bias ? [bias] : []), out, ...epilogue.views],
   );
-}
-
-/** Four pixels share each weight that is read, where there are enough of them to keep a device busy. */
-export function pixelsOf(row: number, quads: number): number {
-  if (row >= 4 && quads >= 8192) return 4;
-  return row >= 2 && quads >= 2048 ? 2 : 1;
 }
 
 export const axisOf = (a: WindowAxis, i: number, input: View, out: View): ConvAxis => ({

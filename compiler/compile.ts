@@ -44,14 +44,15 @@ import {
 } from './targets/wasm/index.ts';
 import {
   emitProgram,
-  type GpuPrecision,
   lowerGraph as lowerGpuGraph,
+  USUAL_CHOICES,
   unsupported as unsupportedOnGpu,
   writeBank,
 } from './targets/webgpu/index.ts';
+import { gpuChoicesOf } from './tune/adapters.ts';
 import { TunedChoices } from './tune/choices.ts';
 import { costsOf, parseProfileOf } from './tune/profile.ts';
-import { oneMachine, refuseSeveralSizes } from './tune/tuning.ts';
+import { oneMachine, parseTuning, refuseSeveralSizes } from './tune/tuning.ts';
 import { type Variant, variantsOf } from './variant.ts';
 import { VERSION } from './version.ts';
 import { roundWeights } from './weights/rounding.ts';
@@ -267,7 +268,7 @@ async function bundleOf(
     weights: runnable.weights,
     ...(stored ? { stored } : {}),
     seededOutputs,
-    ...(options.target?.includes('webgpu') ? { webgpu: gpuOf(checked, options.gpuPrecision) } : {}),
+    ...(options.target?.includes('webgpu') ? { webgpu: gpuOf(checked, options) } : {}),
   });
   for (const [file, bytes] of files) if (bytes !== runnable.weights) options.onFile?.(file, bytes);
   progress(1);
@@ -289,9 +290,13 @@ function refuseSeveralOnGpu(): never {
 }
 
 /** The network for WebGPU. */
-function gpuOf([first]: readonly CheckedVariant[], precision?: GpuPrecision): BundleGpu {
+function gpuOf(
+  [first]: readonly CheckedVariant[],
+  { gpuPrecision: precision = 'f32', tuning }: CompileGraphOptions,
+): BundleGpu {
   if (!first) throw new InternalError('a bundle has a network');
-  const { wgsl, plan, banks } = emitProgram(lowerGpuGraph(first.optimised, precision));
+  const choices = tuning ? gpuChoicesOf(parseTuning(tuning), precision) : USUAL_CHOICES;
+  const { wgsl, plan, banks } = emitProgram(lowerGpuGraph(first.optimised, precision, choices));
   const weights = new Uint8Array(banks.reduce((sum, { bytes }) => sum + bytes, 0));
   let at = 0;
   for (const bank of banks) {

@@ -47,11 +47,15 @@ export interface TuneOptions
       'name' | 'outputs' | 'preprocess' | 'dims' | 'shapes' | 'specialisations' | 'externalData' | 'profile'
     > {}
 
-export interface TuneResult {
+export interface TuneResult extends TuneCounts {
   /** What was known and what was measured. */
   readonly tuning: Tuning;
-  /** Layer shapes of the network that there is a choice for: measured now, known before, and left out. */
   readonly measured: readonly TunedLayer[];
+}
+
+/** Layer shapes of the network that there is a choice for: measured now, known before, and left out. */
+export interface TuneCounts {
+  readonly measured: readonly Pick<TunedLayer, 'ms' | 'modelMs'>[];
   readonly known: number;
   /** They need too much memory, or there was no time. */
   readonly left: number;
@@ -82,6 +86,14 @@ const TUNE_OPTIONS = [
  */
 export async function tuneModel(bytes: Uint8Array, options: TuneOptions): Promise<TuneResult> {
   rejectUnknownOptions(options, TUNE_OPTIONS, 'tuneModel');
+  return tuneGraph(await graphToTune(bytes, options), options, costsOf(options.profile));
+}
+
+/** The model as `compile` lowers it. @throws CompileError as `compileModel`, and for several sizes */
+export async function graphToTune(
+  bytes: Uint8Array,
+  options: Omit<TuneOptions, keyof TuneSettings> & Pick<TuneSettings, 'signal'>,
+): Promise<Graph> {
   if ((options.specialisations ?? []).length > 1) refuseSeveralSizes();
   const models = importSizes(bytes, options);
   const preprocess = options.preprocess === undefined ? undefined : parsePreprocess(options.preprocess);
@@ -91,8 +103,7 @@ export async function tuneModel(bytes: Uint8Array, options: TuneOptions): Promis
     preprocess,
   );
   if (!variant || more.length > 0) refuseSeveralSizes();
-  const graph = await optimised(variant, options.signal ? { signal: options.signal } : {});
-  return tuneGraph(graph, options, costsOf(options.profile));
+  return optimised(variant, options.signal ? { signal: options.signal } : {});
 }
 
 /** Memory that the candidates of one layer may take together, in bytes. */

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { CompileError, diagnostic, fail } from '#ir/diagnostics.ts';
 import { SIMD } from '../targets/wasm/engines.ts';
+import { adapterName, adapterSchema } from './adapters.ts';
 import { parseMeasured } from './measured.ts';
 
 /** Raised when a field changes its meaning or goes away. */
@@ -60,6 +61,7 @@ export const tuningSchema = z
   .strictObject({
     version: z.literal(TUNING_VERSION).describe(String(TUNING_VERSION)),
     machines: z.array(machineSchema).describe('a list of machines'),
+    adapters: z.array(adapterSchema).optional().describe('a list of adapters'),
   })
   .describe('what compile --tune writes');
 
@@ -81,15 +83,19 @@ export const TUNING_HINT = 'compile --tune FILE writes such files; remove this o
 export function parseTuning(value: unknown, subject = 'tuning'): Tuning {
   const tuning: Tuning = parseMeasured(tuningSchema, value, subject, TUNING_HINT);
   const twice = (list: readonly string[]) => list.filter((key, i) => list.indexOf(key) < i);
+  const { machines, adapters = [] } = tuning;
+  const repeated = (part: string, entries: readonly { readonly layers: readonly { layer: string }[] }[]) =>
+    entries.flatMap(({ layers }, i) =>
+      twice(layers.map(({ layer }) => layer)).map((layer) =>
+        diagnostic('usage-invalid', `${subject}.${part}[${i}]`, `"${layer}" is in it twice`, TUNING_HINT),
+      ),
+    );
   const problems = [
-    ...twice(tuning.machines.map(nameOf)).map((name) =>
+    ...twice([...machines.map(nameOf), ...adapters.map(adapterName)]).map((name) =>
       diagnostic('usage-invalid', subject, `${name} is in it twice`, TUNING_HINT),
     ),
-    ...tuning.machines.flatMap(({ layers }, i) =>
-      twice(layers.map(({ layer }) => layer)).map((layer) =>
-        diagnostic('usage-invalid', `${subject}.machines[${i}]`, `"${layer}" is in it twice`, TUNING_HINT),
-      ),
-    ),
+    ...repeated('machines', machines),
+    ...repeated('adapters', adapters),
   ];
   if (problems.length > 0) throw new CompileError(problems);
   return tuning;

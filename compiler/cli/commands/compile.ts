@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { fail } from '#ir/diagnostics.ts';
+import type { Graph } from '#ir/graph.ts';
 import { type ManifestTensor, specialisationsOf } from '#runtime/abi.ts';
 import { compileModel } from '../../compile.ts';
 import type { CompiledBundle, CompileTarget } from '../../compile-options.ts';
@@ -10,7 +11,8 @@ import { systemReason } from '../../files/read-file.ts';
 import { type Column, renderColumns } from '../../report/columns.ts';
 import { bytes, counted, grouped, plain, shape, short } from '../../report/format.ts';
 import type { GpuPrecision } from '../../targets/webgpu/words.ts';
-import { type TuneOptions, type TuneResult, tuneModel } from '../../tune/index.ts';
+import { tuningForAdapter } from '../../tune/adapters.ts';
+import { graphToTune, type TuneCounts, type TuneOptions, tuneModel } from '../../tune/index.ts';
 import { type Tuning, tuningFor } from '../../tune/tuning.ts';
 import type { WeightFormat } from '../../weights/formats.ts';
 import { fastestEngine } from '../contenders.ts';
@@ -31,6 +33,7 @@ export interface CompileArguments extends DimensionTexts {
   readonly relaxed: boolean;
   readonly threads?: string;
   readonly tune?: string;
+  readonly tuneSoftware?: boolean;
   readonly tuning?: string;
   readonly profile?: string;
   readonly weights: WeightFormat;
@@ -88,7 +91,16 @@ export async function runCompile(
 }
 
 /** What the file of --tune or --tuning has. */
-async function knownTuning({ tune, tuning }: CompileArguments): Promise<Tuning | undefined> {
+async function knownTuning({
+  tune,
+  tuning,
+  tuneSoftware,
+  target,
+}: CompileArguments): Promise<Tuning | undefined> {
+  if (tuneSoftware && (tune === undefined || !target.split(',').includes('webgpu'))) {
+    const hint = 'give --tune FILE and --target wasm,webgpu too, or leave it out';
+    fail('usage-invalid', '--tune-software', 'it is about measuring kernels for WebGPU', hint);
+  }
   if (tune !== undefined && tuning !== undefined) {
     const message = '--tune measures what its file lacks, and --tuning nothing';
     fail('usage-invalid', '--tuning', message, 'give one of them');
@@ -97,17 +109,20 @@ async function knownTuning({ tune, tuning }: CompileArguments): Promise<Tuning |
   return tuning === undefined ? undefined : readTuning(tuning);
 }
 
-/** Measures what is not known where that is asked for, and keeps it. @returns what was measured on one machine */
+/** Measures what is not known where that is asked for, and keeps it. @returns what was measured on one machine and adapter */
 async function tuned(
   known: Tuning | undefined,
   source: NamedSource<Uint8Array>,
   model: Pick<TuneOptions, 'name' | 'preprocess' | 'profile' | 'externalData' | 'specialisations'>,
-  { tune, tuning }: CompileArguments,
-  { terminal, signal }: CommandContext,
+  options: CompileArguments,
+  context: CommandContext,
 ): Promise<Tuning | undefined> {
+  const { tune, tuning, gpuPrecision } = options;
   const machine = machineAtHand();
   if (!known) return undefined;
-  if (tune === undefined) return tuningFor(known, machine, tuning);
+  if (tune === undefined)
+    return tuningForAdapter(tuningFor(known, machine, tuning), gpuPrecision, undefined, tuning);
+  const { terminal, signal } = context;
   const progress = terminal.progress('tune');
   const result = await tuneModel(source.bytes, {
     ...model,
@@ -122,11 +137,47 @@ async function tuned(
     })
     .finally(() => progress.end());
   if (result.measured.length > 0) await writeTuning(tune, result.tuning);
-  terminal.note(tuneNote(result));
-  return tuningFor(result.tuning, machine, tune);
+  terminal.note(tuneNote('tuning', result));
+  const own = tuningFor(result.tuning, machine, tune);
+  if (!options.target.split(',').includes('webgpu')) return own;
+  return tunedOnGpu(
+    result.tuning,
+    own,
+    await graphToTune(source.bytes, { ...model, signal }),
+    options,
+    context,
+  );
 }
 
-function tuneNote({ measured, known, left }: TuneResult): string {
+/** @param all what is in the file by now. @param own what of it is about this machine */
+async function tunedOnGpu(
+  all: Tuning,
+  own: Tuning,
+  graph: Graph,
+  { tune = '', tuneSoftware = false, gpuPrecision: precision }: CompileArguments,
+  { terminal, signal }: CommandContext,
+): Promise<Tuning> {
+  const progress = terminal.progress('tune for WebGPU');
+  const { tuneOnGpu } = await import('../gpu/tune.ts');
+  const found = await tuneOnGpu(graph, {
+    precision,
+    software: tuneSoftware,
+    known: all,
+    signal,
+    onProgress: (fraction) => progress.update(fraction, 1),
+  }).finally(() => progress.end());
+  const result = typeof found === 'string' ? found : found.result;
+  if (typeof result === 'string') terminal.note(`tuning for WebGPU: nothing was measured: ${result}`);
+  else {
+    if (result.measured.length > 0) await writeTuning(tune, result.tuning);
+    terminal.note(tuneNote('tuning for WebGPU', result));
+  }
+  const { adapters } = typeof result === 'string' ? all : result.tuning;
+  const key = typeof found === 'string' ? undefined : found.key;
+  return tuningForAdapter({ ...own, ...(adapters && { adapters }) }, precision, key, tune);
+}
+
+function tuneNote(what: string, { measured, known, left }: TuneCounts): string {
   const faster = measured.filter(({ ms, modelMs }) => ms < modelMs);
   const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0).toFixed(2);
   const gain =
@@ -136,8 +187,8 @@ function tuneNote({ measured, known, left }: TuneResult): string {
         `${sum(faster.map(({ modelMs }) => modelMs))} → ${sum(faster.map(({ ms }) => ms))} ms`;
   return [
     measured.length === 0
-      ? 'tuning: no layer shape was measured'
-      : `tuning: ${counted(measured.length, 'layer shape')} measured, ${gain}`,
+      ? `${what}: no layer shape was measured`
+      : `${what}: ${counted(measured.length, 'layer shape')} measured, ${gain}`,
     ...(known > 0 ? [`${grouped(known)} known before`] : []),
     ...(left > 0 ? [`${grouped(left)} left as estimated, for lack of memory or time`] : []),
   ].join('; ');

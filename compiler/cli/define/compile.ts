@@ -32,6 +32,7 @@ export function addCompile(program: Command, context: CommandContext): void {
     )
     .option('--threads <n>', 'the bundle can run on up to so many threads')
     .option('--tune <file>', 'choose kernels by measuring them here; what is found is kept in the file')
+    .option('--tune-software', 'measure kernels for WebGPU also where the adapter is software')
     .option('--tuning <file>', 'choose kernels as such a file says, without measuring')
     .option('--profile <file>', 'estimate the time of kernels from what calibrate measured')
     .option('--no-relaxed', 'leave out the module for engines with relaxed SIMD, where it is faster')

@@ -5,6 +5,8 @@ import { type AdapterTraits, adapterTraits } from '#runtime/gpu-adapter.ts';
 import { importInstalled } from '../installed.ts';
 
 export interface Gpu extends AdapterTraits {
+  /** What implements WebGPU. */
+  readonly engine: string;
   /** A device with all that the adapter has of what is asked for here. */
   device(): Promise<GPUDevice>;
 }
@@ -30,7 +32,8 @@ export async function openGpu(): Promise<Gpu> {
   const { gpu: own } = (globalThis.navigator ?? {}) as { gpu?: GPU };
   const gpu = own ?? (await gpuOfDawn());
   const adapter = await bestOf(gpu);
-  return { ...adapterTraits(adapter), device: async () => deviceOf(await bestOf(gpu)) };
+  const engine = own ? 'navigator.gpu' : 'Dawn';
+  return { engine, ...adapterTraits(adapter), device: async () => deviceOf(await bestOf(gpu)) };
 }
 
 const adapterOf = (gpu: GPU): Promise<GPUAdapter | null> =>

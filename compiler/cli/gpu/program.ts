@@ -8,6 +8,7 @@ import type { KernelProgram } from '../../schedule/program.ts';
 import {
   bankBytes,
   emitProgram,
+  type GpuCode,
   type GpuKernel,
   type GpuPrecision,
   lowerGraph,
@@ -24,18 +25,20 @@ export function gpuNetwork(graph: Graph, precision: GpuPrecision = 'f32'): GpuNe
   const refused = unsupported(graph, precision);
   if (refused.length > 0) throw new CompileError(refused);
   const program = lowerGraph(graph, precision);
-  const { wgsl, plan, banks } = emitProgram(program);
-  const ports = (list: KernelProgram<GpuKernel>['inputs']) =>
-    list.map(({ name, type }) => ({ name, dtype: type.dtype, shape: type.shape }));
+  return { program, content: contentOf(program, emitProgram(program)) };
+}
+
+/** What a device is given of a program. */
+export function contentOf(
+  { graph, outputs }: KernelProgram<GpuKernel>,
+  { wgsl, plan, banks }: GpuCode,
+): GpuContent {
   return {
-    program,
-    content: {
-      plan,
-      wgsl,
-      banks: banks.map(bankBytes),
-      inputs: graph.inputs.map(({ name, type }) => ({ name, ...type })),
-      outputs: ports(program.outputs),
-    },
+    plan,
+    wgsl,
+    banks: banks.map(bankBytes),
+    inputs: graph.inputs.map(({ name, type }) => ({ name, ...type })),
+    outputs: outputs.map(({ name, type }) => ({ name, dtype: type.dtype, shape: type.shape })),
   };
 }
 

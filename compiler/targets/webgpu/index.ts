@@ -17,7 +17,7 @@ export { bankBytes, writeBank } from './banks.ts';
 export { emitProgram, type GpuCode } from './emit.ts';
 export { type GpuKernel, kernelLabel } from './kernels/index.ts';
 export { type GpuMemory, memoryOf } from './memory.ts';
-export { type GpuChoices, type Tile, tilesFor, usualTile } from './tiles.ts';
+export { type GpuChoices, type Tile, type TileLimits, tilesFor, USUAL_CHOICES, usualTile } from './tiles.ts';
 export { GPU_PRECISIONS, type GpuPrecision } from './words.ts';
 
 export type GpuProgram = KernelProgram<GpuKernel>;

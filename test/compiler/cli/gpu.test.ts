@@ -6,6 +6,7 @@ import { auditSchema } from '#compiler/audit/schema.ts';
 import { benchSchema } from '#compiler/bench/report-schema.ts';
 import { renderBench } from '#compiler/cli/bench-table.ts';
 import { parseNpy } from '#compiler/files/npy.ts';
+import { parseTuning } from '#compiler/tune/tuning.ts';
 import { useCli } from '../../support/cli.ts';
 import { info, node, onnxModel, stored } from '../../support/onnx.ts';
 import { SWIFTSHADER, vulkanEnvironment, withAdapter } from '../../support/webgpu.ts';
@@ -99,6 +100,32 @@ withAdapter.test('calibrate --backend webgpu measures what audit and bench predi
   expect(wrong.stderr).toContain('gpu.json: this is a profile of webgpu; one of wasm is needed');
 });
 
+withAdapter.test('compile --tune measures a software adapter where that is asked for', async () => {
+  const wide = onnxModel({
+    inputs: [info('x', [1, 16, 20, 20])],
+    nodes: [node('Conv', ['x', 'w'], ['y'], {}, { name: 'stem' })],
+    initializers: [
+      stored(
+        'w',
+        [16, 16, 3, 3],
+        Float32Array.from({ length: 2304 }, (_, i) => Math.sin(i)),
+      ),
+    ],
+  });
+  await cli.write('wide.onnx', wide);
+  const args = ['compile', 'wide.onnx', '-o', 'tuned', '--target', 'wasm,webgpu', '--tune', 'tuning.json'];
+  const without = await ran(args);
+  expect(without.code).toBe(0);
+  expect(without.stderr).toContain('nothing was measured: SwiftShader');
+  expect(without.stderr).toContain('--tune-software measures it all the same');
+  const { code, stderr } = await ran([...args, '--tune-software']);
+  expect(code).toBe(0);
+  expect(stderr).toContain('tuning for WebGPU: 1 layer shape measured');
+  const [entry] = parseTuning(JSON.parse(readFileSync(cli.at('tuning.json'), 'utf8'))).adapters ?? [];
+  expect(entry).toMatchObject({ engine: 'Dawn', precision: 'f32' });
+  expect((await ran([...args, '--tune-software'])).stderr).toContain('1 known before');
+});
+
 test('without an adapter the error says what is missing', async () => {
   await cli.write('small.onnx', small);
   const args = ['run', 'small.onnx', '--random', '1', '--backend', 'webgpu'];
@@ -118,6 +145,7 @@ test.each([
     ['run', 'small.onnx', '--compare', 'wasm,webgpu', '--per-layer'],
     'values between the layers are not read',
   ],
+  [['compile', 'small.onnx', '-o', 'out', '--tune-software'], '--tune-software: it is about measuring'],
 ])('%j is refused', async (args, message) => {
   const { code, stderr } = await ran(args);
   expect(code).toBe(2);

@@ -67,7 +67,7 @@ describe('files that cannot be used end with 2, path and hint', () => {
     ],
     [['--tuning', 'two.json'], formatTuning(two), 'two.json: it has times of 2 machines', 'measure here'],
     [['--profile', 'absent.json'], undefined, 'absent.json: no such file', 'check the path'],
-    [['--profile', 'bad.json'], '{}', 'bad.json.engines: this is missing', 'convolith calibrate -o FILE'],
+    [['--profile', 'bad.json'], '{}', 'bad.json.kind: this is missing', 'convolith calibrate -o FILE'],
     [['--tune', 'a.json', '--tuning', 'a.json'], undefined, '--tuning: --tune measures', 'give one of them'],
     [
       ['--tune', 'a.json', '--dim', 'batch=1', '--dim', 'batch=2'],

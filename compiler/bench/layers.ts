@@ -91,7 +91,6 @@ export interface LayerPass {
 export interface LayerClock {
   readonly layers: readonly TimedLayer[];
   pass(): LayerPass | Promise<LayerPass>;
-  dispose?(): void;
 }
 
 /** Times layers in the order of a run, so that each finds in the caches what the one before left there. */

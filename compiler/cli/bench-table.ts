@@ -137,12 +137,12 @@ function notes(report: BenchReport, c: Colours): string {
           ),
         ]
       : []),
-    ...(filtered
-      ? [c.dim('GF/s = 2·MACs / time; done = what minimal filtering leaves of them, without its transforms')]
-      : [c.dim('GF/s = 2·MACs / time')]),
+    ...(total ? [c.dim(`GF/s = 2·MACs / time${filtered ? FILTERED : ''}`)] : []),
     c.dim(`medians of ${counted(rounds, 'round')} in turn${times}; spread = 10th to 90th percentile`),
   ].join('\n');
 }
+
+const FILTERED = '; done = what minimal filtering leaves of them, without its transforms';
 
 const PEAKS = {
   wasm: 'multiplications and additions of vectors in the first-level cache',

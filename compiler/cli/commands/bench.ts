@@ -93,7 +93,14 @@ export interface BenchJob {
   readonly shared: Pick<BenchOptions, 'name' | 'rounds' | 'inputs' | 'between' | 'onProgress'>;
 }
 
-function checkTogether({ backend = 'wasm', against, gpuPrecision }: BenchArguments): void {
+function checkTogether({ backend = 'wasm', against, gpuPrecision, profile }: BenchArguments): void {
+  if (gpuPrecision === 'f16' && profile !== undefined)
+    fail(
+      'usage-invalid',
+      '--profile',
+      'times are predicted for f32',
+      'leave out one of it and --gpu-precision',
+    );
   if (backend === 'wasm' && against === 'wasm')
     fail(
       'usage-invalid',

@@ -140,6 +140,10 @@ test('without an adapter the error says what is missing', async () => {
 test.each([
   [['bench', 'small.onnx', '--against', 'wasm'], '--against wasm: that is what is timed'],
   [['bench', 'small.onnx', '--gpu-precision', 'f16'], '--gpu-precision: it goes with --backend webgpu'],
+  [
+    ['bench', 'small.onnx', '--backend', 'webgpu', '--gpu-precision', 'f16', '--profile', 'gpu.json'],
+    '--profile: times are predicted for f32',
+  ],
   [['bench', 'small.onnx', '--backend', 'webgpu', '--against', 'onnxruntime-web'], 'says nothing of a GPU'],
   [
     ['run', 'small.onnx', '--compare', 'wasm,webgpu', '--per-layer'],

@@ -1,6 +1,6 @@
 /** `compile`: a model becomes a bundle. */
 
-import { type Diagnostic, fail, InternalError } from '#ir/diagnostics.ts';
+import { type Diagnostic, InternalError } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import {
   ABI_VERSION,
@@ -10,10 +10,11 @@ import {
 } from '#runtime/abi.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
 import { storeWeights } from './bundle/stored-weights.ts';
-import { type BundleGpu, makeBundle, WEIGHTS_FILE } from './bundle/writer.ts';
-import { checkWhole } from './check/full-check.ts';
+import { makeBundle, WEIGHTS_FILE } from './bundle/writer.ts';
+import { checkWhole, SAMPLED_PART } from './check/full-check.ts';
 import { RunnableModule } from './check/run-module.ts';
 import { checkProgram, checkSameOutputs } from './check/self-check.ts';
+import { compiledForGpu, compileForGpuAlone, refuseSeveralOnGpu } from './compile-gpu.ts';
 import {
   type CompiledBundle,
   type CompileGraphOptions,
@@ -42,13 +43,7 @@ import {
   type WasmKernel,
   type WasmProgram,
 } from './targets/wasm/index.ts';
-import {
-  emitProgram,
-  type GpuPrecision,
-  lowerGraph as lowerGpuGraph,
-  unsupported as unsupportedOnGpu,
-  writeBank,
-} from './targets/webgpu/index.ts';
+import { unsupported as unsupportedOnGpu } from './targets/webgpu/index.ts';
 import { TunedChoices } from './tune/choices.ts';
 import { costsOf, parseProfile } from './tune/profile.ts';
 import { oneMachine, refuseSeveralSizes } from './tune/tuning.ts';
@@ -56,9 +51,6 @@ import { type Variant, variantsOf } from './variant.ts';
 import { VERSION } from './version.ts';
 import { roundWeights } from './weights/rounding.ts';
 import { largestDifference, outputsOf } from './weights/rounding-error.ts';
-
-/** How much of a full check the sampled one before it is, in time. */
-const SAMPLED_PART = 0.1;
 
 /**
  * Compiles an ONNX model, or a JSON network description. A symbolic batch is 1 unless given.
@@ -112,17 +104,20 @@ async function compileGraphs(
 ): Promise<CompiledBundle> {
   const preprocess = options.preprocess === undefined ? undefined : parsePreprocess(options.preprocess);
   const variants = variantsOf(sources, options.outputs ?? [], preprocess);
+  const name = options.name ?? variants[0]?.graph.name ?? '';
+  const onGpu = options.target?.includes('webgpu') ?? false;
+  const [only, ...more] = variants;
+  if (onGpu && more.length > 0) refuseSeveralOnGpu();
+  if (only && !options.target?.includes('wasm') && onGpu) return compileForGpuAlone(name, only, options);
   const costs = costsOf(options.profile && parseProfile(options.profile));
   const choices = await choicesFor(variants, options, costs);
-  if (options.target?.includes('webgpu') && variants.length > 1) refuseSeveralOnGpu();
   const part = options.check === 'full' ? SAMPLED_PART : 1;
-  const name = options.name ?? variants[0]?.graph.name ?? '';
   const pool = new ConstantPool();
   const checked: CheckedVariant[] = [];
   let module: EmittedModule | undefined;
   for (const variant of variants) {
     const exact = await optimised(variant, options);
-    if (options.target?.includes('webgpu')) throwAny(unsupportedOnGpu(exact, options.gpuPrecision));
+    if (onGpu) throwAny(unsupportedOnGpu(exact, options.gpuPrecision));
     let progress = await stage('generate', options);
     const format = options.weights ?? 'f32';
     const rounds = format === 'f16' || format === 'i8';
@@ -247,6 +242,7 @@ async function bundleOf(
   const progress = await stage('bundle', options);
   const { weights: format = 'f32' } = options;
   const stored = format === 'f32' ? undefined : storeWeights(constantParts, runnable.weights, format);
+  const [first] = checked;
   const [{ inputs = [], outputs = [], cost = NO_COST } = {}, ...further] = specialisations;
   const { files, manifest } = await makeBundle({
     program: {
@@ -255,19 +251,23 @@ async function bundleOf(
       generator: `convolith ${VERSION}`,
       inputs,
       outputs,
-      wasm: {
+      cost,
+      ...(further.length > 0 ? { further } : {}),
+    },
+    wasm: {
+      place: {
         weightsAddress: code.memory.constants,
         memoryBytes: code.memory.pages * 65536,
         mostThreads: options.threads ?? 1,
       },
-      cost,
-      ...(further.length > 0 ? { further } : {}),
+      modules: [...others, { ...BASELINE, bytes: code.bytes }],
+      weights: runnable.weights,
+      ...(stored ? { stored } : {}),
     },
-    modules: [...others, { ...BASELINE, bytes: code.bytes }],
-    weights: runnable.weights,
-    ...(stored ? { stored } : {}),
+    ...(first && options.target?.includes('webgpu')
+      ? { webgpu: compiledForGpu(first.optimised, options.gpuPrecision).files }
+      : {}),
     seededOutputs,
-    ...(options.target?.includes('webgpu') ? { webgpu: gpuOf(checked, options.gpuPrecision) } : {}),
   });
   for (const [file, bytes] of files) if (bytes !== runnable.weights) options.onFile?.(file, bytes);
   progress(1);
@@ -275,30 +275,8 @@ async function bundleOf(
     files,
     manifest,
     diagnostics: distinct(checked.flatMap(({ check }) => check.diagnostics)),
-    stats: { ...statsOf(checked, code), storedBytes: manifest.wasm.weights.bytes },
+    stats: { ...statsOf(checked, code), storedBytes: manifest.wasm?.weights.bytes ?? 0 },
   };
-}
-
-function refuseSeveralOnGpu(): never {
-  return fail(
-    'usage-invalid',
-    'target',
-    'a bundle for WebGPU has one size',
-    'give one size, or leave out webgpu',
-  );
-}
-
-/** The network for WebGPU. */
-function gpuOf([first]: readonly CheckedVariant[], precision?: GpuPrecision): BundleGpu {
-  if (!first) throw new InternalError('a bundle has a network');
-  const { wgsl, plan, banks } = emitProgram(lowerGpuGraph(first.optimised, precision));
-  const weights = new Uint8Array(banks.reduce((sum, { bytes }) => sum + bytes, 0));
-  let at = 0;
-  for (const bank of banks) {
-    writeBank(bank, weights.subarray(at, at + bank.bytes));
-    at += bank.bytes;
-  }
-  return { plan, wgsl, weights };
 }
 
 const NO_COST = { macs: 0, parameters: 0, arenaBytes: 0 };

@@ -5,8 +5,8 @@
 
 export interface LoadOptions {
   /**
-   * `webgpu` needs a bundle that was compiled for it. `auto` takes WebGPU where the bundle has it and there is a real GPU,
-   * else WebAssembly; `info.backendNote` says why. `auto` unless said.
+   * Each needs a bundle that was compiled for it. `auto` takes WebGPU where the bundle has it and there is a real GPU, else
+   * WebAssembly; `info.backendNote` says why. Of a bundle without WebAssembly it takes any adapter. `auto` unless said.
    */
   readonly backend?: 'auto' | 'wasm' | 'webgpu';
   /** A GPUDevice to run on, which stays the caller's; one of its own unless given. */
@@ -20,7 +20,10 @@ export interface LoadOptions {
   readonly relaxed?: boolean;
   /** Run a few times before the promise resolves, so that the engine has compiled its fast code; true unless said. */
   readonly warmup?: boolean;
-  /** Check the SHA-256 of module and weights too, not only their sizes; false unless said. */
+  /**
+   * Check the SHA-256 of module and weights too, not only their sizes; on a GPU, also that the outputs on the inputs of the
+   * self-test are those that are expected. False unless said.
+   */
   readonly verify?: boolean;
   readonly signal?: AbortSignal;
   /** Told what is under way, and how far it is, from 0 to 1. */
@@ -47,7 +50,7 @@ export interface SpecialisationInfo {
 export interface ModelInfo {
   readonly name: string;
   readonly backend: 'wasm' | 'webgpu';
-  /** Why a bundle for WebGPU runs on WebAssembly, or without the half precision that it was compiled for, where it does. */
+  /** Why a bundle for WebGPU runs on WebAssembly, in software, or without the half precision it was compiled for, where it does. */
   readonly backendNote?: string;
   /** What the module in use was made for: baseline SIMD, or relaxed SIMD; of WebGPU, the name of the adapter. */
   readonly engine: string;

@@ -7,11 +7,12 @@ import {
   type Specialisation,
   specialisationsOf,
   type TensorArray,
+  type WasmManifest,
 } from './abi.ts';
 import { counted, type ShapedOutput } from './counted.ts';
 import { choose, partsOf, sizeOf } from './inputs.ts';
 import type { LoadOptions, Model, ModelInfo, TensorInfo } from './model-types.ts';
-import { type BundleFiles, importScript, loadWasm, type WasmInstance } from './wasm.ts';
+import { type BundleFiles, importScript, loadWasm, type WasmFiles, type WasmInstance } from './wasm.ts';
 import type { OpenGpu } from './webgpu.ts';
 
 export type { ShapedOutput } from './counted.ts';
@@ -46,11 +47,15 @@ export const loader =
     signal?.throwIfAborted();
     const gpu = backend === 'wasm' ? undefined : await onGpu(manifest, files, options);
     if (typeof gpu === 'object') return new LoadedModel(manifest, gpu);
-    if (backend === 'webgpu') throw new Error(`WebGPU: ${gpu ?? 'this bundle was compiled without it'}`);
-    const runner = await onWasm(manifest, files, options);
+    if (!manifest.wasm || !files.wasm) throw new Error(`WebGPU: ${gpu}; ${GPU_ALONE}`);
+    if (backend === 'webgpu') throw new Error(`WebGPU: ${gpu}`);
+    const runner = await onWasm(manifest, manifest.wasm, files.wasm, options);
     const info = gpu === undefined ? runner.info : { ...runner.info, backendNote: gpu };
     return new LoadedModel(manifest, { ...runner, info });
   };
+
+const GPU_ALONE =
+  'this bundle runs on a GPU alone: compile it with --target wasm,webgpu for where there is none';
 
 const OPTIONS: readonly (keyof LoadOptions)[] = [
   'backend',
@@ -67,20 +72,20 @@ function checkLoadOptions({ abi, wasm, webgpu }: ProgramManifest, options: LoadO
   checkKeys(options, OPTIONS, 'load');
   const { backend = 'auto', device, threads = 1, relaxed = true, warmup = true, verify = false } = options;
   if (abi !== ABI_VERSION) throw new Error(`the manifest has version ${abi}, the runtime ${ABI_VERSION}`);
-  const known = ['auto', 'wasm', ...(webgpu ? ['webgpu'] : [])];
+  const known = ['auto', ...(wasm ? ['wasm'] : []), ...(webgpu ? ['webgpu'] : [])];
   if (!known.includes(backend)) {
     const list = known.slice(1).map((name) => JSON.stringify(name));
-    const hint = backend === 'webgpu' ? '; compile it with --target wasm,webgpu for that' : '';
+    const hint = /^(webgpu|wasm)$/.test(backend) ? '; compile it with --target wasm,webgpu for that' : '';
     throw new Error(
       `backend: this bundle has ${list.join(' and ')} (or "auto"), not ${JSON.stringify(backend)}${hint}`,
     );
   }
   if (device !== undefined && (typeof device !== 'object' || device === null || backend === 'wasm'))
     throw new Error('device: expected a GPUDevice, for the backend "webgpu" or "auto"');
-  const { mostThreads } = wasm;
+  const { mostThreads = 1 } = wasm ?? {};
   if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
     const most = mostThreads === 1 ? '1 thread' : `1 to ${mostThreads} threads`;
-    const hint = 'compile it with --threads for more';
+    const hint = wasm ? 'compile it with --threads for more' : 'further threads are for WebAssembly';
     throw new Error(`threads: this bundle runs on ${most}, not ${String(threads)}; ${hint}`);
   }
   for (const [name, value] of Object.entries({ relaxed, warmup, verify })) {
@@ -102,14 +107,19 @@ async function onGpu(
     return await open(manifest, files.webgpu, options);
   } catch (error) {
     options.signal?.throwIfAborted();
-    if (options.backend === 'webgpu') throw error;
+    if (options.backend === 'webgpu' && manifest.wasm) throw error;
     return (error as Error).message;
   }
 }
 
-async function onWasm(manifest: ProgramManifest, files: BundleFiles, options: LoadOptions): Promise<Runner> {
+async function onWasm(
+  manifest: ProgramManifest,
+  wasm: WasmManifest,
+  files: WasmFiles,
+  options: LoadOptions,
+): Promise<Runner> {
   const { threads = 1, relaxed = true, warmup = true, verify = false, signal, onProgress } = options;
-  const instance = await loadWasm(manifest, files, {
+  const instance = await loadWasm(wasm, files, {
     signal,
     verify,
     threads,
@@ -240,7 +250,7 @@ const whole = (instance: WasmInstance, tensor: ManifestTensor): ShapedOutput => 
 function cut(
   instance: WasmInstance,
   tensor: ManifestTensor,
-  { axis, address }: { readonly axis: number; readonly address: number },
+  { axis, address }: NonNullable<ManifestTensor['count']>,
 ): ShapedOutput {
   const count = new BigInt64Array(instance.memory.buffer, address, 1)[0];
   return counted({ data: view(instance, tensor), shape: tensor.shape }, axis, Number(count));

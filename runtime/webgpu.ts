@@ -1,12 +1,21 @@
 /** The entry of `webgpu.js` in a bundle: the compiler writes the plan before the text of this module. */
-import { ARRAYS, type ElementType, type FileEntry, type ProgramManifest, type TensorArray } from './abi.ts';
+import {
+  ARRAYS,
+  type ElementType,
+  type FileEntry,
+  type ProgramManifest,
+  seededInput,
+  type TensorArray,
+} from './abi.ts';
 import type { GpuPlan } from './gpu-plan.ts';
 import { type GpuContent, GpuProgram, largestBuffer } from './gpu-program.ts';
+import { type StoredSelfTest, selfTestProblem } from './gpu-self-test.ts';
 import type { LoadOptions } from './model-types.ts';
 import type { Runner } from './session.ts';
 import { checkDigest, type GpuFiles, sizeError } from './wasm.ts';
 
 declare const GPU_PLAN: GpuPlan;
+declare const GPU_SELF_TEST: StoredSelfTest;
 
 export type OpenGpu = typeof open;
 
@@ -19,10 +28,10 @@ export async function open(
   files: GpuFiles,
   options: LoadOptions,
 ): Promise<Runner | string> {
-  const { backend = 'auto', warmup = true, onProgress, signal } = options;
-  const { webgpu } = manifest;
+  const { backend = 'auto', warmup = true, verify = false, onProgress, signal } = options;
+  const { webgpu, wasm } = manifest;
   if (!webgpu) return 'this bundle was compiled without it';
-  const found = await deviceOf(options, backend === 'webgpu');
+  const found = await deviceOf(options, backend === 'webgpu' || !wasm);
   if (typeof found === 'string') return found;
   let content: GpuContent | undefined;
   let current: OpenProgram | undefined;
@@ -46,31 +55,53 @@ export async function open(
       await current.program.run(manifest.inputs.map(zeros));
       onProgress?.('warmup', 1);
     }
+    if (verify) await selfTest(current.program, manifest, files, options);
     signal?.throwIfAborted();
   } catch (error) {
     current?.program.dispose();
     if (!options.device) found.device.destroy();
     throw error;
   }
-  return runnerOf(new Lasting(content, current, options), webgpu.memoryBytes);
+  const lasting = new Lasting(content, current, options);
+  return runnerOf(lasting, infoOf(current, manifest, options));
 }
 
-/** What is otherwise on a device that has no halves, where the bundle would use them. */
-const withoutHalves = (memoryBytes: number, { halves = 0 }: GpuPlan) => ({
-  backendNote: 'the device has no shader-f16: half precision is for the weights alone',
-  memoryBytes: memoryBytes + 2 * halves,
-});
+/** @throws Error where the device does not compute what the compiler expected */
+async function selfTest(
+  program: GpuProgram,
+  { inputs, outputs }: ProgramManifest,
+  files: GpuFiles,
+  options: LoadOptions,
+): Promise<void> {
+  const expected = await fetched(files.selfTest, GPU_SELF_TEST.file, GPU_SELF_TEST, options);
+  const got = await program.run(inputs.map((input, i) => seededInput(input, GPU_SELF_TEST.seed, i)));
+  const problem = selfTestProblem(GPU_SELF_TEST, expected, outputs, got, GPU_PLAN.halves !== undefined);
+  if (problem) throw new Error(`the self-test fails on this device: ${problem}`);
+}
 
-const runnerOf = (lasting: Lasting, memoryBytes: number): Runner => ({
-  info: {
+function infoOf(
+  { device, name, software }: OpenDevice,
+  { webgpu, wasm }: ProgramManifest,
+  { backend = 'auto' }: LoadOptions,
+): Runner['info'] {
+  const whole = GPU_PLAN.halves !== undefined && !hasHalves(device);
+  const notes = [
+    ...(software && backend === 'auto' && !wasm
+      ? [`the adapter is software (${name}), and the bundle has nothing for WebAssembly`]
+      : []),
+    ...(whole ? ['the device has no shader-f16: half precision is for the weights alone'] : []),
+  ];
+  return {
     backend: 'webgpu',
-    engine: lasting.name,
+    engine: name,
     threads: 1,
-    memoryBytes,
-    ...(GPU_PLAN.halves === undefined || hasHalves(lasting.program.device)
-      ? {}
-      : withoutHalves(memoryBytes, GPU_PLAN)),
-  },
+    memoryBytes: (webgpu?.memoryBytes ?? 0) + (whole ? 2 * (GPU_PLAN.halves ?? 0) : 0),
+    ...(notes.length > 0 ? { backendNote: notes.join('; ') } : {}),
+  };
+}
+
+const runnerOf = (lasting: Lasting, info: Runner['info']): Runner => ({
+  info,
   async run({ inputs }, given) {
     // read before anything is awaited: the caller may fill its arrays anew
     const words = lasting.program.wordsOf(given.map((data, i) => typed(inputs[i]?.dtype ?? 'f32', data)));
@@ -82,6 +113,8 @@ const runnerOf = (lasting: Lasting, memoryBytes: number): Runner => ({
 interface OpenDevice {
   readonly device: GPUDevice;
   readonly name: string;
+  /** It computes on the processor. */
+  readonly software: boolean;
 }
 
 interface OpenProgram extends OpenDevice {
@@ -102,10 +135,6 @@ class Lasting {
     this.#content = content;
     this.#current = current;
     this.#options = options;
-  }
-
-  get name(): string {
-    return this.#current.name;
   }
 
   get program(): GpuProgram {
@@ -158,15 +187,15 @@ const hasHalves = ({ features }: GPUDevice | GPUAdapter): boolean => features.ha
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
 
 /** The caller's device, or one of its own; why there is none. */
-async function deviceOf({ device: own }: LoadOptions, software: boolean): Promise<OpenDevice | string> {
-  if (own) return { device: own as GPUDevice, name: 'a device of the caller' };
+async function deviceOf({ device: own }: LoadOptions, anyAdapter: boolean): Promise<OpenDevice | string> {
+  if (own) return { device: own as GPUDevice, name: 'a device of the caller', software: false };
   const { gpu } = navigator as { gpu?: GPU };
   const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) return 'there is no adapter';
   const { description, vendor, architecture, isFallbackAdapter } = adapter.info ?? {};
   const name = description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
-  if (!software && (isFallbackAdapter || SOFTWARE.test(`${name} ${vendor}`)))
-    return `the adapter is software (${name})`;
+  const software = isFallbackAdapter === true || SOFTWARE.test(`${name} ${vendor}`);
+  if (software && !anyAdapter) return `the adapter is software (${name})`;
   const half = GPU_PLAN.halves !== undefined && hasHalves(adapter);
   const bytes = largestBuffer(GPU_PLAN, half);
   const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
@@ -179,7 +208,7 @@ async function deviceOf({ device: own }: LoadOptions, software: boolean): Promis
       maxBufferSize: Math.max(bytes, 1 << 28),
     },
   });
-  return { device, name };
+  return { device, name, software };
 }
 
 function banksOf(weights: Uint8Array<ArrayBuffer>, { banks }: GpuPlan): Uint8Array<ArrayBuffer>[] {

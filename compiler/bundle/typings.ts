@@ -5,7 +5,8 @@ import { MODEL_TYPES } from './generated/model-types.ts';
 export function typings(program: ProgramManifest): string {
   const all = specialisationsOf(program);
   const shapedOutputs = all.map((one) => `{\n${members([one.outputs], shaped)}}`);
-  return `/** ${comment(program.name)}, compiled to WebAssembly${program.webgpu ? ' and WebGPU' : ''}. */
+  const targets = [...(program.wasm ? ['WebAssembly'] : []), ...(program.webgpu ? ['WebGPU'] : [])];
+  return `/** ${comment(program.name)}, compiled to ${targets.join(' and ')}. */
 
 /** ${INPUTS}${all.length > 1 ? SEVERAL : ''} */
 export interface Inputs {

@@ -23,6 +23,10 @@ export async function openBundle(
 ): Promise<Backend> {
   checkOptions(options);
   const manifest = await readManifest(folder);
+  if (!manifest.wasm && !(globalThis.navigator as { gpu?: unknown } | undefined)?.gpu) {
+    const hint = 'compile it with --target wasm,webgpu, or load it in a page';
+    fail('target-unsupported', folder, 'this bundle runs on a GPU alone, and Node has no WebGPU', hint);
+  }
   const model = await loadBundle(folder, { signal, verify: true, warmup: false }).catch((error: unknown) => {
     if (error instanceof CompileError || isInterruption(error)) throw error;
     return fail('bundle-corrupt', folder, error instanceof Error ? error.message : String(error));

@@ -51,6 +51,8 @@ export async function runCompile(
   if (!options.force) await checkFolder(options.output);
   const profile = options.profile === undefined ? undefined : await readProfile(options.profile);
   const known = await knownTuning(options);
+  const target = options.target.split(',') as CompileTarget[];
+  checkTuned(options, target);
   if (options.tune !== undefined) await requireOptimisedCode(signal);
   const source = inMemory(await openSource(path));
   const model = {
@@ -67,7 +69,7 @@ export async function runCompile(
       ...(tuning && { tuning }),
       specialisations,
       // what is none of them is told where targets are checked
-      target: options.target.split(',') as CompileTarget[],
+      target,
       check: options.check,
       relaxed: options.relaxed,
       weights: options.weights,
@@ -85,6 +87,13 @@ export async function runCompile(
   if (!terminal.quiet) printDiagnostics(bundle.diagnostics, terminal);
   if (options.format === 'json') terminal.print(json(bundle, options));
   else if (!terminal.quiet) terminal.print(summary(bundle, options, context));
+}
+
+/** Asked before anything is measured. */
+function checkTuned({ tune, tuning }: CompileArguments, target: readonly CompileTarget[]): void {
+  if (target.includes('wasm') || (tune === undefined && tuning === undefined)) return;
+  const option = tune === undefined ? '--tuning' : '--tune';
+  fail('usage-invalid', option, 'kernels for WebAssembly are measured, of which the bundle has none');
 }
 
 /** What the file of --tune or --tuning has. */
@@ -215,7 +224,7 @@ function summary(
     [
       '  checked',
       grouped(stats.checkedElements),
-      `output elements of kernels against the reference${options.check === 'full' ? ', and the whole network' : ''}`,
+      `output elements of ${manifest.wasm ? 'kernels' : 'layers on WebAssembly'} against the reference${options.check === 'full' ? ', and the whole network' : ''}`,
     ],
   ];
   if (stats.weightsError !== null) {
@@ -252,7 +261,7 @@ const ABOUT: Readonly<Record<string, string>> = {
   'webgpu.js': 'what runs it on a GPU',
   'kernels.wgsl': 'its kernels there',
   'weights.webgpu.bin': 'its weights there',
-  'selftest.bin': 'outputs on seeded inputs, for verify',
+  'selftest.bin': 'outputs on seeded inputs, to verify with',
   'manifest.json': 'inputs, outputs, sizes, digests',
   'demo.html': 'a page that runs it',
   'package.json': 'to publish or install it',

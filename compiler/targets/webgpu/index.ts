@@ -13,6 +13,7 @@ import { leaving, lowerNode, refusal } from './lower/index.ts';
 import { beyondHalves, beyondWords, type GpuPrecision } from './words.ts';
 
 export { writeBank } from './banks.ts';
+export { checkCode } from './check-code.ts';
 export { emitProgram, type GpuCode } from './emit.ts';
 export type { GpuKernel } from './kernels/index.ts';
 export { GPU_PRECISIONS, type GpuPrecision } from './words.ts';

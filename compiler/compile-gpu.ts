@@ -16,6 +16,7 @@ import {
   type GpuPrecision,
   type GpuProgram,
   lowerGraph,
+  pictureCode,
   unsupported,
   writeBank,
 } from './targets/webgpu/index.ts';
@@ -28,7 +29,12 @@ export interface CompiledGpu {
   readonly files: BundleGpu;
 }
 
-export function compiledForGpu(graph: Graph, precision?: GpuPrecision): CompiledGpu {
+/** @param graph the network that kernels are for, which a variant becomes */
+export function compiledForGpu(
+  graph: Graph,
+  { pictures }: Variant,
+  precision: GpuPrecision | undefined,
+): CompiledGpu {
   const program = lowerGraph(graph, precision);
   const code = emitProgram(program);
   checkCode(code);
@@ -39,7 +45,18 @@ export function compiledForGpu(graph: Graph, precision?: GpuPrecision): Compiled
     writeBank(bank, weights.subarray(at, at + bank.bytes));
     at += bank.bytes;
   }
-  return { program, files: { plan, wgsl, weights } };
+  const [reader] = program.inputs.flatMap((input) => {
+    const picture = pictures.get(input.name);
+    return (picture && pictureCode(input, picture)) ?? [];
+  });
+  return {
+    program,
+    files: {
+      plan: reader ? { ...plan, picture: reader.picture } : plan,
+      wgsl: reader ? `${wgsl}${reader.wgsl}` : wgsl,
+      weights,
+    },
+  };
 }
 
 export function refuseSeveralOnGpu(): never {
@@ -63,7 +80,7 @@ export async function compileForGpuAlone(
   const graph = await optimised(variant, options);
   throwAny(unsupported(graph, options.gpuPrecision));
   const generated = await stage('generate', options);
-  const { program, files: webgpu } = compiledForGpu(graph, options.gpuPrecision);
+  const { program, files: webgpu } = compiledForGpu(graph, variant, options.gpuPrecision);
   generated(1);
   const checked = await stage('check', options);
   const full = options.check === 'full';

@@ -265,7 +265,7 @@ async function bundleOf(
       ...(stored ? { stored } : {}),
     },
     ...(first && options.target?.includes('webgpu')
-      ? { webgpu: compiledForGpu(first.optimised, options.gpuPrecision).files }
+      ? { webgpu: compiledForGpu(first.optimised, first.variant, options.gpuPrecision).files }
       : {}),
     seededOutputs,
   });

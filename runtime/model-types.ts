@@ -71,11 +71,68 @@ export interface ModelInfo {
   readonly generator: string;
 }
 
+/** A class of the web, where the program knows its types: those of a page, or of WebGPU. */
+type Web<Name extends string, Else = never> =
+  typeof globalThis extends Record<Name, { prototype: infer T }> ? T : Else;
+
+/**
+ * An input in memory of the model's device, on WebGPU: a buffer with the usage COPY_SRC of just as many words of 32 bits as
+ * there are elements, or a larger one with a place in it. What `runOnDevice` gives is one.
+ */
+export type DeviceInput =
+  | Web<'GPUBuffer'>
+  | DeviceTensor<unknown>
+  | {
+      readonly buffer: Web<'GPUBuffer'>;
+      /** In bytes; 0 unless said. */
+      readonly offset?: number;
+      readonly shape?: readonly number[];
+    };
+
+/** A picture of the input's own size, on WebGPU, of a network that was compiled with preprocessing. */
+export type PictureSource =
+  | Web<'ImageBitmap'>
+  | Web<'HTMLCanvasElement'>
+  | Web<'OffscreenCanvas'>
+  | Web<'HTMLImageElement'>
+  | Web<'HTMLVideoElement'>
+  | Web<'VideoFrame'>
+  | Web<'GPUTexture'>
+  | Web<'GPUExternalTexture'>;
+
+/** An output in a buffer of the device that is the caller's: later runs leave it alone, and nobody else destroys it. */
+export interface DeviceTensor<Shaped> {
+  /** Dense and row-major, a word of 32 bits for each element; usage STORAGE, COPY_SRC and COPY_DST. */
+  readonly buffer: Web<'GPUBuffer', object>;
+  /** Of the network's output. */
+  readonly dtype: string;
+  /** What its words are: narrower integers and booleans, and those of 64 bits, are of 32 bits there. */
+  readonly word: 'f32' | 'i32' | 'u32';
+  readonly shape: readonly number[];
+  /** Where the size of an axis depends on data: at which byte the word is that says how many of its positions count. */
+  readonly count?: { readonly axis: number; readonly offset: number };
+  /** A copy in an array, as `run` gives it with its shape. */
+  read(): Promise<Shaped>;
+  /** Destroys the buffer. */
+  destroy(): void;
+}
+
 export interface Model<Inputs, Outputs, ShapedOutputs> {
   readonly info: ModelInfo;
+  /** The GPUDevice that the model runs on; after a loss, the new one. Undefined on WebAssembly. */
+  readonly device: Web<'GPUDevice', object> | undefined;
   /** Runs that overlap are done one after the other, in the order of the calls. */
   run(inputs: Inputs, options?: { readonly shapes?: false }): Promise<Outputs>;
   run(inputs: Inputs, options: { readonly shapes: true }): Promise<ShapedOutputs>;
-  /** Gives the memory back; a later run is refused. */
+  /**
+   * Runs the network on WebGPU without reading anything back. The promise resolves when the run is submitted: what is submitted
+   * to the device's queue after that finds the outputs there. On WebAssembly it is refused.
+   * @param options.into buffers for outputs, by name, in place of new ones; with the usage COPY_DST
+   */
+  runOnDevice(
+    inputs: Inputs,
+    options?: { readonly into?: { readonly [Name in keyof ShapedOutputs]?: Web<'GPUBuffer', object> } },
+  ): Promise<{ readonly [Name in keyof ShapedOutputs]: DeviceTensor<ShapedOutputs[Name]> }>;
+  /** Gives the memory back, and a device of the model's own with all that is on it; a later run is refused. */
   dispose(): void;
 }

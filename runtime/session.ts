@@ -10,8 +10,16 @@ import {
   type WasmManifest,
 } from './abi.ts';
 import { counted, type ShapedOutput } from './counted.ts';
-import { choose, partsOf, sizeOf } from './inputs.ts';
-import type { LoadOptions, Model, ModelInfo, TensorInfo } from './model-types.ts';
+import { choose, type Foreign, partsOf, sizeOf } from './inputs.ts';
+import type {
+  DeviceInput,
+  DeviceTensor,
+  LoadOptions,
+  Model,
+  ModelInfo,
+  PictureSource,
+  TensorInfo,
+} from './model-types.ts';
 import { type BundleFiles, importScript, loadWasm, type WasmFiles, type WasmInstance } from './wasm.ts';
 import type { OpenGpu } from './webgpu.ts';
 
@@ -30,7 +38,14 @@ export type InputArray = TensorArray | Uint8ClampedArray | readonly number[] | r
 export type InputData =
   | InputArray
   | { readonly data: InputArray; readonly shape: readonly number[] }
-  | { readonly data: InputArray; readonly width: number; readonly height: number };
+  | { readonly data: InputArray; readonly width: number; readonly height: number }
+  | DeviceInput
+  | PictureSource;
+
+/** Outputs by name that go into buffers of the caller. */
+interface RunOnDeviceOptions {
+  readonly into?: Readonly<Record<string, object | undefined>>;
+}
 
 /** Outputs by name, in arrays of their own. */
 type Results = Record<string, unknown>;
@@ -142,6 +157,14 @@ export interface Runner {
     inputs: readonly unknown[],
   ): readonly ShapedOutput[] | Promise<readonly ShapedOutput[]>;
   dispose(): void;
+  /** On a device: which one, and what it takes beside data. */
+  readonly device?: GPUDevice;
+  readonly foreign?: Foreign;
+  runOnDevice?(
+    specialisation: Specialisation,
+    inputs: readonly unknown[],
+    into: readonly unknown[],
+  ): Promise<readonly DeviceTensor<ShapedOutput>[]>;
 }
 
 class LoadedModel implements AnyModel {
@@ -155,33 +178,67 @@ class LoadedModel implements AnyModel {
     this.info = { ...networkInfo(manifest), ...runner.info };
   }
 
+  get device(): GPUDevice | undefined {
+    return this.#runner?.device;
+  }
+
   async run(inputs: Readonly<Record<string, InputData>>, options: RunOptions = {}) {
+    checkKeys(options, ['shapes'], 'run');
+    const { runner, chosen, data } = this.#fitting(inputs);
+    const results = runner.run(chosen, data);
+    const shaped = results instanceof Promise ? await results : results;
+    return byName(chosen, (tensor, i) =>
+      options.shapes || tensor.count ? shaped[i] : shaped[i]?.data,
+    ) as Results;
+  }
+
+  async runOnDevice(inputs: Readonly<Record<string, InputData>>, options: RunOnDeviceOptions = {}) {
+    checkKeys(options, ['into'], 'runOnDevice');
+    const { into = {} } = options;
+    const { runner, chosen, data } = this.#fitting(inputs);
+    if (!runner.runOnDevice) {
+      const { backendNote: why } = this.info;
+      throw new Error(`runOnDevice needs WebGPU; this model runs on WebAssembly${why ? `: ${why}` : ''}`);
+    }
+    const outputs = chosen.outputs.map(({ name }) => name);
+    checkKeys(into, outputs, 'into', 'output');
+    const tensors = await runner.runOnDevice(
+      chosen,
+      data,
+      outputs.map((name) => (Object.hasOwn(into, name) ? into[name] : undefined)),
+    );
+    return byName(chosen, (_, i) => tensors[i]) as Record<string, DeviceTensor<ShapedOutput>>;
+  }
+
+  /** The inputs in order, once they fit. @throws Error where they do not */
+  #fitting(inputs: Readonly<Record<string, InputData>>) {
     const runner = this.#runner;
     if (!runner) throw new Error(`model "${this.info.name}" was disposed of; load it again`);
-    checkKeys(options, ['shapes'], 'run');
     const given = inputs ?? {};
     const names = this.info.inputs.map((t) => t.name);
     checkKeys(given, names, 'run', 'input');
     const parts = Object.fromEntries(
       names.map((name) => [name, partsOf(Object.hasOwn(given, name) ? given[name] : undefined)]),
     );
-    const chosen = choose(this.#specialisations, parts);
-    const results = runner.run(
-      chosen,
-      chosen.inputs.map(({ name }) => parts[name]?.data),
-    );
-    const shaped = results instanceof Promise ? await results : results;
-    const outputs: Record<string, unknown> = Object.create(null);
-    chosen.outputs.forEach((tensor, i) => {
-      outputs[tensor.name] = options.shapes || tensor.count ? shaped[i] : shaped[i]?.data;
-    });
-    return outputs;
+    const chosen = choose(this.#specialisations, parts, runner.foreign);
+    return { runner, chosen, data: chosen.inputs.map(({ name }) => parts[name]?.data) };
   }
 
   dispose(): void {
     this.#runner?.dispose();
     this.#runner = undefined;
   }
+}
+
+function byName(
+  { outputs }: Specialisation,
+  of: (tensor: ManifestTensor, index: number) => unknown,
+): Record<string, unknown> {
+  const named: Record<string, unknown> = Object.create(null);
+  outputs.forEach((tensor, i) => {
+    named[tensor.name] = of(tensor, i);
+  });
+  return named;
 }
 
 /** Between reading the inputs and copying the outputs nothing is awaited, so no two runs can mix. */

@@ -4,9 +4,11 @@ import {
   type ElementType,
   type FileEntry,
   type ProgramManifest,
+  type Specialisation,
   seededInput,
   type TensorArray,
 } from './abi.ts';
+import { deviceProblem, sourceOf } from './gpu-inputs.ts';
 import type { GpuPlan } from './gpu-plan.ts';
 import { type GpuContent, GpuProgram, largestBuffer } from './gpu-program.ts';
 import { type StoredSelfTest, selfTestProblem } from './gpu-self-test.ts';
@@ -100,15 +102,32 @@ function infoOf(
   };
 }
 
-const runnerOf = (lasting: Lasting, info: Runner['info']): Runner => ({
-  info,
-  async run({ inputs }, given) {
-    // read before anything is awaited: the caller may fill its arrays anew
-    const words = lasting.program.wordsOf(given.map((data, i) => typed(inputs[i]?.dtype ?? 'f32', data)));
-    return (await lasting.alive()).runWords(words);
-  },
-  dispose: () => lasting.dispose(),
-});
+function runnerOf(lasting: Lasting, info: Runner['info']): Runner {
+  // read before anything is awaited: the caller may fill its arrays anew
+  const wordsOf = ({ inputs }: Specialisation, given: readonly unknown[]) =>
+    lasting.program.wordsOf(given.map((data, i) => sourceOf(data) ?? typed(inputs[i]?.dtype ?? 'f32', data)));
+  // a frame of a video is only good for as long as nothing is awaited
+  const alive = async <T>(use: (program: GpuProgram) => Promise<T>): Promise<T> => {
+    const program = lasting.alive();
+    return use(program instanceof Promise ? await program : program);
+  };
+  return {
+    info,
+    get device() {
+      return lasting.program.device;
+    },
+    foreign: deviceProblem,
+    run(one, given) {
+      const words = wordsOf(one, given);
+      return alive((program) => program.runWords(words));
+    },
+    runOnDevice(one, given, into) {
+      const words = wordsOf(one, given);
+      return alive((program) => program.runOnDevice(words, into));
+    },
+    dispose: () => lasting.dispose(),
+  };
+}
 
 interface OpenDevice {
   readonly device: GPUDevice;
@@ -142,14 +161,13 @@ class Lasting {
   }
 
   /** @throws Error where there is no new device, or the lost one is the caller's */
-  async alive(): Promise<GpuProgram> {
-    if (this.#current.lost.reason !== undefined) {
-      this.#renewal ??= this.#renew(this.#current.lost.reason).finally(() => {
-        this.#renewal = undefined;
-      });
-      await this.#renewal;
-    }
-    return this.#current.program;
+  alive(): GpuProgram | Promise<GpuProgram> {
+    const { lost, program } = this.#current;
+    if (lost.reason === undefined) return program;
+    this.#renewal ??= this.#renew(lost.reason).finally(() => {
+      this.#renewal = undefined;
+    });
+    return this.#renewal.then(() => this.#current.program);
   }
 
   async #renew(reason: string): Promise<void> {

@@ -12,7 +12,7 @@ export function typings(program: ProgramManifest): string {
 export interface Inputs {
 ${members(
   all.map((one) => one.inputs),
-  inputType,
+  (tensor) => [inputType(tensor), ...(program.webgpu ? deviceTypes(tensor) : [])].join(' | '),
 )}}
 
 /** Flat arrays in row-major order, channels first. They are copies, and stay as they are when the model runs again. */
@@ -61,6 +61,12 @@ function inputType(tensor: ManifestTensor): string {
   const image = `{ readonly data: Uint8ClampedArray; readonly width: number; readonly height: number }`;
   return [data, withShape, ...(picture?.pixels === 'rgba' ? [image] : [])].join(' | ');
 }
+
+/** What a model on WebGPU takes too. */
+const deviceTypes = ({ picture, shape }: ManifestTensor): string[] => [
+  'DeviceInput',
+  ...(picture && shape[0] === 1 ? ['PictureSource'] : []),
+];
 
 const arrayName = ({ dtype }: ManifestTensor): string => ARRAYS[dtype].name;
 

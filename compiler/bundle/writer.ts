@@ -161,7 +161,11 @@ async function gpuEntry({ plan, wgsl, weights }: BundleGpu): Promise<WebgpuManif
   return {
     kernels: await entryOf(utf8(wgsl)),
     weights: await entryOf(weights),
-    memoryBytes: plan.arenaBytes + 2 * (plan.halves ?? 0) + weights.byteLength,
+    memoryBytes:
+      plan.arenaBytes +
+      2 * (plan.halves ?? 0) +
+      weights.byteLength +
+      (plan.picture ? 4 * plan.picture.width * plan.picture.height : 0),
   };
 }
 

@@ -16,6 +16,7 @@ export { writeBank } from './banks.ts';
 export { checkCode } from './check-code.ts';
 export { emitProgram, type GpuCode } from './emit.ts';
 export type { GpuKernel } from './kernels/index.ts';
+export { pictureCode } from './picture.ts';
 export { GPU_PRECISIONS, type GpuPrecision } from './words.ts';
 
 export type GpuProgram = KernelProgram<GpuKernel>;

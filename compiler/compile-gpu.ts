@@ -1,16 +1,24 @@
 /** The network for WebGPU, and bundles that have nothing else. */
-import { fail } from '#ir/diagnostics.ts';
+import { type Diagnostic, fail, InternalError } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import { ABI_VERSION, type ManifestTensor, type TensorArray } from '#runtime/abi.ts';
+import { MODULE_BREAK } from '#runtime/gpu-plan.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
 import { type BundleGpu, makeBundle } from './bundle/writer.ts';
 import { checkWhole, SAMPLED_PART } from './check/full-check.ts';
 import { checkProgram } from './check/self-check.ts';
-import { type CompiledBundle, type CompileGraphOptions, throwAny } from './compile-options.ts';
+import {
+  type CompiledBundle,
+  type CompileGraphOptions,
+  type SplitStats,
+  throwAny,
+} from './compile-options.ts';
+import { copiesOf, type partsForGpu, splitFiles, splitNote } from './compile-split.ts';
 import { optimised, stage } from './prepare.ts';
 import type { Port } from './schedule/program.ts';
 import { lowerGraph as lowerWasmGraph } from './targets/wasm/index.ts';
 import {
+  type Bank,
   checkCode,
   emitProgram,
   type GpuPrecision,
@@ -23,40 +31,63 @@ import {
 import type { Variant } from './variant.ts';
 import { VERSION } from './version.ts';
 
-/** The program of a graph, with the files that it becomes. */
+/** What a network becomes on a GPU. */
 export interface CompiledGpu {
-  readonly program: GpuProgram;
+  /** Of its parts there; one where that is the whole network. */
+  readonly programs: readonly GpuProgram[];
   readonly files: BundleGpu;
+  readonly split: SplitStats | null;
+  readonly notes: readonly Diagnostic[];
 }
 
-/** @param graph the network that kernels are for, which a variant becomes */
-export function compiledForGpu(
+/**
+ * @param graph the network that kernels are for, which the variant became
+ * @param partsOf cuts it where it has layers without a kernel
+ */
+export async function compiledForGpu(
   graph: Graph,
   { pictures }: Variant,
-  precision: GpuPrecision | undefined,
-): CompiledGpu {
+  { gpuPrecision, signal }: CompileGraphOptions,
+  partsOf: typeof partsForGpu,
+): Promise<CompiledGpu> {
+  const parts = partsOf(graph, gpuPrecision);
+  const graphs = parts ? parts.parts.flatMap((part) => (part.onDevice ? [part.graph] : [])) : [graph];
+  const compiled = graphs.map((part) => partForGpu(part, pictures, gpuPrecision));
+  const split = parts ? copiesOf(parts) : null;
+  return {
+    programs: compiled.map(({ program }) => program),
+    files: {
+      plans: compiled.map(({ plan }) => plan),
+      wgsl: compiled.map(({ wgsl }) => wgsl).join(MODULE_BREAK),
+      weights: joined(compiled.flatMap(({ banks }) => banks)),
+      ...(parts && split ? { split: await splitFiles(graph.name, parts, split, signal) } : {}),
+    },
+    split,
+    notes: split ? [splitNote(graph, split)] : [],
+  };
+}
+
+function partForGpu(graph: Graph, pictures: Variant['pictures'], precision: GpuPrecision | undefined) {
   const program = lowerGraph(graph, precision);
   const code = emitProgram(program);
   checkCode(code);
+  const [reader] = program.inputs.flatMap((input) => {
+    const picture = pictures.get(input.name);
+    return (picture && pictureCode(input, picture)) ?? [];
+  });
   const { wgsl, plan, banks } = code;
+  if (!reader) return { program, wgsl, plan, banks };
+  return { program, banks, plan: { ...plan, picture: reader.picture }, wgsl: `${wgsl}${reader.wgsl}` };
+}
+
+function joined(banks: readonly Bank[]): Uint8Array {
   const weights = new Uint8Array(banks.reduce((sum, { bytes }) => sum + bytes, 0));
   let at = 0;
   for (const bank of banks) {
     writeBank(bank, weights.subarray(at, at + bank.bytes));
     at += bank.bytes;
   }
-  const [reader] = program.inputs.flatMap((input) => {
-    const picture = pictures.get(input.name);
-    return (picture && pictureCode(input, picture)) ?? [];
-  });
-  return {
-    program,
-    files: {
-      plan: reader ? { ...plan, picture: reader.picture } : plan,
-      wgsl: reader ? `${wgsl}${reader.wgsl}` : wgsl,
-      weights,
-    },
-  };
+  return weights;
 }
 
 export function refuseSeveralOnGpu(): never {
@@ -78,9 +109,13 @@ export async function compileForGpuAlone(
   options: CompileGraphOptions,
 ): Promise<CompiledBundle> {
   const graph = await optimised(variant, options);
-  throwAny(unsupported(graph, options.gpuPrecision));
+  const hint = 'give the target wasm,webgpu: such layers then run on WebAssembly, between the others';
+  throwAny(unsupported(graph, options.gpuPrecision).map((problem) => ({ ...problem, hint })));
   const generated = await stage('generate', options);
-  const { program, files: webgpu } = compiledForGpu(graph, variant, options.gpuPrecision);
+  const { programs, files: webgpu } = await compiledForGpu(graph, variant, options, () => undefined);
+  const [program] = programs;
+  const [plan] = webgpu.plans;
+  if (!program || !plan) throw new InternalError('a network that is not split has one program');
   generated(1);
   const checked = await stage('check', options);
   const full = options.check === 'full';
@@ -99,7 +134,6 @@ export async function compileForGpuAlone(
   }
   const bundled = await stage('bundle', options);
   const { macs, parameters, pictures } = variant;
-  const { arenaBytes } = webgpu.plan;
   const { files, manifest } = await makeBundle({
     program: {
       abi: ABI_VERSION,
@@ -110,7 +144,7 @@ export async function compileForGpuAlone(
         return { ...tensorOf(input), ...(picture ? { picture } : {}) };
       }),
       outputs: program.outputs.map(tensorOf),
-      cost: { macs, parameters, arenaBytes },
+      cost: { macs, parameters, arenaBytes: plan.arenaBytes },
     },
     webgpu,
     seededOutputs,
@@ -126,22 +160,21 @@ export async function compileForGpuAlone(
       macs,
       parameters,
       specialisations: 1,
-      calls: webgpu.plan.calls.length,
-      kernels: webgpu.plan.kernels.length,
+      calls: plan.calls.length,
+      kernels: plan.kernels.length,
       moduleBytes: files.get('kernels.wgsl')?.byteLength ?? 0,
       weightBytes,
       storedBytes: weightBytes,
       weightsError: null,
       unsharedWeightBytes: weightBytes,
-      arenaBytes: activationBytes(webgpu),
+      arenaBytes: plan.arenaBytes + 2 * (plan.halves ?? 0),
       arenaLowerBound: program.arenaLowerBound,
+      split: null,
       memoryBytes: manifest.webgpu?.memoryBytes ?? 0,
       checkedElements: check.elements,
     },
   };
 }
-
-const activationBytes = ({ plan }: BundleGpu): number => plan.arenaBytes + 2 * (plan.halves ?? 0);
 
 const tensorOf = ({ name, type: { dtype, shape }, count }: Port): ManifestTensor => ({
   name,

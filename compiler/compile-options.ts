@@ -69,6 +69,14 @@ export interface CompileOptions
 
 export type Specialisation = Pick<ImportOptions, 'dims' | 'shapes'>;
 
+/** What a run on a GPU copies between it and WebAssembly, where some layers have no kernel there. */
+export interface SplitStats {
+  readonly parts: number;
+  /** Of values, in a run, either way. */
+  readonly copies: number;
+  readonly bytes: number;
+}
+
 export interface CompileStats {
   /** Of the first specialisation, as given. */
   readonly macs: number;
@@ -90,6 +98,8 @@ export interface CompileStats {
   /** No plan can be smaller. */
   readonly arenaLowerBound: number;
   readonly memoryBytes: number;
+  /** Null where a GPU runs all, or nothing. */
+  readonly split: SplitStats | null;
   /** How many output elements the check compared. */
   readonly checkedElements: number;
 }

@@ -5,7 +5,6 @@ import type { Graph } from '#ir/graph.ts';
 import {
   ABI_VERSION,
   type Specialisation as ManifestSpecialisation,
-  type ManifestTensor,
   type TensorArray,
 } from '#runtime/abi.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
@@ -23,14 +22,14 @@ import {
   checkOptions,
   GRAPH_OPTIONS,
   MODEL_OPTIONS,
-  throwAny,
 } from './compile-options.ts';
-import { BASELINE, otherModules } from './modules.ts';
+import { partsForGpu } from './compile-split.ts';
+import { addressed, BASELINE, otherModules } from './modules.ts';
 import { rejectUnknownOptions } from './options.ts';
 import { importSizes, optimised, stage } from './prepare.ts';
 import { parsePreprocess } from './preprocess/options.ts';
 import { ConstantPool, type LinkedProgram } from './schedule/link.ts';
-import { type ConstantPart, type Port, writeConstants } from './schedule/program.ts';
+import { type ConstantPart, writeConstants } from './schedule/program.ts';
 import {
   type Choices,
   type CostProfile,
@@ -43,7 +42,6 @@ import {
   type WasmKernel,
   type WasmProgram,
 } from './targets/wasm/index.ts';
-import { unsupported as unsupportedOnGpu } from './targets/webgpu/index.ts';
 import { TunedChoices } from './tune/choices.ts';
 import { costsOf, parseProfile } from './tune/profile.ts';
 import { oneMachine, refuseSeveralSizes } from './tune/tuning.ts';
@@ -117,7 +115,8 @@ async function compileGraphs(
   let module: EmittedModule | undefined;
   for (const variant of variants) {
     const exact = await optimised(variant, options);
-    if (onGpu) throwAny(unsupportedOnGpu(exact, options.gpuPrecision));
+    // before anything is generated: it may be refused
+    if (onGpu) partsForGpu(exact, options.gpuPrecision);
     let progress = await stage('generate', options);
     const format = options.weights ?? 'f32';
     const rounds = format === 'f16' || format === 'i8';
@@ -243,6 +242,10 @@ async function bundleOf(
   const { weights: format = 'f32' } = options;
   const stored = format === 'f32' ? undefined : storeWeights(constantParts, runnable.weights, format);
   const [first] = checked;
+  const gpu =
+    first && options.target?.includes('webgpu')
+      ? await compiledForGpu(first.optimised, first.variant, options, partsForGpu)
+      : undefined;
   const [{ inputs = [], outputs = [], cost = NO_COST } = {}, ...further] = specialisations;
   const { files, manifest } = await makeBundle({
     program: {
@@ -264,9 +267,7 @@ async function bundleOf(
       weights: runnable.weights,
       ...(stored ? { stored } : {}),
     },
-    ...(first && options.target?.includes('webgpu')
-      ? { webgpu: compiledForGpu(first.optimised, first.variant, options.gpuPrecision).files }
-      : {}),
+    ...(gpu ? { webgpu: gpu.files } : {}),
     seededOutputs,
   });
   for (const [file, bytes] of files) if (bytes !== runnable.weights) options.onFile?.(file, bytes);
@@ -274,8 +275,12 @@ async function bundleOf(
   return {
     files,
     manifest,
-    diagnostics: distinct(checked.flatMap(({ check }) => check.diagnostics)),
-    stats: { ...statsOf(checked, code), storedBytes: manifest.wasm?.weights.bytes ?? 0 },
+    diagnostics: distinct([...checked.flatMap(({ check }) => check.diagnostics), ...(gpu?.notes ?? [])]),
+    stats: {
+      ...statsOf(checked, code),
+      split: gpu?.split ?? null,
+      storedBytes: manifest.wasm?.weights.bytes ?? 0,
+    },
   };
 }
 
@@ -287,16 +292,10 @@ function distinct(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
   return [...byText.values()];
 }
 
-const addressed = (ports: readonly Port[], { memory }: WasmCode): ManifestTensor[] =>
-  ports.map(({ name, type, offset, count }) => ({
-    name,
-    dtype: type.dtype,
-    shape: type.shape,
-    address: memory.arena + offset,
-    ...(count ? { count: { axis: count.axis, address: memory.arena + count.offset } } : {}),
-  }));
-
-function statsOf(checked: readonly CheckedVariant[], code: WasmCode): Omit<CompileStats, 'storedBytes'> {
+function statsOf(
+  checked: readonly CheckedVariant[],
+  code: WasmCode,
+): Omit<CompileStats, 'storedBytes' | 'split'> {
   const errors = checked.flatMap(({ weightsError }) => weightsError ?? []);
   const sum = (of: (one: CheckedVariant) => number) => checked.reduce((total, one) => total + of(one), 0);
   const { memory } = code;

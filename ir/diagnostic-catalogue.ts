@@ -238,6 +238,13 @@ export const CATALOGUE = {
     explanation: 'The operator is read and audited, but this target cannot run it in this form.',
     hint: 'leave this node out of the exported network and compute it in the application',
   },
+  'gpu-split': {
+    kind: 'note',
+    title: 'Some layers run on WebAssembly where the network runs on a GPU',
+    explanation:
+      'These layers have no kernel on WebGPU in this form. The network is cut there: what they read comes back from the GPU, and what they give goes to it again. A run waits for that at every cut.',
+    hint: 'see which layers these are, and whether the network can do without',
+  },
   'memory-limit': {
     kind: 'unsupported',
     title: 'The network needs more memory than WebAssembly has',

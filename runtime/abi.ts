@@ -121,8 +121,36 @@ export interface WebgpuManifest {
   readonly kernels: FileEntry;
   /** The banks of constants, one after the other. */
   readonly weights: FileEntry;
-  /** Bytes of all buffers together, with halves where the bundle has them. */
+  /** Bytes of all buffers together, with halves where the bundle has them, and of the memory of a split network's module. */
   readonly memoryBytes: number;
+  /** Where some layers have no kernel on a GPU. */
+  readonly split?: SplitManifest;
+}
+
+/** A network in parts. What goes from one to another has a number; the inputs of the network are the first of these. */
+export interface SplitManifest {
+  /** What runs the parts on WebAssembly. */
+  readonly wasm: WasmManifest;
+  /** In the order of a run. */
+  readonly parts: readonly SplitPart[];
+  /** The numbers of the network's outputs. */
+  readonly outputs: readonly number[];
+  readonly copies: SplitCopies;
+}
+
+/** Values that a run copies between GPU and WebAssembly. */
+export interface SplitCopies {
+  readonly values: number;
+  readonly bytes: number;
+}
+
+export interface SplitPart {
+  /** The export that runs it on WebAssembly; absent for one on the GPU. */
+  readonly run?: string;
+  readonly inputs: readonly number[];
+  readonly outputs: readonly number[];
+  readonly inputTensors: readonly ManifestTensor[];
+  readonly outputTensors: readonly ManifestTensor[];
 }
 
 export interface CostSummary {

@@ -335,7 +335,7 @@ const withoutHalves = (wgsl: string): string => wgsl.replace('enable f16;', '').
 const roundUp = (bytes: number, multiple: number): number => Math.ceil(bytes / multiple) * multiple;
 
 /** One word for each element, in memory of its own. @throws Error for integers that need more */
-function wordsOf(
+export function wordsOf(
   { name, dtype }: GpuTensor,
   data: TensorArray,
 ): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {

@@ -58,6 +58,8 @@ export interface ModelInfo {
   readonly threads: number;
   /** Why that is fewer than were asked for. */
   readonly threadsNote?: string;
+  /** Of a network of which some layers have no kernel on a GPU: the values that a run copies to WebAssembly and back. */
+  readonly copies?: { readonly values: number; readonly bytes: number };
   /** All memory that the model uses, weights included; fixed. On a GPU, that of its buffers. */
   readonly memoryBytes: number;
   /** Of the first specialisation, as outputs and macs. */

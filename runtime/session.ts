@@ -1,7 +1,6 @@
 /** `load()` and the model that it gives: options, inputs and outputs checked, runs one after the other. */
 import {
   ABI_VERSION,
-  ARRAYS,
   type ManifestTensor,
   type ProgramManifest,
   type Specialisation,
@@ -9,8 +8,8 @@ import {
   type TensorArray,
   type WasmManifest,
 } from './abi.ts';
-import { counted, type ShapedOutput } from './counted.ts';
-import { choose, type Foreign, partsOf, sizeOf } from './inputs.ts';
+import type { ShapedOutput } from './counted.ts';
+import { choose, type Foreign, partsOf } from './inputs.ts';
 import type {
   DeviceInput,
   DeviceTensor,
@@ -21,6 +20,7 @@ import type {
   TensorInfo,
 } from './model-types.ts';
 import { type BundleFiles, importScript, loadWasm, type WasmFiles, type WasmInstance } from './wasm.ts';
+import { outputOf, view } from './wasm-memory.ts';
 import type { OpenGpu } from './webgpu.ts';
 
 export type { ShapedOutput } from './counted.ts';
@@ -119,7 +119,7 @@ async function onGpu(
     return 'this engine has no WebGPU';
   try {
     const { open } = await importScript<{ open: OpenGpu }>(files.webgpu.script);
-    return await open(manifest, files.webgpu, options);
+    return await open(manifest, files.webgpu, options, loadWasm);
   } catch (error) {
     options.signal?.throwIfAborted();
     if (options.backend === 'webgpu' && manifest.wasm) throw error;
@@ -257,9 +257,7 @@ const wasmRunner = (instance: WasmInstance, alone: string | undefined): Runner =
         view(instance, tensor).set(inputs[i] as never);
       });
       start(instance, specialisation);
-      return specialisation.outputs.map((tensor) =>
-        tensor.count ? cut(instance, tensor, tensor.count) : whole(instance, tensor),
-      );
+      return specialisation.outputs.map((tensor) => outputOf(instance, tensor));
     },
     dispose: () => instance.crew?.dismiss(),
   };
@@ -292,26 +290,8 @@ const infoOf = ({ name, dtype, shape, picture }: ManifestTensor): TensorInfo => 
   ...(picture ? { pixels: picture.pixels } : {}),
 });
 
-const view = ({ memory }: WasmInstance, { dtype, shape, address }: ManifestTensor): TensorArray =>
-  new ARRAYS[dtype](memory.buffer, address, sizeOf(shape));
-
 /** Runs the network on what is in the memory. */
 const start = ({ exports }: WasmInstance, { run }: Specialisation): void => (exports[run] as () => void)();
-
-const whole = (instance: WasmInstance, tensor: ManifestTensor): ShapedOutput => ({
-  data: view(instance, tensor).slice(),
-  shape: [...tensor.shape],
-});
-
-/** A copy of the positions that count, of an output whose size depends on data. */
-function cut(
-  instance: WasmInstance,
-  tensor: ManifestTensor,
-  { axis, address }: NonNullable<ManifestTensor['count']>,
-): ShapedOutput {
-  const count = new BigInt64Array(instance.memory.buffer, address, 1)[0];
-  return counted({ data: view(instance, tensor), shape: tensor.shape }, axis, Number(count));
-}
 
 function checkKeys(given: object, known: readonly string[], where: string, what = 'option'): void {
   for (const key of Object.keys(given)) {

@@ -25,6 +25,8 @@ export interface GpuFiles {
   readonly kernels: URL;
   readonly weights: URL;
   readonly selfTest: URL;
+  /** The layers without a kernel on a GPU, where there are some. */
+  readonly split?: WasmFiles;
 }
 
 export interface LoadContext {

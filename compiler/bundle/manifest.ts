@@ -9,6 +9,8 @@ import {
   type PictureInput,
   type SelfTest,
   type Specialisation,
+  type SplitManifest,
+  type SplitPart,
   specialisationsOf,
   type WasmManifest,
   type WebgpuManifest,
@@ -136,10 +138,33 @@ const isWasm = (value: unknown): value is WasmManifest =>
   isSize(value.memoryBytes);
 
 const isWebgpu = (value: unknown): value is WebgpuManifest =>
-  isObject(value) && isFileEntry(value.kernels) && isFileEntry(value.weights) && isSize(value.memoryBytes);
+  isObject(value) &&
+  isFileEntry(value.kernels) &&
+  isFileEntry(value.weights) &&
+  isSize(value.memoryBytes) &&
+  (value.split === undefined || isSplit(value.split));
+
+const isSplit = (value: unknown): value is SplitManifest =>
+  isObject(value) &&
+  isWasm(value.wasm) &&
+  isListOf(value.parts, isSplitPart) &&
+  isListOf(value.outputs, isSize) &&
+  isObject(value.copies) &&
+  isSize(value.copies.values) &&
+  isSize(value.copies.bytes);
+
+const isSplitPart = (value: unknown): value is SplitPart =>
+  isObject(value) &&
+  isListOf(value.inputs, isSize) &&
+  isListOf(value.outputs, isSize) &&
+  isListOf(value.inputTensors, isTensor) &&
+  isListOf(value.outputTensors, isTensor) &&
+  (value.run === undefined ||
+    (typeof value.run === 'string' &&
+      isPlaced({ inputs: value.inputTensors, outputs: value.outputTensors })));
 
 /** Does every tensor lie in the memory of a module? */
-const isPlaced = ({ inputs, outputs }: Specialisation): boolean =>
+const isPlaced = ({ inputs, outputs }: Pick<Specialisation, 'inputs' | 'outputs'>): boolean =>
   [...inputs, ...outputs].every(
     ({ address, count }) => address !== undefined && (!count || count.address !== undefined),
   );

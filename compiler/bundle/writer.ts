@@ -4,6 +4,7 @@ import {
   type Manifest,
   type ProgramManifest,
   type SelfTest,
+  type SplitManifest,
   specialisationsOf,
   type TensorArray,
   type WasmManifest,
@@ -27,6 +28,7 @@ export const moduleFile = (engine: EngineName, threads: boolean): string =>
   `model${engine === 'relaxed' ? '.relaxed' : ''}${threads ? '.threads' : ''}.wasm`;
 
 export const WEIGHTS_FILE = 'weights.bin';
+const SPLIT_WEIGHTS_FILE = 'split.bin';
 
 export interface BundleModule {
   readonly engine: EngineName;
@@ -56,10 +58,17 @@ export interface BundleWasm {
 }
 
 export interface BundleGpu {
-  readonly plan: GpuPlan;
+  /** Of each part that runs on the GPU; one where that is the whole network. */
+  readonly plans: readonly GpuPlan[];
   readonly wgsl: string;
   /** The banks of constants, one after the other. */
   readonly weights: Uint8Array;
+  readonly split?: BundleSplit;
+}
+
+/** The parts of a network in parts, and the module of those on WebAssembly. */
+export interface BundleSplit extends Omit<SplitManifest, 'wasm'> {
+  readonly wasm: BundleWasm;
 }
 
 const GPU_FILES = {
@@ -126,6 +135,11 @@ const wasmFiles = ({ modules, weights, stored }: BundleWasm): [string, Uint8Arra
   [WEIGHTS_FILE, stored?.bytes ?? weights],
 ];
 
+const splitFiles = ({ wasm: { modules, weights } }: BundleSplit): [string, Uint8Array][] => [
+  ...modules.map(({ file, bytes }): [string, Uint8Array] => [file, bytes]),
+  [SPLIT_WEIGHTS_FILE, weights],
+];
+
 async function wasmEntry({ place, modules, weights, stored }: BundleWasm): Promise<WasmManifest> {
   const entries = await Promise.all(
     modules.map(async ({ file, engine, threads, bytes }) => ({
@@ -144,12 +158,13 @@ async function wasmEntry({ place, modules, weights, stored }: BundleWasm): Promi
 }
 
 const gpuFiles = (
-  { plan, wgsl, weights }: BundleGpu,
+  { plans, wgsl, weights, split }: BundleGpu,
   selfTest: SelfTest & FileEntry,
 ): [string, Uint8Array][] => [
-  [GPU_FILES.script, utf8(`${constants({ GPU_PLAN: plan, GPU_SELF_TEST: selfTest })}${WEBGPU_SOURCE}`)],
+  [GPU_FILES.script, utf8(`${constants({ GPU_PLANS: plans, GPU_SELF_TEST: selfTest })}${WEBGPU_SOURCE}`)],
   [GPU_FILES.kernels, utf8(wgsl)],
   [GPU_FILES.weights, weights],
+  ...(split ? splitFiles(split) : []),
 ];
 
 const constants = (values: Readonly<Record<string, unknown>>): string =>
@@ -157,15 +172,17 @@ const constants = (values: Readonly<Record<string, unknown>>): string =>
     .map(([name, value]) => `const ${name} = ${JSON.stringify(value)};\n`)
     .join('');
 
-async function gpuEntry({ plan, wgsl, weights }: BundleGpu): Promise<WebgpuManifest> {
+async function gpuEntry({ plans, wgsl, weights, split }: BundleGpu): Promise<WebgpuManifest> {
+  const buffers = plans.map(
+    ({ arenaBytes, halves = 0, picture }) =>
+      arenaBytes + 2 * halves + (picture ? 4 * picture.width * picture.height : 0),
+  );
+  const memory = [...buffers, weights.byteLength, split?.wasm.place.memoryBytes ?? 0];
   return {
     kernels: await entryOf(utf8(wgsl)),
     weights: await entryOf(weights),
-    memoryBytes:
-      plan.arenaBytes +
-      2 * (plan.halves ?? 0) +
-      weights.byteLength +
-      (plan.picture ? 4 * plan.picture.width * plan.picture.height : 0),
+    memoryBytes: memory.reduce((sum, bytes) => sum + bytes, 0),
+    ...(split ? { split: { ...split, wasm: await wasmEntry(split.wasm) } } : {}),
   };
 }
 
@@ -180,13 +197,17 @@ const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 const script = (
   program: ProgramManifest,
 ): string => `${constants({ BUNDLE_MANIFEST: program })}const BUNDLE_FILES = {
-${program.wasm ? wasmUrls(program.wasm) : ''}${program.webgpu ? GPU_URLS : ''}};
+${program.wasm ? wasmUrls('wasm', program.wasm, WEIGHTS_FILE) : ''}${program.webgpu ? gpuUrls(program.webgpu) : ''}};
 ${RUNTIME_SOURCE}`;
 
-const wasmUrls = ({ modules, mostThreads, stored }: WasmManifest): string => `  wasm: {
+const wasmUrls = (
+  key: string,
+  { modules, mostThreads, stored }: WasmManifest,
+  weights: string,
+): string => `  ${key}: {
     modules: {
 ${modules.map(({ file }) => url(file, file, 6)).join('')}    },
-${url('weights', WEIGHTS_FILE)}${mostThreads > 1 ? url('worker', 'worker.js') : ''}${
+${url('weights', weights)}${mostThreads > 1 ? url('worker', 'worker.js') : ''}${
   stored ? url('expand', 'expand.js') : ''
 }  },
 `;
@@ -194,10 +215,10 @@ ${url('weights', WEIGHTS_FILE)}${mostThreads > 1 ? url('worker', 'worker.js') : 
 const url = (key: string, file: string, indentation = 4): string =>
   `${' '.repeat(indentation)}'${key}': new URL('./${file}', import.meta.url),\n`;
 
-const GPU_URLS = `  webgpu: {
+const gpuUrls = ({ split }: WebgpuManifest): string => `  webgpu: {
 ${Object.entries(GPU_FILES)
   .map(([what, file]) => url(what, file))
-  .join('')}  },
+  .join('')}${split ? wasmUrls('split', split.wasm, SPLIT_WEIGHTS_FILE) : ''}  },
 `;
 
 function packageJson({ name }: ProgramManifest): string {

@@ -227,6 +227,14 @@ function summary(
       `output elements of ${manifest.wasm ? 'kernels' : 'layers on WebAssembly'} against the reference${options.check === 'full' ? ', and the whole network' : ''}`,
     ],
   ];
+  if (stats.split) {
+    const { parts, copies, bytes: size } = stats.split;
+    facts.push([
+      '  copies',
+      bytes(size),
+      `of ${counted(copies, 'value')} in a run on a GPU, between its ${parts} parts`,
+    ]);
+  }
   if (stats.weightsError !== null) {
     const error = stats.weightsError.toPrecision(2);
     facts.push([
@@ -261,6 +269,8 @@ const ABOUT: Readonly<Record<string, string>> = {
   'webgpu.js': 'what runs it on a GPU',
   'kernels.wgsl': 'its kernels there',
   'weights.webgpu.bin': 'its weights there',
+  'split.wasm': 'layers that have no kernel there',
+  'split.bin': 'their weights',
   'selftest.bin': 'outputs on seeded inputs, to verify with',
   'manifest.json': 'inputs, outputs, sizes, digests',
   'demo.html': 'a page that runs it',

@@ -12,12 +12,13 @@ import type { GpuKernel } from './kernels/index.ts';
 import { leaving, lowerNode, refusal } from './lower/index.ts';
 import { beyondHalves, beyondWords, type GpuPrecision } from './words.ts';
 
-export { writeBank } from './banks.ts';
+export { type Bank, writeBank } from './banks.ts';
 export { checkCode } from './check-code.ts';
 export { emitProgram, type GpuCode } from './emit.ts';
 export type { GpuKernel } from './kernels/index.ts';
+export { refusal } from './lower/index.ts';
 export { pictureCode } from './picture.ts';
-export { GPU_PRECISIONS, type GpuPrecision } from './words.ts';
+export { GPU_PRECISIONS, type GpuPrecision, WORD_BYTES } from './words.ts';
 
 export type GpuProgram = KernelProgram<GpuKernel>;
 

@@ -52,7 +52,7 @@ export {
   type FindingCode,
 } from './audit/index.ts';
 export { type RooflineDevice, rooflineOf } from './audit/roofline.ts';
-export { AUDIT_VERSION, auditSchema } from './audit/schema.ts';
+export { auditSchema } from './audit/schema.ts';
 export { type BundleReader, verifyBundle } from './bundle/verify.ts';
 export { compileGraph, compileModel } from './compile.ts';
 export {
@@ -66,7 +66,8 @@ export {
   type CompileTarget,
   type Specialisation,
 } from './compile-options.ts';
-export { DIFF_VERSION, type DiffReport, diffAudits, diffSchema } from './diff/index.ts';
+export { type DiffReport, diffAudits } from './diff/index.ts';
+export { diffSchema } from './diff/schema.ts';
 export { type ExportedJson, type ExportJsonOptions, exportJson } from './export/json/index.ts';
 export { type ExportedOnnx, type ExportOnnxOptions, exportOnnx } from './export/onnx/index.ts';
 export { formatOf, importModel, type ModelFormat } from './import/index.ts';
@@ -104,11 +105,11 @@ export {
   type RewriteResult,
   rewriteGraph,
 } from './rewrite/index.ts';
-export { REWRITE_VERSION, rewriteSchema } from './rewrite/schema.ts';
+export { rewriteSchema } from './rewrite/schema.ts';
 export { DEVICES, type Device } from './roofline/devices.ts';
 export { type CalibrateOptions, calibrate } from './tune/calibrate.ts';
 export { type TuneOptions, type TuneResult, tuneModel } from './tune/index.ts';
 export type { MachineProfile } from './tune/profile.ts';
 export { type Machine, type Tuning, tuningFor } from './tune/tuning.ts';
-export { VERSION } from './version.ts';
+export { AUDIT_VERSION, DIFF_VERSION, REWRITE_VERSION, VERSION } from './version.ts';
 export { formatSafetensors, parseSafetensors } from './weights/safetensors.ts';

@@ -19,9 +19,9 @@ export interface Tensor {
   readonly part?: ((start: number, end: number) => TensorData) | undefined;
 }
 
-/** Elements `start` to `end`, of which no more is read than has to be. */
+/** Elements `start` to `end`, not to be written to; no more is read than has to be. */
 export const elementsOf = (tensor: Tensor, start: number, end: number): TensorData =>
-  tensor.part?.(start, end) ?? tensor.data.slice(start, end);
+  tensor.part?.(start, end) ?? tensor.data.subarray(start, end);
 
 /** A tensor whose values may be absent (a model without its weights): then `missing` says why. */
 export type Constant = Tensor | { readonly type: TensorType; readonly data: null; readonly missing: string };

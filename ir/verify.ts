@@ -51,9 +51,23 @@ export function verifyGraph(graph: Graph): Diagnostic[] {
   checkNames(graph, values, report);
   checkOutputs(graph, report);
   checkStructure(graph, nodes, report);
-  for (const value of values) checkValue(value, nodes, report);
-  for (const node of nodes) checkNode(node, report);
+  const reads = readsOf(nodes);
+  const listed = new Set<Value>();
+  for (const value of values) {
+    const sound = checkUses(value, nodes, report);
+    if (sound && value.uses.length === (reads.get(value) ?? 0)) listed.add(value);
+    checkValue(value, report);
+  }
+  for (const node of nodes) checkNode(node, listed, report);
   return found;
+}
+
+/** How many operand slots read each value. */
+function readsOf(nodes: readonly Node[]): ReadonlyMap<Value, number> {
+  const reads = new Map<Value, number>();
+  for (const node of nodes)
+    for (const value of node.operands) if (value) reads.set(value, (reads.get(value) ?? 0) + 1);
+  return reads;
 }
 
 type Report = (subject: string, message: string) => void;
@@ -123,8 +137,7 @@ function checkStructure(graph: Graph, nodes: readonly Node[], report: Report): v
   }
 }
 
-function checkValue(value: Value, nodes: readonly Node[], report: Report): void {
-  checkUses(value, nodes, report);
+function checkValue(value: Value, report: Report): void {
   const { dtype, shape } = value.type;
   if (!isDType(dtype)) report(value.name, `"${String(dtype)}" is no element type`);
   if (shape.some((size) => !Number.isSafeInteger(size) || size < 0)) {
@@ -147,35 +160,41 @@ function checkValue(value: Value, nodes: readonly Node[], report: Report): void 
   }
 }
 
-/** Every use reads the value where it says; that every read is a use is checked from the reader's side. */
-function checkUses(value: Value, nodes: readonly Node[], report: Report): void {
-  if (value.uses.length === 0) return;
+/** Does every use read the value where it says? That every read is a use is checked from the reader's side. */
+function checkUses(value: Value, nodes: readonly Node[], report: Report): boolean {
+  let sound = true;
+  const say: Report = (subject, message) => {
+    sound = false;
+    report(subject, message);
+  };
   const seen = new Set<string>();
   for (const { node, slot } of value.uses) {
     const key = `${node.id}:${slot}`;
-    if (seen.has(key)) report(value.name, `slot ${slot} of "${node.name}" is listed twice among its uses`);
+    if (seen.has(key)) say(value.name, `slot ${slot} of "${node.name}" is listed twice among its uses`);
     seen.add(key);
-    if (node.operands[slot] !== value) report(value.name, `slot ${slot} of "${node.name}" does not read it`);
-    else if (!isListed(node, nodes)) report(value.name, `"${node.name}" reads it but is not in the graph`);
+    if (node.operands[slot] !== value) say(value.name, `slot ${slot} of "${node.name}" does not read it`);
+    else if (!isListed(node, nodes)) say(value.name, `"${node.name}" reads it but is not in the graph`);
   }
+  return sound;
 }
 
-const listed = new WeakMap<readonly Node[], ReadonlySet<Node>>();
+const nodeSets = new WeakMap<readonly Node[], ReadonlySet<Node>>();
 function isListed(node: Node, nodes: readonly Node[]): boolean {
-  let set = listed.get(nodes);
+  let set = nodeSets.get(nodes);
   if (!set) {
     set = new Set(nodes);
-    listed.set(nodes, set);
+    nodeSets.set(nodes, set);
   }
   return set.has(node);
 }
 
-function checkNode(node: Node, report: Report): void {
+/** @param listed values of which every read is known to be among their uses: those of many readers are not searched again */
+function checkNode(node: Node, listed: ReadonlySet<Value>, report: Report): void {
   const def = opDef(node.op);
   const inputs = ownInputs(node);
   const say = (message: string) => report(node.name, message);
   node.operands.forEach((value, slot) => {
-    if (value && !value.uses.some((use) => use.node === node && use.slot === slot)) {
+    if (value && !listed.has(value) && !value.uses.some((use) => use.node === node && use.slot === slot)) {
       say(`slot ${slot} reads "${value.name}", which does not list the use`);
     }
   });

@@ -5,6 +5,7 @@ import { COST_CONVENTIONS } from '#passes/analysis/cost.ts';
 import type { Polynomial } from '#passes/analysis/polynomial.ts';
 import { PRESET_NAMES, type Preset, type PresetName, presetNamed } from '#passes/analysis/presets/index.ts';
 import { didYouMean } from '../suggest.ts';
+import { AUDIT_VERSION } from '../version.ts';
 import { countedTotals, trainingParameters } from './counted.ts';
 import { exampleOf } from './example.ts';
 import { type Facts, factsOf, sizedCosts, tensorOf } from './facts.ts';
@@ -22,7 +23,7 @@ import {
   specialise,
   symbolicMacs,
 } from './model.ts';
-import { AUDIT_VERSION, type AuditReport } from './schema.ts';
+import type { AuditReport } from './schema.ts';
 
 export type { FindingCode } from '#passes/analysis/findings/index.ts';
 export type { FindingChoice } from './findings.ts';

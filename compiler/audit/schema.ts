@@ -2,11 +2,9 @@
 
 import { z } from 'zod';
 import { PRESET_NAMES } from '#passes/analysis/presets/names.ts';
+import { AUDIT_VERSION } from '../version.ts';
 import { BUDGET_NAMES } from './budget-quantities.ts';
 import { byCompositeSchema, findingsSchema } from './finding-schema.ts';
-
-/** Raised when a field changes its meaning or goes away. */
-export const AUDIT_VERSION = 1;
 
 const count = z.int().nonnegative();
 /** Null where it depends on a dimension that was not given. */

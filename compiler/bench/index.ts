@@ -3,19 +3,14 @@ import type { Node } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
 import type { EngineName } from '#runtime/engines.ts';
 import type { WasmProgram } from '../targets/wasm/index.ts';
+import { BENCH_VERSION } from '../version.ts';
 import { agreement, type Outputs } from './agreement.ts';
 import { type LayerPass, LayerTimer } from './layers.ts';
 import { alternate, type Clock, median, type Run, settle, spread } from './measure.ts';
-import { BENCH_VERSION, type BenchReport, type BenchSide } from './report-schema.ts';
+import type { BenchReport, BenchSide } from './report-schema.ts';
 
 export type { Outputs } from './agreement.ts';
-export {
-  BENCH_VERSION,
-  type BenchLayer,
-  type BenchReport,
-  type BenchSide,
-  benchSchema,
-} from './report-schema.ts';
+export type { BenchLayer, BenchReport, BenchSide } from './report-schema.ts';
 
 /** A way to run the network on the inputs of the benchmark. */
 export interface Contender {

@@ -1,8 +1,6 @@
 /** The benchmark's report as data: what `bench` returns and `--format json` prints. One schema gives type and validation. */
 import { z } from 'zod';
-
-/** Raised when a field changes its meaning or goes away. */
-export const BENCH_VERSION = 1;
+import { BENCH_VERSION } from '../version.ts';
 
 const count = z.int().nonnegative();
 const positive = z.number().nonnegative();

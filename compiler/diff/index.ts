@@ -3,10 +3,11 @@ import { totalOf } from '../audit/budget.ts';
 import { BUDGET_NAMES } from '../audit/budget-quantities.ts';
 import type { AuditLayer, AuditReport } from '../audit/schema.ts';
 import { displayNames, field } from '../report/format.ts';
+import { DIFF_VERSION } from '../version.ts';
 import { type LayerPair, matchLayers } from './match.ts';
-import { DIFF_VERSION, type DiffLayer, type DiffReport } from './schema.ts';
+import type { DiffLayer, DiffReport } from './schema.ts';
 
-export { DIFF_VERSION, type DiffLayer, type DiffReport, diffSchema } from './schema.ts';
+export type { DiffLayer, DiffReport } from './schema.ts';
 
 /** Totals that neither report has are left out. */
 export function diffAudits(a: AuditReport, b: AuditReport): DiffReport {

@@ -1,8 +1,6 @@
 /** What `diff` returns and `--format json` prints. One schema gives type and validation. */
 import { z } from 'zod';
-
-/** Raised when a field changes its meaning or goes away. */
-export const DIFF_VERSION = 1;
+import { DIFF_VERSION } from '../version.ts';
 
 const amount = z.number().nullable().describe('null where it depends on a size that was not given');
 

@@ -10,11 +10,12 @@ import { type PassTrace, type Pipeline, passNames, runPipeline, type Step } from
 import { graphPipelineWith, OPTIONAL_PASSES } from '#passes/pipeline.ts';
 import type { RooflineDevice } from '../audit/roofline.ts';
 import { didYouMean } from '../suggest.ts';
+import { REWRITE_VERSION } from '../version.ts';
 import { type FactorizeResult, factorize } from './factorize.ts';
 import type { Sample } from './network.ts';
 import type { Limit } from './plan.ts';
 import { type BudgetQuantity, networkCost, quantityOf } from './quantities.ts';
-import { REWRITE_VERSION, type RewriteReport } from './schema.ts';
+import type { RewriteReport } from './schema.ts';
 import { noiseSamples, verifyRewrite } from './verify.ts';
 
 export type { Sample } from './network.ts';

@@ -1,10 +1,8 @@
 /** What a rewrite did, as data: what `rewrite --format json` prints. */
 import { z } from 'zod';
 import { FACTORIZATIONS } from '#passes/factorize/family.ts';
+import { REWRITE_VERSION } from '../version.ts';
 import { QUANTITIES } from './quantities.ts';
-
-/** Raised when a field changes its meaning or goes away. */
-export const REWRITE_VERSION = 1;
 
 const count = z.int().nonnegative();
 const part = z.number().nonnegative();

@@ -25,10 +25,8 @@ export const filtersDead = defineRule({
 function placeAt(node: Node, { cost, sizesKnown }: FindingContext): readonly Place[] {
   const filters = filtersOf(node);
   if (!filters) return [];
-  const isZero = (i: number, first: number) => filters.filter(i, first).every((w) => w === 0);
   let dead = 0;
-  // nearly always the first weight tells
-  for (let i = 0; i < filters.count; i++) if (isZero(i, 1) && isZero(i, filters.size)) dead++;
+  for (const filter of filters.values()) if (filter.every((w) => w === 0)) dead++;
   if (dead === 0) return [];
   const macs = !sizesKnown ? 0 : ((cost.nodes.get(node)?.macs ?? 0) * dead) / filters.count;
   return [

@@ -1,6 +1,6 @@
 /** The filters of a conv, by their values. */
 import { isOp, type Node, operand, tensorOf } from '#ir/graph.ts';
-import { elementsOf } from '#ir/tensor.ts';
+import { elementsOf, type Tensor } from '#ir/tensor.ts';
 import { product } from '#ir/types.ts';
 
 export interface Filters {
@@ -12,9 +12,12 @@ export interface Filters {
   readonly depth: number;
   /** Elements of a filter. */
   readonly size: number;
-  /** The values of one filter, [depth, k…], or its first ones; of a file is read what is asked for. */
-  filter(index: number, first?: number): Float32Array;
+  /** The values of each filter in turn, [depth, k…]. */
+  values(): Iterable<Float32Array>;
 }
+
+/** Elements that are read at once: of a file, every read is a call of the system. */
+const READ_AHEAD = 2 ** 14;
 
 /** Undefined for any other node, and where the values are not there. */
 export function filtersOf(node: Node): Filters | undefined {
@@ -24,6 +27,14 @@ export function filtersOf(node: Node): Filters | undefined {
   if (!tensor || type.dtype !== 'f32') return undefined;
   const [count = 1, depth = 1, ...kernel] = type.shape;
   const size = depth * product(kernel);
-  const filter = (i: number, first = size) => elementsOf(tensor, i * size, i * size + first) as Float32Array;
-  return { count, depth, kernel, size, filter };
+  return { count, depth, kernel, size, values: () => filtersIn(tensor, count, size) };
+}
+
+function* filtersIn(tensor: Tensor, count: number, size: number): Iterable<Float32Array> {
+  const atOnce = Math.max(1, Math.floor(READ_AHEAD / size));
+  for (let first = 0; first < count; first += atOnce) {
+    const filters = Math.min(atOnce, count - first);
+    const run = elementsOf(tensor, first * size, (first + filters) * size) as Float32Array;
+    for (let i = 0; i < filters; i++) yield run.subarray(i * size, (i + 1) * size);
+  }
 }

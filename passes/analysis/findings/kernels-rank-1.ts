@@ -55,9 +55,9 @@ function macsOf(node: Node<'Conv'>, { count, kernel }: Filters): readonly [numbe
   return [per * columns * height * width, per * (w * height + columns * width)];
 }
 
-function largestResidual({ count, filter }: Filters, height: number, width: number): number {
+function largestResidual(filters: Filters, height: number, width: number): number {
   let worst = 0;
-  for (let i = 0; i < count; i++) worst = Math.max(worst, residualOf(filter(i), height, width));
+  for (const filter of filters.values()) worst = Math.max(worst, residualOf(filter, height, width));
   return worst;
 }
 

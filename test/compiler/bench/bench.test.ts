@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { bench, benchSchema, type Contender, type Outputs } from '#compiler/bench/index.ts';
+import { bench, type Contender, type Outputs } from '#compiler/bench/index.ts';
 import { timedLayers } from '#compiler/bench/layers.ts';
 import { PeakProbe } from '#compiler/bench/peak.ts';
+import { benchSchema } from '#compiler/bench/report-schema.ts';
 import type { WasmProgram } from '#compiler/targets/wasm/index.ts';
 import { wasmTarget } from '#compiler/targets/wasm/index.ts';
 import { Builder } from '#ir/builder.ts';

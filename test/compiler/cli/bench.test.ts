@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { benchSchema } from '#compiler/bench/index.ts';
+import { benchSchema } from '#compiler/bench/report-schema.ts';
 import { useCli } from '../../support/cli.ts';
 import { info, node, onnxModel, stored } from '../../support/onnx.ts';
 

@@ -1,7 +1,7 @@
 /** `diff` on the command line: sizes of two models, formats, budgets. */
 import { readFileSync } from 'node:fs';
 import { beforeAll, expect, test } from 'vitest';
-import { diffSchema } from '#compiler/diff/index.ts';
+import { diffSchema } from '#compiler/diff/schema.ts';
 import { useCli } from '../../support/cli.ts';
 import { info, node, onnxModel, stored } from '../../support/onnx.ts';
 

@@ -83,7 +83,9 @@ export function expectAlike(
   }
 }
 
-export async function write({ files }: CompiledBundle): Promise<string> {
+export async function write({
+  files,
+}: Pick<CompiledBundle, 'files'> & Partial<CompiledBundle>): Promise<string> {
   const folder = join(await temporaryFolder(), 'bundle');
   await writeBundle(folder, files);
   return folder;

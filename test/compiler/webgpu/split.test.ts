@@ -1,16 +1,24 @@
 /** Networks of which some layers have no kernel on WebGPU. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { verifyBundle } from '#compiler/bundle/verify.ts';
+import { makeBundle } from '#compiler/bundle/writer.ts';
 import { compileGraph } from '#compiler/compile.ts';
+import { compiledForGpu } from '#compiler/compile-gpu.ts';
 import type { CompiledBundle } from '#compiler/compile-options.ts';
+import { optimised } from '#compiler/prepare.ts';
+import type { PreprocessOptions } from '#compiler/preprocess/options.ts';
 import { partition } from '#compiler/schedule/partition.ts';
+import { lowerGraph } from '#compiler/targets/wasm/index.ts';
+import { variantsOf } from '#compiler/variant.ts';
+import { outputsOf } from '#compiler/weights/rounding-error.ts';
 import { Builder } from '#ir/builder.ts';
 import { evaluateGraph } from '#ir/evaluate.ts';
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import { f32, type Tensor } from '#ir/tensor.ts';
+import type { TensorArray } from '#runtime/abi.ts';
 import type { DeviceTensor } from '#runtime/model-types.ts';
 import type { AnyModel, ShapedOutput } from '#runtime/session.ts';
-import { expectAlike, loadFrom, write } from '../../support/bundles.ts';
+import { expectAlike, loadFrom, smallNet, write } from '../../support/bundles.ts';
 import { Random, randomInputs } from '../../support/graphs.ts';
 import { deviceOf, withAdapter } from '../../support/webgpu.ts';
 
@@ -36,6 +44,28 @@ function network(): Graph {
   b.output('features', features);
   b.output('mixed', b.op('Add', [mixed, b.op('MatMul', [pooled, weight([4, 3])], {})], {}));
   return b.graph as Graph;
+}
+
+async function lowered(source: Graph, preprocess?: PreprocessOptions) {
+  const [variant] = variantsOf([source], [], preprocess);
+  if (!variant) throw new Error('one graph is one variant');
+  return { variant, graph: await optimised(variant, {}) };
+}
+
+/** A bundle whose parts are made as if only some layers had kernels on WebGPU. */
+async function cutBundle(
+  source: Graph,
+  onDevice: (node: Node) => boolean,
+  preprocess?: PreprocessOptions,
+): Promise<string> {
+  const { variant, graph } = await lowered(source, preprocess);
+  const { files: webgpu } = await compiledForGpu(graph, variant, {}, () => partition(graph, onDevice));
+  const { abi, name, generator, inputs, outputs, cost } = (
+    await compileGraph(source, preprocess ? { preprocess } : {})
+  ).manifest;
+  const program = { abi, name, generator, inputs, outputs, cost };
+  const seededOutputs = (await outputsOf(lowerGraph(graph))) as TensorArray[];
+  return write(await makeBundle({ program, webgpu, seededOutputs }));
 }
 
 let bundle: CompiledBundle;
@@ -134,6 +164,76 @@ withAdapter.describe('on a device', () => {
     await model.run({ x: x.map((value) => 2 * value) });
     expect(await read(got)).toEqual(want);
     model.dispose();
+  });
+
+  test('any layer may be the one that is missing', async () => {
+    const image = randomInputs(smallNet(), 4);
+    const want = reference(smallNet(), image);
+    const device = await deviceOf('vulkan');
+    const layers = (await lowered(smallNet())).graph.nodes;
+    expect(layers.length).toBeGreaterThan(2);
+    for (const { name } of layers) {
+      const from = await cutBundle(smallNet(), (node) => node.name !== name);
+      const model = await loadFrom(from, { device, warmup: false, verify: true });
+      expect(model.info.copies?.values).toBeGreaterThan(0);
+      expectAlike(
+        await model.run({ image: image.get('image')?.data as Float32Array<ArrayBuffer> }),
+        want,
+        1e-4,
+      );
+      model.dispose();
+    }
+  });
+
+  test('an output whose size depends on data is cut, wherever it is computed', async () => {
+    const found = (): Graph => {
+      const b = new Builder('found');
+      const x = b.input('x', [2, 3]);
+      const [positions, count] = b.node('NonZero', [b.relu(x)], {}).outputs as [Value, Value];
+      b.graph.addOutput('found', positions, { axis: 1, value: count });
+      b.output('more', b.op('Add', [positions, positions], {}));
+      return b.graph as Graph;
+    };
+    const device = await deviceOf('vulkan');
+    const whole = await loadFrom(await write(await compileGraph(found(), { target: BOTH })), { device });
+    for (const op of ['NonZero', 'Add']) {
+      const model = await loadFrom(await cutBundle(found(), (node) => node.op !== op), { device });
+      for (const data of [Float32Array.of(0, 0, 0, 0, 0, 0), Float32Array.of(0, 7, 0, -1, 2, 0)]) {
+        const want = await whole.run({ x: data });
+        expect(await model.run({ x: data })).toEqual(want);
+        const tensors = (await model.runOnDevice({ x: data })) as Record<string, DeviceTensor<unknown>>;
+        expect(await tensors.found?.read()).toEqual(want.found);
+      }
+      model.dispose();
+    }
+    whole.dispose();
+  });
+
+  test('a picture goes to the part that reads it, unless that is on WebAssembly', async () => {
+    const device = await deviceOf('vulkan');
+    const { graph } = await lowered(smallNet(), {});
+    const first = graph.nodes.find(({ operands }) =>
+      operands.some((value) => value?.source.kind === 'input'),
+    );
+    const last = graph.nodes[graph.nodes.length - 1];
+    const bytes = Uint8Array.from({ length: 7 * 9 * 4 }, (_, i) => (i * 7919) % 256);
+    const texture = device.createTexture({
+      size: [7, 9],
+      format: 'rgba8unorm',
+      usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
+    });
+    device.queue.writeTexture({ texture }, bytes, { bytesPerRow: 28 }, [7, 9]);
+    const cut = async (off: Node | undefined) =>
+      loadFrom(await cutBundle(smallNet(), ({ name }) => name !== off?.name, {}), { device });
+    const model = await cut(last);
+    expect(await model.run({ image: texture })).toEqual(await model.run({ image: bytes }));
+    model.dispose();
+    const other = await cut(first);
+    await other.run({ image: bytes });
+    await expect(other.run({ image: texture })).rejects.toThrow(
+      'input "image": a layer on WebAssembly reads it, which takes data',
+    );
+    other.dispose();
   });
 
   test('in half precision too', async () => {

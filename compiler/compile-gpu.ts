@@ -1,7 +1,7 @@
 /** The network for WebGPU, and bundles that have nothing else. */
 import { type Diagnostic, fail, InternalError } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
-import { ABI_VERSION, type ManifestTensor, type TensorArray } from '#runtime/abi.ts';
+import { ABI_VERSION, type TensorArray } from '#runtime/abi.ts';
 import { MODULE_BREAK } from '#runtime/gpu-plan.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
 import { type BundleGpu, makeBundle } from './bundle/writer.ts';
@@ -15,7 +15,6 @@ import {
 } from './compile-options.ts';
 import { copiesOf, type partsForGpu, splitFiles, splitNote } from './compile-split.ts';
 import { optimised, stage } from './prepare.ts';
-import type { Port } from './schedule/program.ts';
 import { lowerGraph as lowerWasmGraph } from './targets/wasm/index.ts';
 import {
   type Bank,
@@ -139,11 +138,17 @@ export async function compileForGpuAlone(
       abi: ABI_VERSION,
       name,
       generator: `convolith ${VERSION}`,
-      inputs: program.inputs.map((input) => {
-        const picture = pictures.get(input.name);
-        return { ...tensorOf(input), ...(picture ? { picture } : {}) };
+      // of the graph: a program for a GPU has words for every type
+      inputs: graph.inputs.map(({ name: input, type: { dtype, shape } }) => {
+        const picture = pictures.get(input);
+        return { name: input, dtype, shape, ...(picture ? { picture } : {}) };
       }),
-      outputs: program.outputs.map(tensorOf),
+      outputs: graph.outputs.map(({ name: output, value, count }) => ({
+        name: output,
+        dtype: value.type.dtype,
+        shape: value.type.shape,
+        ...(count ? { count: { axis: count.axis } } : {}),
+      })),
       cost: { macs, parameters, arenaBytes: plan.arenaBytes },
     },
     webgpu,
@@ -175,10 +180,3 @@ export async function compileForGpuAlone(
     },
   };
 }
-
-const tensorOf = ({ name, type: { dtype, shape }, count }: Port): ManifestTensor => ({
-  name,
-  dtype,
-  shape,
-  ...(count ? { count: { axis: count.axis } } : {}),
-});

@@ -6,9 +6,12 @@ import { verifyBundle } from '#compiler/bundle/verify.ts';
 import { compileGraph } from '#compiler/compile.ts';
 import type { CompiledBundle, CompileGraphOptions } from '#compiler/compile-options.ts';
 import { folderReader } from '#compiler/files/bundle.ts';
+import { Builder } from '#ir/builder.ts';
 import type { CompileError } from '#ir/diagnostics.ts';
 import { evaluateGraph, outputTensor } from '#ir/evaluate.ts';
+import type { Graph, Value } from '#ir/graph.ts';
 import { f32 } from '#ir/tensor.ts';
+import type { ManifestTensor } from '#runtime/abi.ts';
 import { expectAlike, loadFrom, smallNet, write } from '../support/bundles.ts';
 import { deviceOf, pretendGpu, provideGpu, withAdapter } from '../support/webgpu.ts';
 
@@ -72,6 +75,24 @@ describe('what is compiled', () => {
     for (const name of ['kernels.wgsl', 'weights.webgpu.bin', 'selftest.bin'])
       expect(bundle.files.get(name)).toEqual(both.files.get(name));
     expect(again.files).toEqual(bundle.files);
+  });
+
+  test('has inputs and outputs of the types that it has beside WebAssembly', async () => {
+    const b = new Builder('types');
+    const [found, count] = b.node('NonZero', [b.input('x', [2, 3], 'u8')], {}).outputs as [Value, Value];
+    b.graph.addOutput('found', found, { axis: 1, value: count });
+    const anything = (tensors: readonly ManifestTensor[]) =>
+      tensors.map(({ address, count: counted, ...rest }) => [rest, counted?.axis]);
+    for (const [graph, options] of [
+      [b.graph as Graph, {}],
+      [smallNet(), { preprocess: {} }],
+    ] as const) {
+      const one = (await compileGraph(graph, { target: ALONE, ...options })).manifest;
+      const both = (await compileGraph(graph, { target: ['wasm', 'webgpu'], ...options })).manifest;
+      for (const ports of ['inputs', 'outputs'] as const)
+        expect(anything(one[ports])).toEqual(anything(both[ports]));
+      expect(JSON.stringify(one)).not.toContain('"address"');
+    }
   });
 
   test('is verified but for what takes a GPU', async () => {

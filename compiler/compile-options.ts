@@ -18,8 +18,8 @@ export interface CompileGraphOptions {
   /** The bundle's name; the graph's unless given. */
   readonly name?: string;
   /**
-   * What to compile for; `['wasm']` unless given. WebGPU comes beside WebAssembly, which a bundle runs on where there is no
-   * GPU.
+   * What to compile for; `['wasm']` unless given. With both, a bundle runs on WebAssembly where there is no GPU; one for
+   * `['webgpu']` alone runs nowhere else.
    */
   readonly target?: readonly CompileTarget[];
   /** Values inside the network, by name, that the bundle gives as outputs too. */
@@ -69,6 +69,14 @@ export interface CompileOptions
 
 export type Specialisation = Pick<ImportOptions, 'dims' | 'shapes'>;
 
+/** What a run on a GPU copies between it and WebAssembly, where some layers have no kernel there. */
+export interface SplitStats {
+  readonly parts: number;
+  /** Of values, in a run, either way. */
+  readonly copies: number;
+  readonly bytes: number;
+}
+
 export interface CompileStats {
   /** Of the first specialisation, as given. */
   readonly macs: number;
@@ -77,9 +85,10 @@ export interface CompileStats {
   /** Calls per run, of all specialisations together, and the distinct functions that they call. */
   readonly calls: number;
   readonly kernels: number;
+  /** Bytes of their code: of the baseline module, or, for WebGPU alone, of the WGSL. */
   readonly moduleBytes: number;
   readonly weightBytes: number;
-  /** Bytes of `weights.bin`. */
+  /** Bytes of `weights.bin`, or, for WebGPU alone, of `weights.webgpu.bin`. */
   readonly storedBytes: number;
   /** The largest difference that rounding the weights makes to an output, relative to its largest magnitude; null if none. */
   readonly weightsError: number | null;
@@ -89,6 +98,8 @@ export interface CompileStats {
   /** No plan can be smaller. */
   readonly arenaLowerBound: number;
   readonly memoryBytes: number;
+  /** Null where a GPU runs all, or nothing. */
+  readonly split: SplitStats | null;
   /** How many output elements the check compared. */
   readonly checkedElements: number;
 }
@@ -137,9 +148,15 @@ export function checkOptions(options: CompileGraphOptions): void {
       diagnostic('usage-invalid', 'target', `expected some of ${COMPILE_TARGETS.join(', ')}; got ${got}`),
     );
   }
-  if (unknown.length === 0 && target.length > 0 && !target.includes('wasm')) {
-    const message = 'a bundle needs wasm too, for where there is no GPU';
-    problems.push(diagnostic('usage-invalid', 'target', message, 'give wasm,webgpu'));
+  const onlyWasm = {
+    threads: threads !== 1,
+    weights: weights !== 'f32',
+  };
+  for (const [option, given] of target.includes('wasm') ? [] : Object.entries(onlyWasm)) {
+    if (!given) continue;
+    const message = 'this is for WebAssembly, of which the bundle has nothing';
+    const hint = option === 'weights' ? 'give the target wasm,webgpu, or gpuPrecision f16' : WITH_WASM;
+    problems.push(diagnostic('usage-invalid', option, message, hint));
   }
   if (check !== 'sampled' && check !== 'full') {
     problems.push(diagnostic('usage-invalid', 'check', `expected sampled or full; got ${String(check)}`));
@@ -154,7 +171,7 @@ export function checkOptions(options: CompileGraphOptions): void {
   }
   if (gpuPrecision !== 'f32' && !target.includes('webgpu')) {
     const message = 'there is nothing for a GPU in the bundle';
-    problems.push(diagnostic('usage-invalid', 'gpuPrecision', message, 'give the target wasm,webgpu'));
+    problems.push(diagnostic('usage-invalid', 'gpuPrecision', message, WITH_WASM));
   }
   if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
     const message = `expected a number from 1 to ${MOST_THREADS}; got ${String(threads)}`;
@@ -162,6 +179,8 @@ export function checkOptions(options: CompileGraphOptions): void {
   }
   throwAny(problems);
 }
+
+const WITH_WASM = 'give the target wasm,webgpu';
 
 /** Each costs memory, and more gain little at the sizes of one picture. */
 const MOST_THREADS = 16;

@@ -1,19 +1,19 @@
 /** `compile`: a model becomes a bundle. */
 
-import { type Diagnostic, fail, InternalError } from '#ir/diagnostics.ts';
+import { type Diagnostic, InternalError } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import {
   ABI_VERSION,
   type Specialisation as ManifestSpecialisation,
-  type ManifestTensor,
   type TensorArray,
 } from '#runtime/abi.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
 import { storeWeights } from './bundle/stored-weights.ts';
-import { type BundleGpu, makeBundle, WEIGHTS_FILE } from './bundle/writer.ts';
-import { checkWhole } from './check/full-check.ts';
+import { makeBundle, WEIGHTS_FILE } from './bundle/writer.ts';
+import { checkWhole, SAMPLED_PART } from './check/full-check.ts';
 import { RunnableModule } from './check/run-module.ts';
 import { checkProgram, checkSameOutputs } from './check/self-check.ts';
+import { compiledForGpu, compileForGpuAlone, refuseSeveralOnGpu } from './compile-gpu.ts';
 import {
   type CompiledBundle,
   type CompileGraphOptions,
@@ -22,14 +22,14 @@ import {
   checkOptions,
   GRAPH_OPTIONS,
   MODEL_OPTIONS,
-  throwAny,
 } from './compile-options.ts';
-import { BASELINE, otherModules } from './modules.ts';
+import { partsForGpu } from './compile-split.ts';
+import { addressed, BASELINE, otherModules } from './modules.ts';
 import { rejectUnknownOptions } from './options.ts';
 import { importSizes, optimised, stage } from './prepare.ts';
 import { parsePreprocess } from './preprocess/options.ts';
 import { ConstantPool, type LinkedProgram } from './schedule/link.ts';
-import { type ConstantPart, type Port, writeConstants } from './schedule/program.ts';
+import { type ConstantPart, writeConstants } from './schedule/program.ts';
 import {
   type Choices,
   type CostProfile,
@@ -42,24 +42,13 @@ import {
   type WasmKernel,
   type WasmProgram,
 } from './targets/wasm/index.ts';
-import {
-  emitProgram,
-  lowerGraph as lowerGpuGraph,
-  USUAL_CHOICES,
-  unsupported as unsupportedOnGpu,
-  writeBank,
-} from './targets/webgpu/index.ts';
-import { gpuChoicesOf } from './tune/adapters.ts';
 import { TunedChoices } from './tune/choices.ts';
 import { costsOf, parseProfileOf } from './tune/profile.ts';
-import { oneMachine, parseTuning, refuseSeveralSizes } from './tune/tuning.ts';
+import { oneMachine, refuseSeveralSizes } from './tune/tuning.ts';
 import { type Variant, variantsOf } from './variant.ts';
 import { VERSION } from './version.ts';
 import { roundWeights } from './weights/rounding.ts';
 import { largestDifference, outputsOf } from './weights/rounding-error.ts';
-
-/** How much of a full check the sampled one before it is, in time. */
-const SAMPLED_PART = 0.1;
 
 /**
  * Compiles an ONNX model, or a JSON network description. A symbolic batch is 1 unless given.
@@ -113,17 +102,21 @@ async function compileGraphs(
 ): Promise<CompiledBundle> {
   const preprocess = options.preprocess === undefined ? undefined : parsePreprocess(options.preprocess);
   const variants = variantsOf(sources, options.outputs ?? [], preprocess);
+  const name = options.name ?? variants[0]?.graph.name ?? '';
+  const onGpu = options.target?.includes('webgpu') ?? false;
+  const [only, ...more] = variants;
+  if (onGpu && more.length > 0) refuseSeveralOnGpu();
+  if (only && !options.target?.includes('wasm') && onGpu) return compileForGpuAlone(name, only, options);
   const costs = costsOf(options.profile && parseProfileOf('wasm', options.profile));
   const choices = await choicesFor(variants, options, costs);
-  if (options.target?.includes('webgpu') && variants.length > 1) refuseSeveralOnGpu();
   const part = options.check === 'full' ? SAMPLED_PART : 1;
-  const name = options.name ?? variants[0]?.graph.name ?? '';
   const pool = new ConstantPool();
   const checked: CheckedVariant[] = [];
   let module: EmittedModule | undefined;
   for (const variant of variants) {
     const exact = await optimised(variant, options);
-    if (options.target?.includes('webgpu')) throwAny(unsupportedOnGpu(exact, options.gpuPrecision));
+    // before anything is generated: it may be refused
+    if (onGpu) partsForGpu(exact, options.gpuPrecision);
     let progress = await stage('generate', options);
     const format = options.weights ?? 'f32';
     const rounds = format === 'f16' || format === 'i8';
@@ -248,6 +241,11 @@ async function bundleOf(
   const progress = await stage('bundle', options);
   const { weights: format = 'f32' } = options;
   const stored = format === 'f32' ? undefined : storeWeights(constantParts, runnable.weights, format);
+  const [first] = checked;
+  const gpu =
+    first && options.target?.includes('webgpu')
+      ? await compiledForGpu(first.optimised, first.variant, options, partsForGpu)
+      : undefined;
   const [{ inputs = [], outputs = [], cost = NO_COST } = {}, ...further] = specialisations;
   const { files, manifest } = await makeBundle({
     program: {
@@ -256,54 +254,34 @@ async function bundleOf(
       generator: `convolith ${VERSION}`,
       inputs,
       outputs,
-      wasm: {
+      cost,
+      ...(further.length > 0 ? { further } : {}),
+    },
+    wasm: {
+      place: {
         weightsAddress: code.memory.constants,
         memoryBytes: code.memory.pages * 65536,
         mostThreads: options.threads ?? 1,
       },
-      cost,
-      ...(further.length > 0 ? { further } : {}),
+      modules: [...others, { ...BASELINE, bytes: code.bytes }],
+      weights: runnable.weights,
+      ...(stored ? { stored } : {}),
     },
-    modules: [...others, { ...BASELINE, bytes: code.bytes }],
-    weights: runnable.weights,
-    ...(stored ? { stored } : {}),
+    ...(gpu ? { webgpu: gpu.files } : {}),
     seededOutputs,
-    ...(options.target?.includes('webgpu') ? { webgpu: gpuOf(checked, options) } : {}),
   });
   for (const [file, bytes] of files) if (bytes !== runnable.weights) options.onFile?.(file, bytes);
   progress(1);
   return {
     files,
     manifest,
-    diagnostics: distinct(checked.flatMap(({ check }) => check.diagnostics)),
-    stats: { ...statsOf(checked, code), storedBytes: manifest.wasm.weights.bytes },
+    diagnostics: distinct([...checked.flatMap(({ check }) => check.diagnostics), ...(gpu?.notes ?? [])]),
+    stats: {
+      ...statsOf(checked, code),
+      split: gpu?.split ?? null,
+      storedBytes: manifest.wasm?.weights.bytes ?? 0,
+    },
   };
-}
-
-function refuseSeveralOnGpu(): never {
-  return fail(
-    'usage-invalid',
-    'target',
-    'a bundle for WebGPU has one size',
-    'give one size, or leave out webgpu',
-  );
-}
-
-/** The network for WebGPU. */
-function gpuOf(
-  [first]: readonly CheckedVariant[],
-  { gpuPrecision: precision = 'f32', tuning }: CompileGraphOptions,
-): BundleGpu {
-  if (!first) throw new InternalError('a bundle has a network');
-  const choices = tuning ? gpuChoicesOf(parseTuning(tuning), precision) : USUAL_CHOICES;
-  const { wgsl, plan, banks } = emitProgram(lowerGpuGraph(first.optimised, precision, choices));
-  const weights = new Uint8Array(banks.reduce((sum, { bytes }) => sum + bytes, 0));
-  let at = 0;
-  for (const bank of banks) {
-    writeBank(bank, weights.subarray(at, at + bank.bytes));
-    at += bank.bytes;
-  }
-  return { plan, wgsl, weights };
 }
 
 const NO_COST = { macs: 0, parameters: 0, arenaBytes: 0 };
@@ -314,16 +292,10 @@ function distinct(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
   return [...byText.values()];
 }
 
-const addressed = (ports: readonly Port[], { memory }: WasmCode): ManifestTensor[] =>
-  ports.map(({ name, type, offset, count }) => ({
-    name,
-    dtype: type.dtype,
-    shape: type.shape,
-    address: memory.arena + offset,
-    ...(count ? { count: { axis: count.axis, address: memory.arena + count.offset } } : {}),
-  }));
-
-function statsOf(checked: readonly CheckedVariant[], code: WasmCode): Omit<CompileStats, 'storedBytes'> {
+function statsOf(
+  checked: readonly CheckedVariant[],
+  code: WasmCode,
+): Omit<CompileStats, 'storedBytes' | 'split'> {
   const errors = checked.flatMap(({ weightsError }) => weightsError ?? []);
   const sum = (of: (one: CheckedVariant) => number) => checked.reduce((total, one) => total + of(one), 0);
   const { memory } = code;

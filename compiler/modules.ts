@@ -1,9 +1,17 @@
 /** The modules that a bundle has beside the baseline: for relaxed SIMD, and for threads. */
+import type { ManifestTensor } from '#runtime/abi.ts';
 import { type BundleModule, moduleFile } from './bundle/writer.ts';
 import type { RunnableModule } from './check/run-module.ts';
 import type { CompileGraphOptions } from './compile-options.ts';
 import type { LinkedProgram } from './schedule/link.ts';
-import { type CostProfile, type Engine, emitLinked, type WasmKernel } from './targets/wasm/index.ts';
+import type { Port } from './schedule/program.ts';
+import {
+  type CostProfile,
+  type Engine,
+  emitLinked,
+  type WasmCode,
+  type WasmKernel,
+} from './targets/wasm/index.ts';
 
 /** A module that a bundle has beside the baseline, and one that shows that it does the same. */
 export interface OtherModule extends BundleModule {
@@ -45,3 +53,13 @@ export async function otherModules(
   }
   return modules;
 }
+
+/** Inputs or outputs where they lie in the memory of a module. */
+export const addressed = (ports: readonly Port[], { memory }: WasmCode): ManifestTensor[] =>
+  ports.map(({ name, type, offset, count }) => ({
+    name,
+    dtype: type.dtype,
+    shape: type.shape,
+    address: memory.arena + offset,
+    ...(count ? { count: { axis: count.axis, address: memory.arena + count.offset } } : {}),
+  }));

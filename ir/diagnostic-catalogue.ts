@@ -252,6 +252,13 @@ export const CATALOGUE = {
       'The network needs a buffer that is larger than the device can bind, or the device does not compile one of its kernels. Nothing has been computed.',
     hint: 'use a smaller input, batch or network, or another backend',
   },
+  'gpu-split': {
+    kind: 'note',
+    title: 'Some layers run on WebAssembly where the network runs on a GPU',
+    explanation:
+      'These layers have no kernel on WebGPU in this form. The network is cut there: what they read comes back from the GPU, and what they give goes to it again. A run waits for that at every cut.',
+    hint: 'see which layers these are, and whether the network can do without',
+  },
   'memory-limit': {
     kind: 'unsupported',
     title: 'The network needs more memory than WebAssembly has',

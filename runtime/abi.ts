@@ -6,7 +6,7 @@ import type { EngineName } from './engines.ts';
 import type { StoredPart } from './stored-weights.ts';
 
 /** Raised whenever a runtime could not read an older manifest, or an older runtime a new one. */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 /** Element types, and the arrays that hold them; a bool is a byte, 0 or 1. */
 export const ARRAYS = {
@@ -25,14 +25,15 @@ export const ARRAYS = {
 export type ElementType = keyof typeof ARRAYS;
 export type TensorArray = InstanceType<(typeof ARRAYS)[ElementType]>;
 
-/** An input or output: dense, in row-major order (channels first) at byte `address` of the module's memory. */
+/** An input or output: dense, in row-major order (channels first). */
 export interface ManifestTensor {
   readonly name: string;
   readonly dtype: ElementType;
   readonly shape: readonly number[];
-  readonly address: number;
+  /** Where it begins in the module's memory, in bytes; absent where there is no module. */
+  readonly address?: number;
   /** Where the size of an axis depends on data: where the i64 lies that says how many of its positions count. */
-  readonly count?: { readonly axis: number; readonly address: number };
+  readonly count?: { readonly axis: number; readonly address?: number };
   /** Of an input that is a picture: what its bytes are, and what the network makes of them. */
   readonly picture?: PictureInput;
 }
@@ -65,8 +66,8 @@ export interface ProgramManifest {
   readonly generator: string;
   readonly inputs: readonly ManifestTensor[];
   readonly outputs: readonly ManifestTensor[];
-  readonly wasm: WasmManifest;
-  /** Where the bundle can run on WebGPU too. */
+  /** Of the two parts a bundle has one at least. */
+  readonly wasm?: WasmManifest;
   readonly webgpu?: WebgpuManifest;
   readonly cost: CostSummary;
   /** The same network at further sizes, over the same weights and in the same memory. */
@@ -88,10 +89,10 @@ export const specialisationsOf = ({
   outputs,
   cost,
   further = [],
-}: Omit<ProgramManifest, 'wasm'>): readonly [Specialisation, ...Specialisation[]] => [
-  { run: 'run', inputs, outputs, cost },
-  ...further,
-];
+}: Pick<ProgramManifest, 'inputs' | 'outputs' | 'cost' | 'further'>): readonly [
+  Specialisation,
+  ...Specialisation[],
+] => [{ run: 'run', inputs, outputs, cost }, ...further];
 
 /** Imports `convolith.memory`; exports `run()`, and a function for each further specialisation. */
 export interface ModuleEntry extends FileEntry {
@@ -120,8 +121,36 @@ export interface WebgpuManifest {
   readonly kernels: FileEntry;
   /** The banks of constants, one after the other. */
   readonly weights: FileEntry;
-  /** Bytes of all buffers together, with halves where the bundle has them. */
+  /** Bytes of all buffers together, with halves where the bundle has them, and of the memory of a split network's module. */
   readonly memoryBytes: number;
+  /** Where some layers have no kernel on a GPU. */
+  readonly split?: SplitManifest;
+}
+
+/** A network in parts. What goes from one to another has a number; the inputs of the network are the first of these. */
+export interface SplitManifest {
+  /** What runs the parts on WebAssembly. */
+  readonly wasm: WasmManifest;
+  /** In the order of a run. */
+  readonly parts: readonly SplitPart[];
+  /** The numbers of the network's outputs. */
+  readonly outputs: readonly number[];
+  readonly copies: SplitCopies;
+}
+
+/** Values that a run copies between GPU and WebAssembly. */
+export interface SplitCopies {
+  readonly values: number;
+  readonly bytes: number;
+}
+
+export interface SplitPart {
+  /** The export that runs it on WebAssembly; absent for one on the GPU. */
+  readonly run?: string;
+  readonly inputs: readonly number[];
+  readonly outputs: readonly number[];
+  readonly inputTensors: readonly ManifestTensor[];
+  readonly outputTensors: readonly ManifestTensor[];
 }
 
 export interface CostSummary {
@@ -144,8 +173,8 @@ export interface Manifest extends ProgramManifest {
 }
 
 /**
- * Outputs of the baseline module on seeded inputs. They are compared for equality: the module uses no instruction and no
- * function of the engine whose result may vary, the payload of a NaN apart.
+ * Outputs on seeded inputs. Those of the baseline module are compared for equality: the module uses no instruction and no
+ * function of the engine whose result may vary, the payload of a NaN apart. Devices may differ in the last bits of every sum.
  */
 export interface SelfTest {
   readonly seed: number;

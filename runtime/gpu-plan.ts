@@ -19,6 +19,17 @@ export interface GpuPlan {
   readonly outputs: readonly number[];
   /** Of outputs whose size depends on data: where, in words, it stands how many positions of which axis count. */
   readonly counts?: readonly (GpuCount | null)[];
+  /** Where an input is a picture: a module reads a texture into it, and one more a frame of a video. */
+  readonly picture?: GpuPicture;
+}
+
+/** Stands in `kernels.wgsl` between modules: of all kernels, and, where an input is a picture, those that read one. */
+export const MODULE_BREAK = '\n// ---------- another module ----------\n';
+
+/** An input that is a picture, of pixels. */
+export interface GpuPicture {
+  readonly width: number;
+  readonly height: number;
 }
 
 export interface GpuCount {

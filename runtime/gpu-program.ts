@@ -1,17 +1,25 @@
 /** A compiled program on a WebGPU device: buffers and pipelines made once, one submission per run. */
-import { ARRAYS, type ElementType, type TensorArray } from './abi.ts';
-import { counted, type ShapedOutput } from './counted.ts';
-import type { GpuPlan } from './gpu-plan.ts';
+import type { TensorArray } from './abi.ts';
+import type { ShapedOutput } from './counted.ts';
+import type { DeviceSource } from './gpu-inputs.ts';
+import {
+  deviceTensor,
+  type GpuTensor,
+  outputBuffers,
+  outputBytes,
+  readOutput,
+  refusal,
+  wordBytes,
+} from './gpu-outputs.ts';
+import { PictureReader } from './gpu-pictures.ts';
+import { type GpuCount, type GpuPlan, MODULE_BREAK } from './gpu-plan.ts';
+import type { DeviceTensor } from './model-types.ts';
 
-/** An input or output, dense and row-major. */
-export interface GpuTensor {
-  readonly name: string;
-  readonly dtype: ElementType;
-  readonly shape: readonly number[];
-}
+export type { GpuTensor } from './gpu-outputs.ts';
 
 export interface GpuContent {
   readonly plan: GpuPlan;
+  /** The module of the kernels, then those that read pictures. */
   readonly wgsl: string;
   /** The bytes of each bank of constants. */
   readonly banks: readonly Uint8Array<ArrayBuffer>[];
@@ -26,11 +34,12 @@ export class GpuProgram {
   readonly device: GPUDevice;
   readonly #content: Omit<GpuContent, 'banks' | 'wgsl'>;
   readonly #arena: GPUBuffer;
-  readonly #staging: GPUBuffer;
+  /** For outputs that are read back; runs that overlap have further ones. */
+  #staging: GPUBuffer | undefined;
+  readonly #picture: PictureReader | undefined;
   readonly #buffers: readonly GPUBuffer[];
   readonly #pipelines: readonly GPUComputePipeline[];
   readonly #groups: readonly GPUBindGroup[];
-  #last: Promise<unknown> = Promise.resolve();
   #disposed = false;
 
   private constructor(
@@ -39,7 +48,7 @@ export class GpuProgram {
     pipelines: readonly GPUComputePipeline[],
     layout: GPUBindGroupLayout,
   ) {
-    const { plan, banks, inputs, outputs } = content;
+    const { plan, banks, inputs, outputs, wgsl } = content;
     this.device = device;
     this.#content = { plan, inputs, outputs };
     this.#pipelines = pipelines;
@@ -81,15 +90,26 @@ export class GpuProgram {
         ],
       }),
     );
-    this.#staging = device.createBuffer({
+    this.#picture =
+      plan.picture && new PictureReader(device, plan.picture, modulesOf(wgsl).slice(1), this.#arena);
+    this.#buffers = [this.#arena, ...halves, ...constants, uniform];
+    this.#staging = this.#newStaging();
+  }
+
+  #newStaging(): GPUBuffer {
+    const { outputs } = this.#content;
+    return this.device.createBuffer({
       label: 'outputs',
       size: Math.max(
         4,
-        outputs.reduce((bytes, output, k) => bytes + wordBytes(output) + (plan.counts?.[k] ? 4 : 0), 0),
+        outputs.reduce((bytes, output, k) => bytes + outputBytes(output, this.#count(k)), 0),
       ),
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
-    this.#buffers = [this.#arena, ...halves, ...constants, uniform, this.#staging];
+  }
+
+  #count(output: number): GpuCount | null {
+    return this.#content.plan.counts?.[output] ?? null;
   }
 
   /**
@@ -99,7 +119,8 @@ export class GpuProgram {
   static async create(device: GPUDevice, content: GpuContent): Promise<GpuProgram> {
     const { plan } = content;
     const half = device.features.has('shader-f16');
-    const wgsl = half || plan.halves === undefined ? content.wgsl : withoutHalves(content.wgsl);
+    const [code = ''] = modulesOf(content.wgsl);
+    const wgsl = half || plan.halves === undefined ? code : withoutHalves(code);
     const largest = largestBuffer(plan, half);
     const { maxStorageBufferBindingSize: most, maxBufferSize } = device.limits;
     const limit = Math.min(most, maxBufferSize);
@@ -157,21 +178,101 @@ export class GpuProgram {
   }
 
   /** What is written for given inputs. @throws Error for integers that need more than 32 bits */
-  wordsOf(given: readonly TensorArray[]): GpuWords[] {
-    return this.#content.inputs.map((tensor, k) => wordsOf(tensor, given[k] ?? new Float32Array()));
+  wordsOf(given: readonly (TensorArray | DeviceSource)[]): GpuInput[] {
+    return this.#content.inputs.map((tensor, k) => {
+      const input = given[k] ?? new Float32Array();
+      return 'kind' in input ? input : wordsOf(tensor, input);
+    });
   }
 
-  runWords(words: readonly GpuWords[]): Promise<ShapedOutput[]> {
-    const next = this.#last.then(() => this.#run(words));
-    this.#last = next.catch(() => {});
-    return next;
+  /** Everything is submitted before anything is awaited. */
+  async runWords(given: readonly GpuInput[]): Promise<ShapedOutput[]> {
+    const { outputs } = this.#content;
+    const staging = this.#staging ?? this.#newStaging();
+    this.#staging = undefined;
+    try {
+      let from = 0;
+      const places = outputs.map((output, k) => {
+        from += outputBytes(output, this.#count(k));
+        return { buffer: staging, offset: from - outputBytes(output, this.#count(k)) };
+      });
+      await this.#submit(given, places);
+      await staging.mapAsync(GPUMapMode.READ).catch((error: Error) => {
+        throw this.#disposed ? new Error(DISPOSED) : error;
+      });
+      const memory = staging.getMappedRange();
+      const results = outputs.map((output, k) =>
+        readOutput(output, this.#count(k), memory, places[k]?.offset ?? 0),
+      );
+      staging.unmap();
+      return results;
+    } finally {
+      if (this.#staging || this.#disposed) staging.destroy();
+      else this.#staging = staging;
+    }
   }
 
-  /** Puts inputs into the memory of the device. */
-  write(given: readonly GpuWords[]): void {
-    const { inputs } = this.#content.plan;
-    given.forEach((words, k) => {
-      if (words.length > 0) this.device.queue.writeBuffer(this.#arena, 4 * (inputs[k] ?? 0), words);
+  /** The outputs in buffers of their own, or in those of the caller, which are the caller's. */
+  async runOnDevice(
+    given: readonly GpuInput[],
+    into: readonly unknown[] = [],
+  ): Promise<DeviceTensor<ShapedOutput>[]> {
+    const { outputs } = this.#content;
+    const counts = outputs.map((_, k) => this.#count(k));
+    const buffers = outputBuffers(this.device, outputs, counts, into);
+    try {
+      await this.#submit(
+        given,
+        buffers.map((buffer) => ({ buffer, offset: 0 })),
+        true,
+      );
+    } catch (error) {
+      buffers.forEach((buffer, k) => {
+        if (into[k] === undefined) buffer.destroy();
+      });
+      throw error;
+    }
+    return outputs.map((output, k) => deviceTensor(this.device, output, counts[k], buffers[k] as GPUBuffer));
+  }
+
+  /** The device is asked whether it refuses a run where buffers or pictures of the caller are part of it. */
+  async #submit(given: readonly GpuInput[], places: readonly Place[], ask = false): Promise<void> {
+    if (this.#disposed) throw new Error(DISPOSED);
+    const foreign = this.#content.inputs.flatMap(({ name }, k) => {
+      const input = given[k];
+      return input && 'kind' in input ? [JSON.stringify(name)] : [];
+    });
+    const work = () => {
+      const encoder = this.device.createCommandEncoder();
+      this.write(given, encoder);
+      const pass = encoder.beginComputePass();
+      this.#content.plan.calls.forEach((_, k) => {
+        this.dispatch(pass, k);
+      });
+      pass.end();
+      this.#copyOutputs(encoder, places);
+      this.device.queue.submit([encoder.finish()]);
+    };
+    if (!ask && foreign.length === 0) return work();
+    const problem = await refusal(this.device, work);
+    if (problem === undefined) return;
+    const which = foreign.length > 0 ? `, which reads ${foreign.join(', ')} on the device` : '';
+    throw new Error(`the device refuses this run${which}: ${problem}`);
+  }
+
+  /** Puts inputs where the kernels read them; what is on the device, with the encoder. */
+  write(given: readonly GpuInput[], encoder: GPUCommandEncoder): void {
+    const { inputs, plan } = this.#content;
+    given.forEach((input, k) => {
+      const at = 4 * (plan.inputs[k] ?? 0);
+      const tensor = inputs[k];
+      if (!('kind' in input)) {
+        if (input.length > 0) this.device.queue.writeBuffer(this.#arena, at, input);
+      } else if (input.kind !== 'buffer') {
+        this.#picture?.encode(encoder, input);
+      } else if (tensor && wordBytes(tensor) > 0) {
+        encoder.copyBufferToBuffer(input.source, input.offset, this.#arena, at, wordBytes(tensor));
+      }
     });
   }
 
@@ -183,54 +284,42 @@ export class GpuProgram {
     pass.dispatchWorkgroups(x, y);
   }
 
-  async #run(given: readonly GpuWords[]): Promise<ShapedOutput[]> {
-    if (this.#disposed) throw new Error('the program was disposed of; load it again');
+  #copyOutputs(encoder: GPUCommandEncoder, places: readonly Place[]): void {
     const { plan, outputs } = this.#content;
-    this.write(given);
-    const encoder = this.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    plan.calls.forEach((_, k) => {
-      this.dispatch(pass, k);
-    });
-    pass.end();
-    let to = 0;
-    const copy = (at: number, bytes: number) => {
-      if (bytes > 0) encoder.copyBufferToBuffer(this.#arena, 4 * at, this.#staging, to, bytes);
-      to += bytes;
-    };
     outputs.forEach((output, k) => {
-      copy(plan.outputs[k] ?? 0, wordBytes(output));
-      const count = plan.counts?.[k];
-      if (count) copy(count.at, 4);
+      const { buffer, offset } = places[k] as Place;
+      const bytes = wordBytes(output);
+      if (bytes > 0)
+        encoder.copyBufferToBuffer(this.#arena, 4 * (plan.outputs[k] ?? 0), buffer, offset, bytes);
+      const count = this.#count(k);
+      if (count) encoder.copyBufferToBuffer(this.#arena, 4 * count.at, buffer, offset + bytes, 4);
     });
-    this.device.queue.submit([encoder.finish()]);
-    await this.#staging.mapAsync(GPUMapMode.READ);
-    try {
-      const read = this.#staging.getMappedRange();
-      let from = 0;
-      return outputs.map((output, k) => {
-        const words = new Int32Array(read, from, wordBytes(output) / 4);
-        from += wordBytes(output);
-        const whole = { data: elementsOf(output, words), shape: [...output.shape] };
-        const count = plan.counts?.[k];
-        if (!count) return whole;
-        from += 4;
-        return counted(whole, count.axis, new Int32Array(read, from - 4, 1)[0] ?? 0);
-      });
-    } finally {
-      this.#staging.unmap();
-    }
   }
 
   /** Gives the device's memory back. */
   dispose(): void {
     this.#disposed = true;
+    this.#picture?.dispose();
+    this.#staging?.destroy();
     for (const buffer of this.#buffers) buffer.destroy();
   }
 }
 
+const DISPOSED = 'the program was disposed of; load it again';
+
+/** Where an output goes. */
+interface Place {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+}
+
+const modulesOf = (wgsl: string): string[] => wgsl.split(MODULE_BREAK);
+
 /** The elements of an input as a device takes them. */
 export type GpuWords = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+
+/** An input as a run takes it. */
+export type GpuInput = GpuWords | DeviceSource;
 
 /** Bytes of the buffer of halves, which are whole floats on a device without them. */
 const halvesBytes = ({ halves }: GpuPlan, half: boolean): number =>
@@ -245,10 +334,8 @@ const withoutHalves = (wgsl: string): string => wgsl.replace('enable f16;', '').
 
 const roundUp = (bytes: number, multiple: number): number => Math.ceil(bytes / multiple) * multiple;
 
-const wordBytes = ({ shape }: GpuTensor): number => 4 * shape.reduce((a, b) => a * b, 1);
-
 /** One word for each element, in memory of its own. @throws Error for integers that need more */
-function wordsOf(
+export function wordsOf(
   { name, dtype }: GpuTensor,
   data: TensorArray,
 ): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
@@ -263,12 +350,4 @@ function wordsOf(
       throw new Error(`input ${JSON.stringify(name)}: ${String(data[i])} does not fit the 32 bits of a GPU`);
   }
   return words;
-}
-
-/** Elements of an output in an array of their own. */
-function elementsOf({ dtype }: GpuTensor, words: Int32Array<ArrayBuffer>): TensorArray {
-  if (dtype === 'f32') return new Float32Array(words.buffer, words.byteOffset, words.length).slice();
-  if (dtype === 'i64') return BigInt64Array.from(words, BigInt);
-  if (dtype === 'u64') return BigUint64Array.from(words, (word) => BigInt(word >>> 0));
-  return new ARRAYS[dtype](words);
 }

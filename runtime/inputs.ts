@@ -19,14 +19,18 @@ export function partsOf(given: unknown): Given {
   return { data: given, shape: undefined };
 }
 
+/** What is wrong with an input that is no data, '' where nothing is; undefined for data. */
+export type Foreign = (tensor: ManifestTensor, given: unknown) => string | undefined;
+
 /** The specialisation that the inputs fit. @throws Error where that is none, or not just one */
 export function choose(
   all: readonly Specialisation[],
   given: Readonly<Record<string, Given>>,
+  foreign: Foreign | undefined,
 ): Specialisation {
   const problems = all.map(({ inputs }) => {
     for (const tensor of inputs) {
-      const problem = problemOf(tensor, given[tensor.name]);
+      const problem = foreign?.(tensor, given[tensor.name]?.data) ?? problemOf(tensor, given[tensor.name]);
       if (problem) return { tensor, problem };
     }
     return undefined;
@@ -54,7 +58,7 @@ export function choose(
   );
 }
 
-const layoutOf = (shape: readonly number[]): string => shape.join('×') || 'a scalar';
+export const layoutOf = (shape: readonly number[]): string => shape.join('×') || 'a scalar';
 
 const describe = (given: Readonly<Record<string, Given>>): string =>
   Object.entries(given)

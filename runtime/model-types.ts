@@ -5,8 +5,8 @@
 
 export interface LoadOptions {
   /**
-   * `webgpu` needs a bundle that was compiled for it. `auto` takes WebGPU where the bundle has it and there is a real GPU,
-   * else WebAssembly; `info.backendNote` says why. `auto` unless said.
+   * Each needs a bundle that was compiled for it. `auto` takes WebGPU where the bundle has it and there is a real GPU, else
+   * WebAssembly; `info.backendNote` says why. Of a bundle without WebAssembly it takes any adapter. `auto` unless said.
    */
   readonly backend?: 'auto' | 'wasm' | 'webgpu';
   /** A GPUDevice to run on, which stays the caller's; one of its own unless given. */
@@ -20,7 +20,10 @@ export interface LoadOptions {
   readonly relaxed?: boolean;
   /** Run a few times before the promise resolves, so that the engine has compiled its fast code; true unless said. */
   readonly warmup?: boolean;
-  /** Check the SHA-256 of module and weights too, not only their sizes; false unless said. */
+  /**
+   * Check the SHA-256 of module and weights too, not only their sizes; on a GPU, also that the outputs on the inputs of the
+   * self-test are those that are expected. False unless said.
+   */
   readonly verify?: boolean;
   readonly signal?: AbortSignal;
   /** Told what is under way, and how far it is, from 0 to 1. */
@@ -47,7 +50,7 @@ export interface SpecialisationInfo {
 export interface ModelInfo {
   readonly name: string;
   readonly backend: 'wasm' | 'webgpu';
-  /** Why a bundle for WebGPU runs on WebAssembly, or without the half precision that it was compiled for, where it does. */
+  /** Why a bundle for WebGPU runs on WebAssembly, in software, or without the half precision it was compiled for, where it does. */
   readonly backendNote?: string;
   /** What the module in use was made for: baseline SIMD, or relaxed SIMD; of WebGPU, the name of the adapter. */
   readonly engine: string;
@@ -55,6 +58,8 @@ export interface ModelInfo {
   readonly threads: number;
   /** Why that is fewer than were asked for. */
   readonly threadsNote?: string;
+  /** Of a network of which some layers have no kernel on a GPU: the values that a run copies to WebAssembly and back. */
+  readonly copies?: { readonly values: number; readonly bytes: number };
   /** All memory that the model uses, weights included; fixed. On a GPU, that of its buffers. */
   readonly memoryBytes: number;
   /** Of the first specialisation, as outputs and macs. */
@@ -68,11 +73,68 @@ export interface ModelInfo {
   readonly generator: string;
 }
 
+/** A class of the web, where the program knows its types: those of a page, or of WebGPU. */
+type Web<Name extends string, Else = never> =
+  typeof globalThis extends Record<Name, { prototype: infer T }> ? T : Else;
+
+/**
+ * An input in memory of the model's device, on WebGPU: a buffer with the usage COPY_SRC of just as many words of 32 bits as
+ * there are elements, or a larger one with a place in it. What `runOnDevice` gives is one.
+ */
+export type DeviceInput =
+  | Web<'GPUBuffer'>
+  | DeviceTensor<unknown>
+  | {
+      readonly buffer: Web<'GPUBuffer'>;
+      /** In bytes; 0 unless said. */
+      readonly offset?: number;
+      readonly shape?: readonly number[];
+    };
+
+/** A picture of the input's own size, on WebGPU, of a network that was compiled with preprocessing. */
+export type PictureSource =
+  | Web<'ImageBitmap'>
+  | Web<'HTMLCanvasElement'>
+  | Web<'OffscreenCanvas'>
+  | Web<'HTMLImageElement'>
+  | Web<'HTMLVideoElement'>
+  | Web<'VideoFrame'>
+  | Web<'GPUTexture'>
+  | Web<'GPUExternalTexture'>;
+
+/** An output in a buffer of the device that is the caller's: later runs leave it alone, and nobody else destroys it. */
+export interface DeviceTensor<Shaped> {
+  /** Dense and row-major, a word of 32 bits for each element; usage STORAGE, COPY_SRC and COPY_DST. */
+  readonly buffer: Web<'GPUBuffer', object>;
+  /** Of the network's output. */
+  readonly dtype: string;
+  /** What its words are: narrower integers and booleans, and those of 64 bits, are of 32 bits there. */
+  readonly word: 'f32' | 'i32' | 'u32';
+  readonly shape: readonly number[];
+  /** Where the size of an axis depends on data: at which byte the word is that says how many of its positions count. */
+  readonly count?: { readonly axis: number; readonly offset: number };
+  /** A copy in an array, as `run` gives it with its shape. */
+  read(): Promise<Shaped>;
+  /** Destroys the buffer. */
+  destroy(): void;
+}
+
 export interface Model<Inputs, Outputs, ShapedOutputs> {
   readonly info: ModelInfo;
+  /** The GPUDevice that the model runs on; after a loss, the new one. Undefined on WebAssembly. */
+  readonly device: Web<'GPUDevice', object> | undefined;
   /** Runs that overlap are done one after the other, in the order of the calls. */
   run(inputs: Inputs, options?: { readonly shapes?: false }): Promise<Outputs>;
   run(inputs: Inputs, options: { readonly shapes: true }): Promise<ShapedOutputs>;
-  /** Gives the memory back; a later run is refused. */
+  /**
+   * Runs the network on WebGPU without reading anything back. The promise resolves when the run is submitted: what is submitted
+   * to the device's queue after that finds the outputs there. On WebAssembly it is refused.
+   * @param options.into buffers for outputs, by name, in place of new ones; with the usage COPY_DST
+   */
+  runOnDevice(
+    inputs: Inputs,
+    options?: { readonly into?: { readonly [Name in keyof ShapedOutputs]?: Web<'GPUBuffer', object> } },
+  ): Promise<{ readonly [Name in keyof ShapedOutputs]: DeviceTensor<ShapedOutputs[Name]> }>;
+  /** Gives the memory back, and a device of the model's own with all that is on it; a later run is refused. */
   dispose(): void;
 }

@@ -1,17 +1,26 @@
 /** `load()` and the model that it gives: options, inputs and outputs checked, runs one after the other. */
 import {
   ABI_VERSION,
-  ARRAYS,
   type ManifestTensor,
   type ProgramManifest,
   type Specialisation,
   specialisationsOf,
   type TensorArray,
+  type WasmManifest,
 } from './abi.ts';
-import { counted, type ShapedOutput } from './counted.ts';
-import { choose, partsOf, sizeOf } from './inputs.ts';
-import type { LoadOptions, Model, ModelInfo, TensorInfo } from './model-types.ts';
-import { type BundleFiles, importScript, loadWasm, type WasmInstance } from './wasm.ts';
+import type { ShapedOutput } from './counted.ts';
+import { choose, type Foreign, partsOf } from './inputs.ts';
+import type {
+  DeviceInput,
+  DeviceTensor,
+  LoadOptions,
+  Model,
+  ModelInfo,
+  PictureSource,
+  TensorInfo,
+} from './model-types.ts';
+import { type BundleFiles, importScript, loadWasm, type WasmFiles, type WasmInstance } from './wasm.ts';
+import { outputOf, view } from './wasm-memory.ts';
 import type { OpenGpu } from './webgpu.ts';
 
 export type { ShapedOutput } from './counted.ts';
@@ -29,7 +38,14 @@ export type InputArray = TensorArray | Uint8ClampedArray | readonly number[] | r
 export type InputData =
   | InputArray
   | { readonly data: InputArray; readonly shape: readonly number[] }
-  | { readonly data: InputArray; readonly width: number; readonly height: number };
+  | { readonly data: InputArray; readonly width: number; readonly height: number }
+  | DeviceInput
+  | PictureSource;
+
+/** Outputs by name that go into buffers of the caller. */
+interface RunOnDeviceOptions {
+  readonly into?: Readonly<Record<string, object | undefined>>;
+}
 
 /** Outputs by name, in arrays of their own. */
 type Results = Record<string, unknown>;
@@ -46,11 +62,15 @@ export const loader =
     signal?.throwIfAborted();
     const gpu = backend === 'wasm' ? undefined : await onGpu(manifest, files, options);
     if (typeof gpu === 'object') return new LoadedModel(manifest, gpu);
-    if (backend === 'webgpu') throw new Error(`WebGPU: ${gpu ?? 'this bundle was compiled without it'}`);
-    const runner = await onWasm(manifest, files, options);
+    if (!manifest.wasm || !files.wasm) throw new Error(`WebGPU: ${gpu}; ${GPU_ALONE}`);
+    if (backend === 'webgpu') throw new Error(`WebGPU: ${gpu}`);
+    const runner = await onWasm(manifest, manifest.wasm, files.wasm, options);
     const info = gpu === undefined ? runner.info : { ...runner.info, backendNote: gpu };
     return new LoadedModel(manifest, { ...runner, info });
   };
+
+const GPU_ALONE =
+  'this bundle runs on a GPU alone: compile it with --target wasm,webgpu for where there is none';
 
 const OPTIONS: readonly (keyof LoadOptions)[] = [
   'backend',
@@ -67,20 +87,20 @@ function checkLoadOptions({ abi, wasm, webgpu }: ProgramManifest, options: LoadO
   checkKeys(options, OPTIONS, 'load');
   const { backend = 'auto', device, threads = 1, relaxed = true, warmup = true, verify = false } = options;
   if (abi !== ABI_VERSION) throw new Error(`the manifest has version ${abi}, the runtime ${ABI_VERSION}`);
-  const known = ['auto', 'wasm', ...(webgpu ? ['webgpu'] : [])];
+  const known = ['auto', ...(wasm ? ['wasm'] : []), ...(webgpu ? ['webgpu'] : [])];
   if (!known.includes(backend)) {
     const list = known.slice(1).map((name) => JSON.stringify(name));
-    const hint = backend === 'webgpu' ? '; compile it with --target wasm,webgpu for that' : '';
+    const hint = /^(webgpu|wasm)$/.test(backend) ? '; compile it with --target wasm,webgpu for that' : '';
     throw new Error(
       `backend: this bundle has ${list.join(' and ')} (or "auto"), not ${JSON.stringify(backend)}${hint}`,
     );
   }
   if (device !== undefined && (typeof device !== 'object' || device === null || backend === 'wasm'))
     throw new Error('device: expected a GPUDevice, for the backend "webgpu" or "auto"');
-  const { mostThreads } = wasm;
+  const { mostThreads = 1 } = wasm ?? {};
   if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
     const most = mostThreads === 1 ? '1 thread' : `1 to ${mostThreads} threads`;
-    const hint = 'compile it with --threads for more';
+    const hint = wasm ? 'compile it with --threads for more' : 'further threads are for WebAssembly';
     throw new Error(`threads: this bundle runs on ${most}, not ${String(threads)}; ${hint}`);
   }
   for (const [name, value] of Object.entries({ relaxed, warmup, verify })) {
@@ -99,17 +119,22 @@ async function onGpu(
     return 'this engine has no WebGPU';
   try {
     const { open } = await importScript<{ open: OpenGpu }>(files.webgpu.script);
-    return await open(manifest, files.webgpu, options);
+    return await open(manifest, files.webgpu, options, loadWasm);
   } catch (error) {
     options.signal?.throwIfAborted();
-    if (options.backend === 'webgpu') throw error;
+    if (options.backend === 'webgpu' && manifest.wasm) throw error;
     return (error as Error).message;
   }
 }
 
-async function onWasm(manifest: ProgramManifest, files: BundleFiles, options: LoadOptions): Promise<Runner> {
+async function onWasm(
+  manifest: ProgramManifest,
+  wasm: WasmManifest,
+  files: WasmFiles,
+  options: LoadOptions,
+): Promise<Runner> {
   const { threads = 1, relaxed = true, warmup = true, verify = false, signal, onProgress } = options;
-  const instance = await loadWasm(manifest, files, {
+  const instance = await loadWasm(wasm, files, {
     signal,
     verify,
     threads,
@@ -132,6 +157,14 @@ export interface Runner {
     inputs: readonly unknown[],
   ): readonly ShapedOutput[] | Promise<readonly ShapedOutput[]>;
   dispose(): void;
+  /** On a device: which one, and what it takes beside data. */
+  readonly device?: GPUDevice;
+  readonly foreign?: Foreign;
+  runOnDevice?(
+    specialisation: Specialisation,
+    inputs: readonly unknown[],
+    into: readonly unknown[],
+  ): Promise<readonly DeviceTensor<ShapedOutput>[]>;
 }
 
 class LoadedModel implements AnyModel {
@@ -145,33 +178,67 @@ class LoadedModel implements AnyModel {
     this.info = { ...networkInfo(manifest), ...runner.info };
   }
 
+  get device(): GPUDevice | undefined {
+    return this.#runner?.device;
+  }
+
   async run(inputs: Readonly<Record<string, InputData>>, options: RunOptions = {}) {
+    checkKeys(options, ['shapes'], 'run');
+    const { runner, chosen, data } = this.#fitting(inputs);
+    const results = runner.run(chosen, data);
+    const shaped = results instanceof Promise ? await results : results;
+    return byName(chosen, (tensor, i) =>
+      options.shapes || tensor.count ? shaped[i] : shaped[i]?.data,
+    ) as Results;
+  }
+
+  async runOnDevice(inputs: Readonly<Record<string, InputData>>, options: RunOnDeviceOptions = {}) {
+    checkKeys(options, ['into'], 'runOnDevice');
+    const { into = {} } = options;
+    const { runner, chosen, data } = this.#fitting(inputs);
+    if (!runner.runOnDevice) {
+      const { backendNote: why } = this.info;
+      throw new Error(`runOnDevice needs WebGPU; this model runs on WebAssembly${why ? `: ${why}` : ''}`);
+    }
+    const outputs = chosen.outputs.map(({ name }) => name);
+    checkKeys(into, outputs, 'into', 'output');
+    const tensors = await runner.runOnDevice(
+      chosen,
+      data,
+      outputs.map((name) => (Object.hasOwn(into, name) ? into[name] : undefined)),
+    );
+    return byName(chosen, (_, i) => tensors[i]) as Record<string, DeviceTensor<ShapedOutput>>;
+  }
+
+  /** The inputs in order, once they fit. @throws Error where they do not */
+  #fitting(inputs: Readonly<Record<string, InputData>>) {
     const runner = this.#runner;
     if (!runner) throw new Error(`model "${this.info.name}" was disposed of; load it again`);
-    checkKeys(options, ['shapes'], 'run');
     const given = inputs ?? {};
     const names = this.info.inputs.map((t) => t.name);
     checkKeys(given, names, 'run', 'input');
     const parts = Object.fromEntries(
       names.map((name) => [name, partsOf(Object.hasOwn(given, name) ? given[name] : undefined)]),
     );
-    const chosen = choose(this.#specialisations, parts);
-    const results = runner.run(
-      chosen,
-      chosen.inputs.map(({ name }) => parts[name]?.data),
-    );
-    const shaped = results instanceof Promise ? await results : results;
-    const outputs: Record<string, unknown> = Object.create(null);
-    chosen.outputs.forEach((tensor, i) => {
-      outputs[tensor.name] = options.shapes || tensor.count ? shaped[i] : shaped[i]?.data;
-    });
-    return outputs;
+    const chosen = choose(this.#specialisations, parts, runner.foreign);
+    return { runner, chosen, data: chosen.inputs.map(({ name }) => parts[name]?.data) };
   }
 
   dispose(): void {
     this.#runner?.dispose();
     this.#runner = undefined;
   }
+}
+
+function byName(
+  { outputs }: Specialisation,
+  of: (tensor: ManifestTensor, index: number) => unknown,
+): Record<string, unknown> {
+  const named: Record<string, unknown> = Object.create(null);
+  outputs.forEach((tensor, i) => {
+    named[tensor.name] = of(tensor, i);
+  });
+  return named;
 }
 
 /** Between reading the inputs and copying the outputs nothing is awaited, so no two runs can mix. */
@@ -190,9 +257,7 @@ const wasmRunner = (instance: WasmInstance, alone: string | undefined): Runner =
         view(instance, tensor).set(inputs[i] as never);
       });
       start(instance, specialisation);
-      return specialisation.outputs.map((tensor) =>
-        tensor.count ? cut(instance, tensor, tensor.count) : whole(instance, tensor),
-      );
+      return specialisation.outputs.map((tensor) => outputOf(instance, tensor));
     },
     dispose: () => instance.crew?.dismiss(),
   };
@@ -225,26 +290,8 @@ const infoOf = ({ name, dtype, shape, picture }: ManifestTensor): TensorInfo => 
   ...(picture ? { pixels: picture.pixels } : {}),
 });
 
-const view = ({ memory }: WasmInstance, { dtype, shape, address }: ManifestTensor): TensorArray =>
-  new ARRAYS[dtype](memory.buffer, address, sizeOf(shape));
-
 /** Runs the network on what is in the memory. */
 const start = ({ exports }: WasmInstance, { run }: Specialisation): void => (exports[run] as () => void)();
-
-const whole = (instance: WasmInstance, tensor: ManifestTensor): ShapedOutput => ({
-  data: view(instance, tensor).slice(),
-  shape: [...tensor.shape],
-});
-
-/** A copy of the positions that count, of an output whose size depends on data. */
-function cut(
-  instance: WasmInstance,
-  tensor: ManifestTensor,
-  { axis, address }: { readonly axis: number; readonly address: number },
-): ShapedOutput {
-  const count = new BigInt64Array(instance.memory.buffer, address, 1)[0];
-  return counted({ data: view(instance, tensor), shape: tensor.shape }, axis, Number(count));
-}
 
 function checkKeys(given: object, known: readonly string[], where: string, what = 'option'): void {
   for (const key of Object.keys(given)) {

@@ -1,10 +1,16 @@
 /** Loads the WebAssembly module of a bundle and its weights; from the file system in Node, by fetch elsewhere. */
-import type { FileEntry, ModuleEntry, ProgramManifest, WasmManifest } from './abi.ts';
+import type { FileEntry, ModuleEntry, WasmManifest } from './abi.ts';
 import { type EngineName, supports } from './engines.ts';
 import type { expandWeights as expand } from './stored-weights.ts';
 import type { Crew, CrewArguments } from './threads.ts';
 
+/** What runs the network on each target that it was compiled for. */
 export interface BundleFiles {
+  readonly wasm?: WasmFiles;
+  readonly webgpu?: GpuFiles;
+}
+
+export interface WasmFiles {
   /** By file name. */
   readonly modules: Readonly<Record<string, URL>>;
   readonly weights: URL;
@@ -12,14 +18,15 @@ export interface BundleFiles {
   readonly worker?: URL;
   /** The script that expands weights which are stored in fewer bytes, where they are. */
   readonly expand?: URL;
-  /** What runs the network on a GPU, where the bundle can. */
-  readonly webgpu?: GpuFiles;
 }
 
 export interface GpuFiles {
   readonly script: URL;
   readonly kernels: URL;
   readonly weights: URL;
+  readonly selfTest: URL;
+  /** The layers without a kernel on a GPU, where there are some. */
+  readonly split?: WasmFiles;
 }
 
 export interface LoadContext {
@@ -49,8 +56,8 @@ export interface WasmInstance {
  * @throws Error where WebAssembly SIMD is missing, or a file is missing or of another size than the manifest says
  */
 export async function loadWasm(
-  { wasm }: ProgramManifest,
-  files: BundleFiles,
+  wasm: WasmManifest,
+  files: WasmFiles,
   context: LoadContext,
 ): Promise<WasmInstance> {
   const apart = context.threads > 1 && typeof SharedArrayBuffer !== 'function' ? NOT_ISOLATED : undefined;
@@ -111,7 +118,7 @@ async function fill(
   source: Source,
   memory: WebAssembly.Memory,
   { weights, weightsAddress, stored }: WasmManifest,
-  files: BundleFiles,
+  files: WasmFiles,
   context: LoadContext,
 ): Promise<void> {
   const { bytes } = weights;

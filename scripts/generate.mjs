@@ -67,7 +67,7 @@ async function bundleText(entry) {
 function declarations(entry) {
   const text = readFileSync(join(root, entry), 'utf8');
   if (/^import /m.test(text)) throw new Error(`${entry} must stand alone`);
-  return text.slice(text.indexOf('export ')).replace(/^(export interface \w+)<[\w, ]+>/gm, '$1');
+  return text.slice(text.indexOf('export ')).replace(/^(export interface Model)<[\w, ]+>/gm, '$1');
 }
 
 function notice(name) {

@@ -72,5 +72,9 @@ type OnGpu = Extract<AuditFootprint['webgpu'][number], { readonly dispatches: nu
 function gpuCodeOf(program: Parameters<typeof emitProgram>[0]): NonNullable<OnGpu['code']> {
   const { wgsl, plan } = emitProgram(program);
   const bytes = (text: string) => new TextEncoder().encode(text).byteLength;
-  return { scriptBytes: bytes(gpuScript(plan)), wgslBytes: bytes(wgsl), kernels: plan.kernels.length };
+  return {
+    scriptBytes: bytes(gpuScript([plan], null)),
+    wgslBytes: bytes(wgsl),
+    kernels: plan.kernels.length,
+  };
 }

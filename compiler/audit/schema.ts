@@ -157,7 +157,7 @@ const gpuFootprintSchema = z
   .union([
     z.strictObject({
       precision: z.enum(GPU_PRECISIONS),
-      missing: z.string().describe('why there are no kernels'),
+      missing: z.string().describe('why it does not run there as a whole'),
     }),
     z.strictObject({
       precision: z.enum(GPU_PRECISIONS),
@@ -172,7 +172,7 @@ const gpuFootprintSchema = z
       constantBuffers: count,
       code: z
         .strictObject({
-          scriptBytes: count.describe('webgpu.js'),
+          scriptBytes: count.describe('webgpu.js without the digest of the self-test'),
           wgslBytes: count.describe('kernels.wgsl'),
           kernels: count.describe('distinct entry points'),
         })

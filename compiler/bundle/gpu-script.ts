@@ -1,6 +1,14 @@
 /** `webgpu.js` of a bundle. */
+import type { FileEntry, SelfTest } from '#runtime/abi.ts';
 import type { GpuPlan } from '#runtime/gpu-plan.ts';
 import { WEBGPU_SOURCE } from './generated/webgpu-source.ts';
 
-export const gpuScript = (plan: GpuPlan): string =>
-  `const GPU_PLAN = ${JSON.stringify(plan)};\n${WEBGPU_SOURCE}`;
+/** @param selfTest where outputs are that a load can compare */
+export const gpuScript = (plans: readonly GpuPlan[], selfTest: (SelfTest & FileEntry) | null): string =>
+  `${constants({ GPU_PLANS: plans, GPU_SELF_TEST: selfTest })}${WEBGPU_SOURCE}`;
+
+/** Declarations in front of the text of a module. */
+export const constants = (values: Readonly<Record<string, unknown>>): string =>
+  Object.entries(values)
+    .map(([name, value]) => `const ${name} = ${JSON.stringify(value)};\n`)
+    .join('');

@@ -9,7 +9,11 @@ import {
   type PictureInput,
   type SelfTest,
   type Specialisation,
+  type SplitManifest,
+  type SplitPart,
+  specialisationsOf,
   type WasmManifest,
+  type WebgpuManifest,
 } from '#runtime/abi.ts';
 import type { Panel, StoredPart } from '#runtime/stored-weights.ts';
 import { sha256 } from './digest.ts';
@@ -49,6 +53,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+const isSizeOrAbsent = (value: unknown): value is number | undefined => value === undefined || isSize(value);
 const isListOf = <T>(value: unknown, is: (item: unknown) => item is T): value is T[] =>
   Array.isArray(value) && value.every(is);
 
@@ -100,9 +105,9 @@ const isTensor = (value: unknown): value is ManifestTensor =>
   typeof value.dtype === 'string' &&
   Object.hasOwn(ARRAYS, value.dtype) &&
   isListOf(value.shape, isSize) &&
-  isSize(value.address) &&
+  isSizeOrAbsent(value.address) &&
   (value.count === undefined ||
-    (isObject(value.count) && isSize(value.count.axis) && isSize(value.count.address))) &&
+    (isObject(value.count) && isSize(value.count.axis) && isSizeOrAbsent(value.count.address))) &&
   (value.picture === undefined || isPicture(value.picture));
 
 const isSelfTest = (value: unknown): value is SelfTest =>
@@ -122,25 +127,62 @@ const isSpecialisation = (value: unknown): value is Specialisation =>
   isListOf(value.outputs, isTensor) &&
   isObject(value.cost);
 
+const isWasm = (value: unknown): value is WasmManifest =>
+  isObject(value) &&
+  isListOf(value.modules, isModuleEntry) &&
+  value.modules.some(({ engine, threads }) => engine === 'simd' && !threads) &&
+  isSize(value.mostThreads) &&
+  (value.stored === undefined || isStored(value.stored, value.memoryBytes)) &&
+  isFileEntry(value.weights) &&
+  isSize(value.weightsAddress) &&
+  isSize(value.memoryBytes);
+
+const isWebgpu = (value: unknown): value is WebgpuManifest =>
+  isObject(value) &&
+  isFileEntry(value.kernels) &&
+  isFileEntry(value.weights) &&
+  isSize(value.memoryBytes) &&
+  (value.split === undefined || isSplit(value.split));
+
+const isSplit = (value: unknown): value is SplitManifest =>
+  isObject(value) &&
+  isWasm(value.wasm) &&
+  isListOf(value.parts, isSplitPart) &&
+  isListOf(value.outputs, isSize) &&
+  isObject(value.copies) &&
+  isSize(value.copies.values) &&
+  isSize(value.copies.bytes);
+
+const isSplitPart = (value: unknown): value is SplitPart =>
+  isObject(value) &&
+  isListOf(value.inputs, isSize) &&
+  isListOf(value.outputs, isSize) &&
+  isListOf(value.inputTensors, isTensor) &&
+  isListOf(value.outputTensors, isTensor) &&
+  (value.run === undefined ||
+    (typeof value.run === 'string' &&
+      isPlaced({ inputs: value.inputTensors, outputs: value.outputTensors })));
+
+/** Does every tensor lie in the memory of a module? */
+const isPlaced = ({ inputs, outputs }: Pick<Specialisation, 'inputs' | 'outputs'>): boolean =>
+  [...inputs, ...outputs].every(
+    ({ address, count }) => address !== undefined && (!count || count.address !== undefined),
+  );
+
 /** Names inside the folder only: a manifest must not lead a reader elsewhere. */
 const isFileName = (name: string): boolean => /^[\w-][\w.-]*$/.test(name);
 
 function isManifest(value: Fields): value is Fields & Manifest {
-  const { wasm, files, cost } = value;
+  const { wasm, webgpu, files, cost } = value;
   return (
     typeof value.name === 'string' &&
     typeof value.generator === 'string' &&
     isListOf(value.inputs, isTensor) &&
     isListOf(value.outputs, isTensor) &&
     (value.further === undefined || isListOf(value.further, isSpecialisation)) &&
-    isObject(wasm) &&
-    isListOf(wasm.modules, isModuleEntry) &&
-    wasm.modules.some(({ engine, threads }) => engine === 'simd' && !threads) &&
-    isSize(wasm.mostThreads) &&
-    (wasm.stored === undefined || isStored(wasm.stored, wasm.memoryBytes)) &&
-    isFileEntry(wasm.weights) &&
-    isSize(wasm.weightsAddress) &&
-    isSize(wasm.memoryBytes) &&
+    (wasm !== undefined || webgpu !== undefined) &&
+    (wasm === undefined || (isWasm(wasm) && specialisationsOf(value as never).every(isPlaced))) &&
+    (webgpu === undefined || isWebgpu(webgpu)) &&
     isObject(cost) &&
     isSelfTest(value.selfTest) &&
     isObject(files) &&

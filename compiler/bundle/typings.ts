@@ -5,13 +5,14 @@ import { MODEL_TYPES } from './generated/model-types.ts';
 export function typings(program: ProgramManifest): string {
   const all = specialisationsOf(program);
   const shapedOutputs = all.map((one) => `{\n${members([one.outputs], shaped)}}`);
-  return `/** ${comment(program.name)}, compiled to WebAssembly${program.webgpu ? ' and WebGPU' : ''}. */
+  const targets = [...(program.wasm ? ['WebAssembly'] : []), ...(program.webgpu ? ['WebGPU'] : [])];
+  return `/** ${comment(program.name)}, compiled to ${targets.join(' and ')}. */
 
 /** ${INPUTS}${all.length > 1 ? SEVERAL : ''} */
 export interface Inputs {
 ${members(
   all.map((one) => one.inputs),
-  inputType,
+  (tensor) => [inputType(tensor), ...(program.webgpu ? deviceTypes(tensor) : [])].join(' | '),
 )}}
 
 /** Flat arrays in row-major order, channels first. They are copies, and stay as they are when the model runs again. */
@@ -60,6 +61,12 @@ function inputType(tensor: ManifestTensor): string {
   const image = `{ readonly data: Uint8ClampedArray; readonly width: number; readonly height: number }`;
   return [data, withShape, ...(picture?.pixels === 'rgba' ? [image] : [])].join(' | ');
 }
+
+/** What a model on WebGPU takes too. */
+const deviceTypes = ({ picture, shape }: ManifestTensor): string[] => [
+  'DeviceInput',
+  ...(picture && shape[0] === 1 ? ['PictureSource'] : []),
+];
 
 const arrayName = ({ dtype }: ManifestTensor): string => ARRAYS[dtype].name;
 

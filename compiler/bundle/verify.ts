@@ -1,6 +1,6 @@
 /** Is a bundle whole, and does its module give on this engine what it gave when it was compiled? */
 import { type Diagnostic, diagnostic } from '#ir/diagnostics.ts';
-import { type Manifest, specialisationsOf, type TensorArray } from '#runtime/abi.ts';
+import { type Manifest, specialisationsOf, type TensorArray, type WasmManifest } from '#runtime/abi.ts';
 import { supportedEngines } from '#runtime/engines.ts';
 import { expandWeights } from '#runtime/stored-weights.ts';
 import { RunnableModule } from '../check/run-module.ts';
@@ -14,7 +14,7 @@ export type BundleReader = (name: string) => Promise<Uint8Array | undefined> | U
 const corrupt = (file: string, message: string): Diagnostic => diagnostic('bundle-corrupt', file, message);
 
 /**
- * Checks the manifest, the size and SHA-256 of every file, and the self-test vector.
+ * Checks the manifest, the size and SHA-256 of every file, and the self-test vector where there is a module to run.
  * @returns every problem found; none for a sound bundle
  */
 export async function verifyBundle(read: BundleReader): Promise<Diagnostic[]> {
@@ -33,7 +33,8 @@ export async function verifyBundle(read: BundleReader): Promise<Diagnostic[]> {
       problems.push(corrupt(name, 'its SHA-256 is not the one in the manifest'));
     } else files.set(name, content);
   }
-  return problems.length > 0 ? problems : selfTest(manifest, files);
+  if (problems.length > 0 || !manifest.wasm) return problems;
+  return selfTest(manifest, manifest.wasm, files);
 }
 
 /** A byte that is not UTF-8 must not pass for another one. */
@@ -45,8 +46,11 @@ function decode(bytes: Uint8Array): string {
   }
 }
 
-async function selfTest(manifest: Manifest, files: ReadonlyMap<string, Uint8Array>): Promise<Diagnostic[]> {
-  const { modules, weightsAddress, memoryBytes, stored } = manifest.wasm;
+async function selfTest(
+  manifest: Manifest,
+  { modules, weightsAddress, memoryBytes, stored }: WasmManifest,
+  files: ReadonlyMap<string, Uint8Array>,
+): Promise<Diagnostic[]> {
   const [weights, expected] = ['weights.bin', manifest.selfTest.file].map((f) => files.get(f));
   const baseline = modules.find(({ engine, threads }) => engine === 'simd' && !threads);
   const module = files.get(baseline?.file ?? '');

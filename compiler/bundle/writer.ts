@@ -3,8 +3,12 @@ import {
   type FileEntry,
   type Manifest,
   type ProgramManifest,
+  type SelfTest,
+  type SplitManifest,
   specialisationsOf,
   type TensorArray,
+  type WasmManifest,
+  type WebgpuManifest,
 } from '#runtime/abi.ts';
 import type { EngineName } from '#runtime/engines.ts';
 import type { GpuPlan } from '#runtime/gpu-plan.ts';
@@ -13,9 +17,9 @@ import { sha256 } from './digest.ts';
 import { EXPAND_SOURCE } from './generated/expand-source.ts';
 import { RUNTIME_SOURCE } from './generated/runtime-source.ts';
 import { WORKER_SOURCE } from './generated/worker-source.ts';
-import { gpuScript } from './gpu-script.ts';
+import { constants, gpuScript } from './gpu-script.ts';
 import { formatManifest, MANIFEST_FILE, sealManifest } from './manifest.ts';
-import { makeSelfTest } from './self-test.ts';
+import { makeSelfTest, SELF_TEST_FILE } from './self-test.ts';
 import type { StoredWeights } from './stored-weights.ts';
 import { typings } from './typings.ts';
 
@@ -24,6 +28,7 @@ export const moduleFile = (engine: EngineName, threads: boolean): string =>
   `model${engine === 'relaxed' ? '.relaxed' : ''}${threads ? '.threads' : ''}.wasm`;
 
 export const WEIGHTS_FILE = 'weights.bin';
+const SPLIT_WEIGHTS_FILE = 'split.bin';
 
 export interface BundleModule {
   readonly engine: EngineName;
@@ -34,29 +39,44 @@ export interface BundleModule {
 }
 
 export interface BundleContent {
-  readonly program: Omit<ProgramManifest, 'wasm' | 'webgpu'> & {
-    readonly wasm: Omit<ProgramManifest['wasm'], 'modules' | 'weights'>;
-  };
+  readonly program: Omit<ProgramManifest, 'wasm' | 'webgpu'>;
+  /** The network for each target that it was compiled for. */
+  readonly wasm?: BundleWasm;
+  readonly webgpu?: BundleGpu;
+  /** The outputs on the seeded inputs, in order, those of each specialisation after the other. */
+  readonly seededOutputs: readonly TensorArray[];
+}
+
+export interface BundleWasm {
+  readonly place: Omit<WasmManifest, 'modules' | 'weights' | 'stored'>;
   /** The fastest first; one of them is the baseline. */
   readonly modules: readonly BundleModule[];
   /** As they lie in memory. */
   readonly weights: Uint8Array;
   /** How they are stored, where that is another way. */
   readonly stored?: StoredWeights;
-  /** The network for WebGPU, where it was compiled for that. */
-  readonly webgpu?: BundleGpu;
-  /** The module's outputs on the seeded inputs, in order, those of each specialisation after the other. */
-  readonly seededOutputs: readonly TensorArray[];
 }
 
 export interface BundleGpu {
-  readonly plan: GpuPlan;
+  /** Of each part that runs on the GPU; one where that is the whole network. */
+  readonly plans: readonly GpuPlan[];
   readonly wgsl: string;
   /** The banks of constants, one after the other. */
   readonly weights: Uint8Array;
+  readonly split?: BundleSplit;
 }
 
-const GPU_FILES = { script: 'webgpu.js', kernels: 'kernels.wgsl', weights: 'weights.webgpu.bin' } as const;
+/** The parts of a network in parts, and the module of those on WebAssembly. */
+export interface BundleSplit extends Omit<SplitManifest, 'wasm'> {
+  readonly wasm: BundleWasm;
+}
+
+const GPU_FILES = {
+  script: 'webgpu.js',
+  kernels: 'kernels.wgsl',
+  weights: 'weights.webgpu.bin',
+  selfTest: SELF_TEST_FILE,
+} as const;
 
 /**
  * Sums of f32 in another order differ by about 2⁻²⁴ per step, as its square root over a layer's thousands of terms and
@@ -69,9 +89,58 @@ export interface Bundle {
   readonly manifest: Manifest;
 }
 
-export async function makeBundle(content: BundleContent): Promise<Bundle> {
-  const { program: given, modules, stored, webgpu: gpu } = content;
-  const weights = stored?.bytes ?? content.weights;
+export async function makeBundle({
+  program: given,
+  wasm,
+  webgpu,
+  seededOutputs,
+}: BundleContent): Promise<Bundle> {
+  const program: ProgramManifest = {
+    ...given,
+    ...(wasm ? { wasm: await wasmEntry(wasm) } : {}),
+    ...(webgpu ? { webgpu: await gpuEntry(webgpu) } : {}),
+  };
+  const { selfTest, bytes: expected } = makeSelfTest(
+    specialisationsOf(program).flatMap(({ outputs }) => outputs.map((o) => o.name)),
+    seededOutputs,
+  );
+  const files = new Map<string, Uint8Array>([
+    ['index.js', utf8(script(program))],
+    ['index.d.ts', utf8(typings(program))],
+    ...(wasm ? wasmFiles(wasm) : []),
+    ...(webgpu ? gpuFiles(webgpu, { ...selfTest, ...(await entryOf(expected)) }) : []),
+    [selfTest.file, expected],
+    ['package.json', utf8(packageJson(program))],
+    ['demo.html', utf8(demoPage(program))],
+  ]);
+  const listed: Record<string, FileEntry> = {};
+  for (const [name, bytes] of files) {
+    // digests of large files are made once
+    listed[name] = known(program, name) ?? (await entryOf(bytes));
+  }
+  const manifest = await sealManifest({ ...program, tolerance: TOLERANCE, selfTest, files: listed });
+  files.set(MANIFEST_FILE, utf8(formatManifest(manifest)));
+  return { files, manifest };
+}
+
+const known = ({ wasm, webgpu }: ProgramManifest, name: string): FileEntry | undefined =>
+  name === WEIGHTS_FILE ? wasm?.weights : name === GPU_FILES.weights ? webgpu?.weights : undefined;
+
+const wasmFiles = ({ modules, weights, stored }: BundleWasm): [string, Uint8Array][] => [
+  ...modules.map(({ file, bytes }): [string, Uint8Array] => [file, bytes]),
+  ...(modules.some(({ threads }) => threads)
+    ? [['worker.js', utf8(WORKER_SOURCE)] satisfies [string, Uint8Array]]
+    : []),
+  ...(stored ? [['expand.js', utf8(EXPAND_SOURCE)] satisfies [string, Uint8Array]] : []),
+  [WEIGHTS_FILE, stored?.bytes ?? weights],
+];
+
+const splitFiles = ({ wasm: { modules, weights } }: BundleSplit): [string, Uint8Array][] => [
+  ...modules.map(({ file, bytes }): [string, Uint8Array] => [file, bytes]),
+  [SPLIT_WEIGHTS_FILE, weights],
+];
+
+async function wasmEntry({ place, modules, weights, stored }: BundleWasm): Promise<WasmManifest> {
   const entries = await Promise.all(
     modules.map(async ({ file, engine, threads, bytes }) => ({
       file,
@@ -80,58 +149,35 @@ export async function makeBundle(content: BundleContent): Promise<Bundle> {
       ...(await entryOf(bytes)),
     })),
   );
-  const wasm = {
+  return {
+    ...place,
     modules: entries,
-    weights: await entryOf(weights),
-    ...(stored ? { stored: { bytes: content.weights.byteLength, parts: stored.parts } } : {}),
+    weights: await entryOf(stored?.bytes ?? weights),
+    ...(stored ? { stored: { bytes: weights.byteLength, parts: stored.parts } } : {}),
   };
-  const program: ProgramManifest = {
-    ...given,
-    wasm: { ...given.wasm, ...wasm },
-    ...(gpu ? { webgpu: await gpuEntry(gpu) } : {}),
-  };
-  const selfTest = makeSelfTest(
-    specialisationsOf(program).flatMap(({ outputs }) => outputs.map((o) => o.name)),
-    content.seededOutputs,
-  );
-  const together = modules.some(({ threads }) => threads);
-  const files = new Map<string, Uint8Array>([
-    ['index.js', utf8(script(program))],
-    ['index.d.ts', utf8(typings(program))],
-    ...modules.map(({ file, bytes }) => [file, bytes] as const),
-    ...(together ? [['worker.js', utf8(WORKER_SOURCE)] as const] : []),
-    ...(stored ? [['expand.js', utf8(EXPAND_SOURCE)] as const] : []),
-    [WEIGHTS_FILE, weights],
-    ...(gpu ? gpuFiles(gpu) : []),
-    [selfTest.selfTest.file, selfTest.bytes],
-    ['package.json', utf8(packageJson(program))],
-    ['demo.html', utf8(demoPage(program))],
-  ]);
-  const listed: Record<string, FileEntry> = {};
-  for (const [name, bytes] of files) {
-    listed[name] = bytes === weights ? wasm.weights : await entryOf(bytes);
-  }
-  const manifest = await sealManifest({
-    ...program,
-    tolerance: TOLERANCE,
-    selfTest: selfTest.selfTest,
-    files: listed,
-  });
-  files.set(MANIFEST_FILE, utf8(formatManifest(manifest)));
-  return { files, manifest };
 }
 
-const gpuFiles = ({ plan, wgsl, weights }: BundleGpu): [string, Uint8Array][] => [
-  [GPU_FILES.script, utf8(gpuScript(plan))],
+const gpuFiles = (
+  { plans, wgsl, weights, split }: BundleGpu,
+  selfTest: SelfTest & FileEntry,
+): [string, Uint8Array][] => [
+  [GPU_FILES.script, utf8(gpuScript(plans, selfTest))],
   [GPU_FILES.kernels, utf8(wgsl)],
   [GPU_FILES.weights, weights],
+  ...(split ? splitFiles(split) : []),
 ];
 
-async function gpuEntry({ plan, wgsl, weights }: BundleGpu): Promise<NonNullable<ProgramManifest['webgpu']>> {
+async function gpuEntry({ plans, wgsl, weights, split }: BundleGpu): Promise<WebgpuManifest> {
+  const buffers = plans.map(
+    ({ arenaBytes, halves = 0, picture }) =>
+      arenaBytes + 2 * halves + (picture ? 4 * picture.width * picture.height : 0),
+  );
+  const memory = [...buffers, weights.byteLength, split?.wasm.place.memoryBytes ?? 0];
   return {
     kernels: await entryOf(utf8(wgsl)),
     weights: await entryOf(weights),
-    memoryBytes: plan.arenaBytes + 2 * (plan.halves ?? 0) + weights.byteLength,
+    memoryBytes: memory.reduce((sum, bytes) => sum + bytes, 0),
+    ...(split ? { split: { ...split, wasm: await wasmEntry(split.wasm) } } : {}),
   };
 }
 
@@ -143,20 +189,31 @@ const entryOf = async (bytes: Uint8Array): Promise<FileEntry> => ({
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** The URLs are spelled out where they are used: so bundlers find the files and move them along. */
-const script = (program: ProgramManifest): string => `const BUNDLE_MANIFEST = ${JSON.stringify(program)};
-const BUNDLE_FILES = {
-  modules: {
-${program.wasm.modules.map(({ file }) => `    '${file}': new URL('./${file}', import.meta.url),\n`).join('')}  },
-  weights: new URL('./${WEIGHTS_FILE}', import.meta.url),
-${program.wasm.mostThreads > 1 ? "  worker: new URL('./worker.js', import.meta.url),\n" : ''}${
-  program.wasm.stored ? "  expand: new URL('./expand.js', import.meta.url),\n" : ''
-}${program.webgpu ? GPU_URLS : ''}};
+const script = (
+  program: ProgramManifest,
+): string => `${constants({ BUNDLE_MANIFEST: program })}const BUNDLE_FILES = {
+${program.wasm ? wasmUrls('wasm', program.wasm, WEIGHTS_FILE) : ''}${program.webgpu ? gpuUrls(program.webgpu) : ''}};
 ${RUNTIME_SOURCE}`;
 
-const GPU_URLS = `  webgpu: {
+const wasmUrls = (
+  key: string,
+  { modules, mostThreads, stored }: WasmManifest,
+  weights: string,
+): string => `  ${key}: {
+    modules: {
+${modules.map(({ file }) => url(file, file, 6)).join('')}    },
+${url('weights', weights)}${mostThreads > 1 ? url('worker', 'worker.js') : ''}${
+  stored ? url('expand', 'expand.js') : ''
+}  },
+`;
+
+const url = (key: string, file: string, indentation = 4): string =>
+  `${' '.repeat(indentation)}'${key}': new URL('./${file}', import.meta.url),\n`;
+
+const gpuUrls = ({ split }: WebgpuManifest): string => `  webgpu: {
 ${Object.entries(GPU_FILES)
-  .map(([what, file]) => `    ${what}: new URL('./${file}', import.meta.url),\n`)
-  .join('')}  },
+  .map(([what, file]) => url(what, file))
+  .join('')}${split ? wasmUrls('split', split.wasm, SPLIT_WEIGHTS_FILE) : ''}  },
 `;
 
 function packageJson({ name }: ProgramManifest): string {

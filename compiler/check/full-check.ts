@@ -6,6 +6,9 @@ import type { TensorArray } from '#runtime/abi.ts';
 import { isClose, magnitude } from './compare.ts';
 import { type CheckContext, seededTensor } from './self-check.ts';
 
+/** How much of a full check the sampled one before it is, in time. */
+export const SAMPLED_PART = 0.1;
+
 /**
  * @param reference the network as it was given, before any pass
  * @param outputs the module's outputs on the seeded inputs, in the order of the network's

@@ -25,7 +25,9 @@ export async function openBundle(
 ): Promise<Backend> {
   checkOptions(options);
   const manifest = await readManifest(folder);
-  const onGpu = options.backend === 'webgpu' ? await gpuOptions(folder, manifest, terminal) : {};
+  // a bundle for a GPU alone has nothing else to run on
+  const wantsGpu = options.backend === 'webgpu' || (!manifest.wasm && options.backend === undefined);
+  const onGpu = wantsGpu ? await gpuOptions(folder, manifest, terminal) : {};
   const load = { signal, verify: true, warmup: false, ...onGpu };
   const model = await loadBundle(folder, load).catch((error: unknown) => {
     if (error instanceof CompileError || isInterruption(error)) throw error;

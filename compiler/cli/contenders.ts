@@ -29,8 +29,9 @@ export async function withBundle<T>(
   try {
     const weights = join(folder, 'weights.bin');
     await writeFile(weights, files.get('weights.bin') ?? new Uint8Array());
-    const entry = manifest.wasm.modules.find(({ engine, threads }) => engine === fastestEngine() && !threads);
-    if (!entry) throw new InternalError('the bundle has no module for this engine');
+    const { wasm: base } = manifest;
+    const entry = base?.modules.find(({ engine, threads }) => engine === fastestEngine() && !threads);
+    if (!base || !entry) throw new InternalError('the bundle has no module for this engine');
     const given = Object.fromEntries([...inputs].map(([name, { data }]) => [name, data as TensorArray]));
     let serial = 0;
     let load: ReturnType<typeof loader> | undefined;
@@ -41,9 +42,9 @@ export async function withBundle<T>(
         const bytes = distinctModule(files.get(entry.file) ?? new Uint8Array(), serial++);
         const file = `model-${serial}.wasm`;
         await writeFile(join(folder, file), bytes);
-        const wasm = { ...manifest.wasm, modules: [{ ...entry, file, bytes: bytes.length }] };
+        const wasm = { ...base, modules: [{ ...entry, file, bytes: bytes.length }] };
         const modules = { [file]: pathToFileURL(join(folder, file)) };
-        load = loader({ ...manifest, wasm }, { modules, weights: pathToFileURL(weights) });
+        load = loader({ ...manifest, wasm }, { wasm: { modules, weights: pathToFileURL(weights) } });
       },
       async load() {
         const model = await load?.({ warmup: false });

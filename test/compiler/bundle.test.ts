@@ -41,7 +41,7 @@ describe('the files of a bundle', () => {
     const { files } = await compileGraph(smallNet());
     const script = text(files.get('index.js'));
     // the manifest of this network, the loader, and what asks for a GPU where the bundle has code for one
-    expect(script.length).toBeLessThan(15_500);
+    expect(script.length).toBeLessThan(16_500);
     expect(script).not.toMatch(/\beval\b|new Function|https?:|\bprocess\b/);
     expect(text(files.get('demo.html'))).not.toMatch(/https?:|\beval\b|innerHTML/);
   });
@@ -107,10 +107,62 @@ export { shape, pixels };
   expect(typeErrors(folder, use)).toBe('');
 });
 
+describe('what is on a device has types', () => {
+  const both = (preprocess?: string) =>
+    compileGraph(smallNet(), { target: ['wasm', 'webgpu'], ...(preprocess ? { preprocess } : {}) });
+
+  test('without those of the web', async () => {
+    const use = `declare global { interface AbortSignal { aborted: boolean } }
+import { load } from './index.js';
+const model = await load();
+const { scores } = await model.runOnDevice({ image: [1] });
+const word: 'f32' | 'i32' | 'u32' = scores.word;
+const buffer: object = scores.buffer;
+const shape: readonly [1, 5] = (await scores.read()).shape;
+model.run({ image: scores });
+// @ts-expect-error another element type
+model.run({ image: new Uint8Array(1) });
+// @ts-expect-error not an output
+(await model.runOnDevice({ image: [] })).logits;
+export { word, buffer, shape };
+`;
+    expect(typeErrors(await write(await both()), use, 'es2022')).toBe('');
+  });
+
+  test('with those of the web', async () => {
+    const use = `
+import { load } from './index.js';
+declare const canvas: HTMLCanvasElement;
+declare const frame: VideoFrame;
+declare const texture: GPUTexture;
+const model = await load();
+const device: GPUDevice | undefined = model.device;
+const { features } = await model.runOnDevice({ image: canvas }, { into: { scores: {} as GPUBuffer } });
+const buffer: GPUBuffer = features.buffer;
+for (const image of [canvas, frame, texture, buffer]) model.run({ image });
+model.run({ image: { buffer, offset: 4 } });
+// @ts-expect-error not a buffer
+model.run({ image: { buffer: canvas } });
+// @ts-expect-error not an output
+model.runOnDevice({ image: canvas }, { into: { logits: buffer } });
+export { device };
+`;
+    expect(typeErrors(await write(await both('imagenet')), use)).toBe('');
+    // a network without preprocessing takes no pictures
+    const plain = `
+import { load } from './index.js';
+declare const canvas: HTMLCanvasElement;
+// @ts-expect-error
+(await load()).run({ image: canvas });
+`;
+    expect(typeErrors(await write(await both()), plain)).toBe('');
+  });
+});
+
 /** What the TypeScript compiler says of a module beside a bundle's. */
-function typeErrors(folder: string, use: string): string {
+function typeErrors(folder: string, use: string, lib = 'es2022,dom'): string {
   writeFileSync(join(folder, 'use.ts'), use);
-  const options = '--noEmit --strict --target es2022 --module nodenext --lib es2022,dom --types'.split(' ');
+  const options = `--noEmit --strict --target es2022 --module nodenext --lib ${lib} --types`.split(' ');
   const tsc = join(repositoryFolder, 'node_modules/.bin/tsc');
   const result = spawnSync(tsc, [...options, '', 'use.ts', 'index.d.ts'], { cwd: folder, encoding: 'utf8' });
   return result.stdout + result.stderr;
@@ -153,8 +205,8 @@ describe('verify', () => {
   test.each([
     ['{', 'not JSON'],
     ['[]', 'not the manifest'],
-    ['{"abi":99}', 'it has version 99; this convolith reads 2'],
-    ['{"abi":2}', 'fields are missing'],
+    ['{"abi":99}', 'it has version 99; this convolith reads 3'],
+    ['{"abi":3}', 'fields are missing'],
   ])('refuses the manifest %s', async (manifest, message) => {
     const [problem] = await verifyBundle(() => new TextEncoder().encode(manifest));
     expect(problem?.message).toContain(message);

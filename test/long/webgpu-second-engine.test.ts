@@ -1,13 +1,22 @@
 /** Bundles on a second implementation of WebGPU: it accepts every kernel and gives what WebAssembly gives. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { compileGraph } from '#compiler/compile.ts';
 import { emitProgram, lowerGraph } from '#compiler/targets/webgpu/index.ts';
 import type { Graph } from '#ir/graph.ts';
 import { elementCount } from '#ir/types.ts';
 import { ARRAYS } from '#runtime/abi.ts';
 import { RELATIVE_BOUND } from '../support/agreement.ts';
+import { smallNet, write } from '../support/bundles.ts';
 import { collectionFile, withModels } from '../support/collection.ts';
-import { complaintsInDeno, differenceInDeno, LAVAPIPE, type Shader, withDeno } from '../support/deno.ts';
+import {
+  complaintsInDeno,
+  differenceInDeno,
+  LAVAPIPE,
+  onDeviceInDeno,
+  type Shader,
+  withDeno,
+} from '../support/deno.ts';
 import { randomGraph } from '../support/graphs.ts';
 import { mnistGraph, ocrClassifier, zooGraph } from '../support/networks.ts';
 import { caseFolders, runCaseOnGpu } from '../support/onnx-cases.ts';
@@ -71,6 +80,15 @@ withModels.describe('bundles in Deno', () => {
       expect(shaders.length).toBeGreaterThan(0);
       expect(await complaintsInDeno(shaders, LAVAPIPE)).toBe('');
     });
+  });
+
+  withDeno().test('inputs and outputs may be on the device', async () => {
+    const bundle = await compileGraph(smallNet(), { target: ['webgpu'], preprocess: {} });
+    const { results, refusal } = await onDeviceInDeno(await write(bundle));
+    const { bytes, ...others } = results;
+    expect(Object.keys(others)).toHaveLength(5);
+    for (const [name, outputs] of Object.entries(others)) expect(outputs, name).toEqual(bytes);
+    expect(refusal).toContain('the device refuses this run, which reads "image" on the device');
   });
 
   withDeno().test('accepts the kernels of every official case', async () => {

@@ -3,12 +3,15 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll } from 'vitest';
+import { pathToFileURL } from 'node:url';
+import { afterAll, expect } from 'vitest';
 import { compileGraph, compileModel } from '#compiler/compile.ts';
 import type { CompiledBundle, CompileOptions } from '#compiler/compile-options.ts';
 import { writeBundle } from '#compiler/files/index.ts';
 import { Builder } from '#ir/builder.ts';
 import type { Graph } from '#ir/graph.ts';
+import type { LoadOptions } from '#runtime/model-types.ts';
+import type { AnyModel } from '#runtime/session.ts';
 import { Random } from './graphs.ts';
 
 export interface SmallNetOptions {
@@ -57,7 +60,32 @@ export const compileFile = (path: string, options: CompileOptions = {}): Promise
     ...options,
   });
 
-export async function write({ files }: CompiledBundle): Promise<string> {
+/** What `load` of a bundle gives. */
+export async function loadFrom(folder: string, options: LoadOptions): Promise<AnyModel> {
+  const { load } = (await import(pathToFileURL(join(folder, 'index.js')).href)) as {
+    load: (options: LoadOptions) => Promise<AnyModel>;
+  };
+  return load(options);
+}
+
+/** Outputs of floats by name, relative to the largest of each. */
+export function expectAlike(
+  got: Readonly<Record<string, unknown>>,
+  want: Readonly<Record<string, unknown>>,
+  bound = 1e-5,
+): void {
+  for (const [name, data] of Object.entries(want)) {
+    const expected = data as Float32Array;
+    const scale = Math.max(...expected.map(Math.abs));
+    expected.forEach((x, i) => {
+      expect(Math.abs(x - ((got[name] as Float32Array)[i] ?? Number.NaN)) / scale).toBeLessThan(bound);
+    });
+  }
+}
+
+export async function write({
+  files,
+}: Pick<CompiledBundle, 'files'> & Partial<CompiledBundle>): Promise<string> {
   const folder = join(await temporaryFolder(), 'bundle');
   await writeBundle(folder, files);
   return folder;

@@ -44,6 +44,12 @@ export interface GpuAnswer {
 const runInDeno = async (folder: string, seed: number, driver = SWIFTSHADER): Promise<GpuAnswer> =>
   JSON.parse(await scriptOutput('run-bundle.ts', [folder, String(seed)], driver)) as GpuAnswer;
 
+/** What a bundle gives in Deno for a picture in each way that it can be given, and what it says against a destroyed buffer. */
+export const onDeviceInDeno = async (
+  folder: string,
+): Promise<{ results: Record<string, number[][]>; refusal: string }> =>
+  JSON.parse(await scriptOutput('run-on-device.ts', [folder], SWIFTSHADER));
+
 /** The text of a program, and its entry points. */
 export interface Shader {
   readonly name: string;

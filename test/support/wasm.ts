@@ -68,11 +68,13 @@ export function runBundle(
   runs: number,
 ): ReadonlyMap<string, Tensor>[] {
   const module = new WebAssembly.Module(new Uint8Array(files.get('model.wasm') ?? []));
-  const pages = manifest.wasm.memoryBytes / 65536;
+  const { wasm } = manifest;
+  if (!wasm) throw new Error('the bundle has no module');
+  const pages = wasm.memoryBytes / 65536;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   const { run } = new WebAssembly.Instance(module, { convolith: { memory } }).exports as { run(): void };
   const bytes = new Uint8Array(memory.buffer).fill(0xff);
-  bytes.set(files.get('weights.bin') ?? [], manifest.wasm.weightsAddress);
+  bytes.set(files.get('weights.bin') ?? [], wasm.weightsAddress);
   const view = ({ dtype, address, shape }: ManifestTensor) =>
     new ARRAYS[dtype](memory.buffer, address, elementCount(shape));
   return Array.from({ length: runs }, () => {

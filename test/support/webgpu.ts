@@ -84,11 +84,16 @@ export async function complaintsOf(
 
 /** `navigator.gpu` of Node, as a page has it; undone by what this returns. */
 export async function provideGpu(backend: 'vulkan' | 'null' = 'vulkan'): Promise<() => void> {
-  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
   await deviceOf(backend);
   const { create } = await import('webgpu');
   const gpu = create([`backend=${backend}`]);
   instances.push(gpu);
+  return pretendGpu(gpu);
+}
+
+/** Anything as `navigator.gpu`; undone by what this returns. */
+export function pretendGpu(gpu: object): () => void {
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
   Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
   return () => {
     if (before) Object.defineProperty(globalThis, 'navigator', before);

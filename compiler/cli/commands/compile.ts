@@ -54,6 +54,7 @@ export async function runCompile(
   if (!options.force) await checkFolder(options.output);
   const profile = options.profile === undefined ? undefined : await readProfileOf('wasm', options.profile);
   const known = await knownTuning(options);
+  const target = options.target.split(',') as CompileTarget[];
   if (options.tune !== undefined) await requireOptimisedCode(signal);
   const source = inMemory(await openSource(path));
   const model = {
@@ -70,7 +71,7 @@ export async function runCompile(
       ...(tuning && { tuning }),
       specialisations,
       // what is none of them is told where targets are checked
-      target: options.target.split(',') as CompileTarget[],
+      target,
       check: options.check,
       relaxed: options.relaxed,
       weights: options.weights,
@@ -122,11 +123,26 @@ async function tuned(
   if (!known) return undefined;
   if (tune === undefined)
     return tuningForAdapter(tuningFor(known, machine, tuning), gpuPrecision, undefined, tuning);
-  const { terminal, signal } = context;
+  const target = options.target.split(',');
+  const all = target.includes('wasm') ? await tunedHere(known, tune, source, model, context) : known;
+  const own = tuningFor(all, machine, tune);
+  if (!target.includes('webgpu')) return own;
+  const graph = await graphToTune(source.bytes, { ...model, signal: context.signal });
+  return tunedOnGpu(all, own, graph, options, context);
+}
+
+/** @returns what was known and what was measured on this machine, which is in the file too */
+async function tunedHere(
+  known: Tuning,
+  file: string,
+  source: NamedSource<Uint8Array>,
+  model: Parameters<typeof tuned>[2],
+  { terminal, signal }: CommandContext,
+): Promise<Tuning> {
   const progress = terminal.progress('tune');
   const result = await tuneModel(source.bytes, {
     ...model,
-    machine,
+    machine: machineAtHand(),
     engine: fastestEngine(),
     known,
     signal,
@@ -136,17 +152,9 @@ async function tuned(
       throw underPath(source, error);
     })
     .finally(() => progress.end());
-  if (result.measured.length > 0) await writeTuning(tune, result.tuning);
+  if (result.measured.length > 0) await writeTuning(file, result.tuning);
   terminal.note(tuneNote('tuning', result));
-  const own = tuningFor(result.tuning, machine, tune);
-  if (!options.target.split(',').includes('webgpu')) return own;
-  return tunedOnGpu(
-    result.tuning,
-    own,
-    await graphToTune(source.bytes, { ...model, signal }),
-    options,
-    context,
-  );
+  return result.tuning;
 }
 
 /** @param all what is in the file by now. @param own what of it is about this machine */
@@ -266,9 +274,17 @@ function summary(
     [
       '  checked',
       grouped(stats.checkedElements),
-      `output elements of kernels against the reference${options.check === 'full' ? ', and the whole network' : ''}`,
+      `output elements of ${manifest.wasm ? 'kernels' : 'layers on WebAssembly'} against the reference${options.check === 'full' ? ', and the whole network' : ''}`,
     ],
   ];
+  if (stats.split) {
+    const { parts, copies, bytes: size } = stats.split;
+    facts.push([
+      '  copies',
+      bytes(size),
+      `of ${counted(copies, 'value')} in a run on a GPU, between its ${parts} parts`,
+    ]);
+  }
   if (stats.weightsError !== null) {
     const error = stats.weightsError.toPrecision(2);
     facts.push([
@@ -303,7 +319,9 @@ const ABOUT: Readonly<Record<string, string>> = {
   'webgpu.js': 'what runs it on a GPU',
   'kernels.wgsl': 'its kernels there',
   'weights.webgpu.bin': 'its weights there',
-  'selftest.bin': 'outputs on seeded inputs, for verify',
+  'split.wasm': 'layers that have no kernel there',
+  'split.bin': 'their weights',
+  'selftest.bin': 'outputs on seeded inputs, to verify with',
   'manifest.json': 'inputs, outputs, sizes, digests',
   'demo.html': 'a page that runs it',
   'package.json': 'to publish or install it',

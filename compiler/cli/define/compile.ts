@@ -10,7 +10,7 @@ import { dimensionOptions, examples, formatOption, modelCommand, quietOption } f
 export function addCompile(program: Command, context: CommandContext): void {
   const command = modelCommand(program, 'compile', 'a bundle that runs the model, with no runtime library')
     .requiredOption('-o, --output <dir>', 'the folder of the bundle')
-    .option('--target <list>', 'what to generate: wasm, or wasm,webgpu', 'wasm')
+    .option('--target <list>', 'what to generate: wasm, webgpu, or wasm,webgpu', 'wasm')
     .addOption(
       new Option('--check <how>', 'compare kernels with the reference: at sampled elements, or at all')
         .choices(['sampled', 'full'])

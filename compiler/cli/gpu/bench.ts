@@ -61,7 +61,9 @@ async function layersOn(
     return 'the device has no timestamp-query: only the whole is timed';
   const program = await loadOn(device, network);
   const words = program.wordsOf(dataOf(network, inputs));
-  return GpuLayerTimer.load(network.program, program, () => program.write(words));
+  return GpuLayerTimer.load(network.program, program, () =>
+    program.write(words, device.createCommandEncoder()),
+  );
 }
 
 /** A device of its own with each load: what one has compiled is of use to it alone. */

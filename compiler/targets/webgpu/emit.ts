@@ -3,6 +3,7 @@ import type { Address, KernelCall, KernelProgram, Port } from '#compiler/schedul
 import { InternalError } from '#ir/diagnostics.ts';
 import type { GpuCall, GpuCount, GpuPlan } from '#runtime/gpu-plan.ts';
 import { type Bank, banksOf, type Constants } from './banks.ts';
+import { MOST_WORKGROUPS } from './check-code.ts';
 import { MOST_ARGUMENTS, type Region, WORKGROUP } from './kernels/family.ts';
 import { familyOf, type GpuKernel, kernelLabel } from './kernels/index.ts';
 import { type HelperName, helperCode } from './wgsl-expr.ts';
@@ -14,9 +15,6 @@ export interface GpuCode {
   /** The constants of each bank, in order. */
   readonly banks: readonly Bank[];
 }
-
-/** The most workgroups of one dimension of a dispatch, which every device has. */
-const MOST_WORKGROUPS = 65535;
 
 interface Entry {
   readonly name: string;

@@ -13,12 +13,15 @@ import { leaving, lowerNode, refusal } from './lower/index.ts';
 import { type GpuChoices, USUAL_CHOICES } from './tiles.ts';
 import { beyondHalves, beyondWords, type GpuPrecision } from './words.ts';
 
-export { bankBytes, writeBank } from './banks.ts';
+export { type Bank, bankBytes, writeBank } from './banks.ts';
+export { checkCode } from './check-code.ts';
 export { emitProgram, type GpuCode } from './emit.ts';
 export { type GpuKernel, kernelLabel } from './kernels/index.ts';
+export { refusal } from './lower/index.ts';
 export { type GpuMemory, memoryOf } from './memory.ts';
+export { pictureCode } from './picture.ts';
 export { type GpuChoices, type Tile, type TileLimits, tilesFor, USUAL_CHOICES, usualTile } from './tiles.ts';
-export { GPU_PRECISIONS, type GpuPrecision } from './words.ts';
+export { GPU_PRECISIONS, type GpuPrecision, WORD_BYTES } from './words.ts';
 
 export type GpuProgram = KernelProgram<GpuKernel>;
 

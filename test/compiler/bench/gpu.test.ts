@@ -47,7 +47,7 @@ withAdapter.test('a pass through the layers is a run, of which each dispatch is 
         loaded.dispatch(pass, call);
       },
     },
-    () => loaded.write(words),
+    () => loaded.write(words, loaded.device.createCommandEncoder()),
   );
   const { ms, dispatches = [], peak } = await timer.pass();
   expect(encoded).toEqual(program.calls.map((_, k) => k));

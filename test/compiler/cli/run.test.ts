@@ -424,6 +424,19 @@ describe('compile, run and verify a bundle', () => {
     expect(await done('compile', 'small.onnx', '-o', 'bundle')).toBe('');
   });
 
+  test('for WebGPU alone', async () => {
+    await cli.write('small.onnx', small);
+    const { stdout } = await cli.run(['compile', 'small.onnx', '-o', 'gpu', '--target', 'webgpu']);
+    expect(stdout).toMatch(/kernels\.wgsl +[\d.]+ (B|KiB)/);
+    expect(stdout).toContain('layers on WebAssembly against the reference');
+    expect(stdout).not.toMatch(/\.wasm|weights\.bin/);
+    expect(await done('verify', 'gpu')).toContain('the self-test runs on a GPU only');
+    const nowhere = { env: { VK_ICD_FILENAMES: '/nowhere', NODEVICE_SELECT: '1' } };
+    const run = await cli.run(['run', 'gpu', '--random', '1'], nowhere);
+    expect(run.stderr).toContain('gpu-missing');
+    expect(run.code).toBe(4);
+  });
+
   test('what a bundle cannot do', async () => {
     await cli.write('small.onnx', small);
     await done('compile', 'small.onnx', '-o', 'b');

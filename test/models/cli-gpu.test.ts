@@ -7,9 +7,9 @@ import { benchSchema } from '#compiler/bench/report-schema.ts';
 import { renderBench } from '#compiler/cli/bench-table.ts';
 import { parseNpy } from '#compiler/files/npy.ts';
 import { parseTuning } from '#compiler/tune/tuning.ts';
-import { useCli } from '../../support/cli.ts';
-import { info, node, onnxModel, stored } from '../../support/onnx.ts';
-import { SWIFTSHADER, vulkanEnvironment, withAdapter } from '../../support/webgpu.ts';
+import { useCli } from '../support/cli.ts';
+import { info, node, onnxModel, stored } from '../support/onnx.ts';
+import { SWIFTSHADER, vulkanEnvironment, withAdapter } from '../support/webgpu.ts';
 
 const cli = useCli();
 const env = vulkanEnvironment(SWIFTSHADER);
@@ -62,6 +62,27 @@ withAdapter.test('run takes the kernels of a bundle, and says where there are no
   expect(plain.code).toBe(2);
   expect(plain.stderr).toContain('plain has no kernels for WebGPU');
   expect(plain.stderr).toContain('--target wasm,webgpu');
+});
+
+withAdapter.test('run takes a bundle for WebGPU alone, whose kernels alone are tuned', async () => {
+  const args = [
+    'compile',
+    'small.onnx',
+    '-o',
+    'alone',
+    '--target',
+    'webgpu',
+    '--tune',
+    'alone.json',
+    '--tune-software',
+  ];
+  const compiled = await ran(args);
+  expect(compiled.code).toBe(0);
+  expect(compiled.stderr).toContain('tuning for WebGPU: no layer shape was measured');
+  expect(compiled.stderr).not.toMatch(/^tuning: /m);
+  const { code, stdout, stderr } = await ran(['run', 'alone', '--random', '1']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^webgpu: SwiftShader/) });
+  expect(stdout).toBe((await ran(['run', 'small.onnx', '--random', '1', '--backend', 'webgpu'])).stdout);
 });
 
 withAdapter.test('bench --backend webgpu times each dispatch, and compares with WebAssembly', async () => {

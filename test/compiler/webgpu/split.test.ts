@@ -1,0 +1,296 @@
+/** Networks of which some layers have no kernel on WebGPU. */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { verifyBundle } from '#compiler/bundle/verify.ts';
+import { makeBundle } from '#compiler/bundle/writer.ts';
+import { compileGraph } from '#compiler/compile.ts';
+import { compiledForGpu } from '#compiler/compile-gpu.ts';
+import type { CompiledBundle } from '#compiler/compile-options.ts';
+import { optimised } from '#compiler/prepare.ts';
+import type { PreprocessOptions } from '#compiler/preprocess/options.ts';
+import { partition } from '#compiler/schedule/partition.ts';
+import { lowerGraph } from '#compiler/targets/wasm/index.ts';
+import { variantsOf } from '#compiler/variant.ts';
+import { outputsOf } from '#compiler/weights/rounding-error.ts';
+import { Builder } from '#ir/builder.ts';
+import { evaluateGraph } from '#ir/evaluate.ts';
+import type { Graph, Node, Value } from '#ir/graph.ts';
+import { f32, type Tensor } from '#ir/tensor.ts';
+import type { TensorArray } from '#runtime/abi.ts';
+import type { DeviceTensor } from '#runtime/model-types.ts';
+import type { AnyModel, ShapedOutput } from '#runtime/session.ts';
+import { expectAlike, loadFrom, smallNet, write } from '../../support/bundles.ts';
+import { Random, randomInputs } from '../../support/graphs.ts';
+import { deviceOf, withAdapter } from '../../support/webgpu.ts';
+
+const BOTH = ['wasm', 'webgpu'] as const;
+
+/** More units than a workgroup holds. */
+const UNITS = 1365;
+
+/** A convolution, a recurrent layer that is too large for a GPU, and a product of both; the convolution is an output too. */
+function network(): Graph {
+  const b = new Builder('split');
+  const random = new Random(5);
+  const weight = (shape: number[], bound = 0.5) => b.constant('w', random.tensor(shape, -bound, bound));
+  const x = b.input('x', [1, 2, 4, 4]);
+  const features = b.relu(b.conv(x, weight([4, 2, 3, 3]), { pads: [1, 1, 1, 1], name: 'features' }));
+  const steps = b.op('Reshape', [features], { shape: [2, 1, 32] }, { name: 'steps' });
+  const operands = [steps, weight([1, UNITS, 32], 0.1), weight([1, UNITS, UNITS], 0.02)];
+  const [all] = b.node('RNN', operands, { direction: 'forward', activations: 'tanh(x0)' }).outputs as [Value];
+  const flat = b.op('Reshape', [all], { shape: [2, UNITS] });
+  const mixed = b.op('MatMul', [flat, weight([UNITS, 3], 0.1)], {});
+  const pooled = b.op('Flatten', [b.op('GlobalAveragePool', [features], {})], {});
+  b.output('states', all);
+  b.output('features', features);
+  b.output('mixed', b.op('Add', [mixed, b.op('MatMul', [pooled, weight([4, 3])], {})], {}));
+  return b.graph as Graph;
+}
+
+async function lowered(source: Graph, preprocess?: PreprocessOptions) {
+  const [variant] = variantsOf([source], [], preprocess);
+  if (!variant) throw new Error('one graph is one variant');
+  return { variant, graph: await optimised(variant, {}) };
+}
+
+/** A bundle whose parts are made as if only some layers had kernels on WebGPU. */
+async function cutBundle(
+  source: Graph,
+  onDevice: (node: Node) => boolean,
+  preprocess?: PreprocessOptions,
+): Promise<string> {
+  const { variant, graph } = await lowered(source, preprocess);
+  const { files: webgpu } = await compiledForGpu(graph, variant, {}, () => partition(graph, onDevice));
+  const { abi, name, generator, inputs, outputs, cost } = (
+    await compileGraph(source, preprocess ? { preprocess } : {})
+  ).manifest;
+  const program = { abi, name, generator, inputs, outputs, cost };
+  const seededOutputs = (await outputsOf(lowerGraph(graph))) as TensorArray[];
+  return write(await makeBundle({ program, webgpu, seededOutputs }));
+}
+
+let bundle: CompiledBundle;
+let folder: string;
+beforeAll(async () => {
+  bundle = await compileGraph(network(), { target: BOTH });
+  folder = await write(bundle);
+}, 60_000);
+
+function reference(graph: Graph, inputs: ReadonlyMap<string, Tensor>): Record<string, unknown> {
+  const values = evaluateGraph(graph, inputs);
+  return Object.fromEntries(graph.outputs.map(({ name, value }) => [name, values.get(value)?.data]));
+}
+
+test('the parts, and what is copied between them, are in the manifest and in the report', () => {
+  const { manifest, stats, diagnostics, files } = bundle;
+  const split = manifest.webgpu?.split;
+  // convolution and pooling; the recurrent layer; the products
+  expect(split?.parts.map(({ run }) => run !== undefined)).toEqual([false, true, false]);
+  // its steps to WebAssembly, its states back; what the first part gives to the third stays
+  const copies = { copies: 2, bytes: 4 * (2 * 32 + 2 * UNITS) };
+  expect(stats.split).toEqual({ parts: 3, ...copies });
+  expect(split?.copies).toEqual({ values: copies.copies, bytes: copies.bytes });
+  const [note] = diagnostics.filter(({ code }) => code === 'gpu-split');
+  expect(note?.message).toContain(`RNN on WebGPU: RNN of ${UNITS} units`);
+  expect(note?.message).toContain(`3 parts and copies 2 values of ${copies.bytes} bytes`);
+  expect([...files.keys()]).toEqual(expect.arrayContaining(['split.wasm', 'split.bin']));
+  // the weights of the recurrent layer are not among the GPU's
+  expect(files.get('weights.webgpu.bin')?.length).toBeLessThan(UNITS * 32 * 4);
+});
+
+test('it is verified as any other, and a changed part is found', async () => {
+  const { files, manifest } = bundle;
+  expect(await verifyBundle((name) => files.get(name))).toEqual([]);
+  const wrong = { ...manifest, webgpu: { ...manifest.webgpu, split: { parts: [{}] } } };
+  const [problem] = await verifyBundle((name) =>
+    name === 'manifest.json' ? new TextEncoder().encode(JSON.stringify(wrong)) : files.get(name),
+  );
+  expect(problem?.message).toBe('fields are missing or ill-typed');
+});
+
+test('what would leave a GPU nothing to do is refused, as is a split without WebAssembly', async () => {
+  const b = new Builder('units');
+  const operands = [b.input('x', [1, 1, 1]), b.input('w', [1, 2000, 1]), b.input('r', [1, 2000, 2000])];
+  b.output('y', b.op('RNN', operands, { direction: 'forward', activations: 'tanh(x0)' }));
+  await expect(compileGraph(b.graph as Graph, { target: BOTH })).rejects.toThrow('RNN of 2000 units');
+  await expect(compileGraph(network(), { target: ['webgpu'] })).rejects.toThrow(
+    /RNN on WebGPU.*give the target wasm,webgpu/s,
+  );
+});
+
+withAdapter.describe('on a device', () => {
+  const inputs = randomInputs(network(), 3);
+  const x = inputs.get('x')?.data as Float32Array<ArrayBuffer>;
+  const load = async (from: string): Promise<AnyModel> =>
+    loadFrom(from, { device: await deviceOf('vulkan'), warmup: false, verify: true });
+  const read = async (tensors: Readonly<Record<string, DeviceTensor<unknown>>>) =>
+    Object.fromEntries(
+      await Promise.all(
+        Object.entries(tensors).map(async ([name, tensor]) => [
+          name,
+          ((await tensor.read()) as ShapedOutput).data,
+        ]),
+      ),
+    );
+
+  test('it gives what the reference gives, however runs overlap', async () => {
+    const model = await load(folder);
+    expect(model.info).toMatchObject({ backend: 'webgpu', copies: bundle.manifest.webgpu?.split?.copies });
+    const want = reference(network(), inputs);
+    expectAlike(await model.run({ x }), want, 1e-4);
+    const other = x.map((value) => -value);
+    const [a, b] = [await model.run({ x }), await model.run({ x: other })];
+    expect(await Promise.all([model.run({ x }), model.run({ x: other }), model.run({ x })])).toEqual([
+      a,
+      b,
+      a,
+    ]);
+    model.dispose();
+  });
+
+  test('inputs and outputs may be on the device', async () => {
+    const model = await load(folder);
+    const want = await model.run({ x });
+    const device = await deviceOf('vulkan');
+    const { COPY_SRC, COPY_DST } = GPUBufferUsage;
+    const given = device.createBuffer({ size: x.byteLength, usage: COPY_SRC | COPY_DST });
+    device.queue.writeBuffer(given, 0, x);
+    const states = device.createBuffer({ size: 8 * UNITS, usage: COPY_SRC | COPY_DST });
+    const got = (await model.runOnDevice({ x: given }, { into: { states } })) as Record<
+      string,
+      DeviceTensor<unknown>
+    >;
+    expect(got.states?.buffer).toBe(states);
+    expect(await read(got)).toEqual(want);
+    await model.run({ x: x.map((value) => 2 * value) });
+    expect(await read(got)).toEqual(want);
+    model.dispose();
+  });
+
+  test('any layer may be the one that is missing', async () => {
+    const image = randomInputs(smallNet(), 4);
+    const want = reference(smallNet(), image);
+    const device = await deviceOf('vulkan');
+    const layers = (await lowered(smallNet())).graph.nodes;
+    expect(layers.length).toBeGreaterThan(2);
+    for (const { name } of layers) {
+      const from = await cutBundle(smallNet(), (node) => node.name !== name);
+      const model = await loadFrom(from, { device, warmup: false, verify: true });
+      expect(model.info.copies?.values).toBeGreaterThan(0);
+      expectAlike(
+        await model.run({ image: image.get('image')?.data as Float32Array<ArrayBuffer> }),
+        want,
+        1e-4,
+      );
+      model.dispose();
+    }
+  });
+
+  test('an output whose size depends on data is cut, wherever it is computed', async () => {
+    const found = (): Graph => {
+      const b = new Builder('found');
+      const x = b.input('x', [2, 3]);
+      const [positions, count] = b.node('NonZero', [b.relu(x)], {}).outputs as [Value, Value];
+      b.graph.addOutput('found', positions, { axis: 1, value: count });
+      b.output('more', b.op('Add', [positions, positions], {}));
+      return b.graph as Graph;
+    };
+    const device = await deviceOf('vulkan');
+    const whole = await loadFrom(await write(await compileGraph(found(), { target: BOTH })), { device });
+    for (const op of ['NonZero', 'Add']) {
+      const model = await loadFrom(await cutBundle(found(), (node) => node.op !== op), { device });
+      for (const data of [Float32Array.of(0, 0, 0, 0, 0, 0), Float32Array.of(0, 7, 0, -1, 2, 0)]) {
+        const want = await whole.run({ x: data });
+        expect(await model.run({ x: data })).toEqual(want);
+        const tensors = (await model.runOnDevice({ x: data })) as Record<string, DeviceTensor<unknown>>;
+        expect(await tensors.found?.read()).toEqual(want.found);
+      }
+      model.dispose();
+    }
+    whole.dispose();
+  });
+
+  test('a picture goes to the part that reads it, unless that is on WebAssembly', async () => {
+    const device = await deviceOf('vulkan');
+    const { graph } = await lowered(smallNet(), {});
+    const first = graph.nodes.find(({ operands }) =>
+      operands.some((value) => value?.source.kind === 'input'),
+    );
+    const last = graph.nodes[graph.nodes.length - 1];
+    const bytes = Uint8Array.from({ length: 7 * 9 * 4 }, (_, i) => (i * 7919) % 256);
+    const texture = device.createTexture({
+      size: [7, 9],
+      format: 'rgba8unorm',
+      usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
+    });
+    device.queue.writeTexture({ texture }, bytes, { bytesPerRow: 28 }, [7, 9]);
+    const cut = async (off: Node | undefined) =>
+      loadFrom(await cutBundle(smallNet(), ({ name }) => name !== off?.name, {}), { device });
+    const model = await cut(last);
+    expect(await model.run({ image: texture })).toEqual(await model.run({ image: bytes }));
+    model.dispose();
+    const other = await cut(first);
+    await other.run({ image: bytes });
+    await expect(other.run({ image: texture })).rejects.toThrow(
+      'input "image": a layer on WebAssembly reads it, which takes data',
+    );
+    other.dispose();
+  });
+
+  test('in half precision too', async () => {
+    const half = await write(await compileGraph(network(), { target: BOTH, gpuPrecision: 'f16' }));
+    const model = await load(half);
+    expectAlike(await model.run({ x }), reference(network(), inputs), 1e-2);
+    model.dispose();
+  });
+});
+
+describe('partition', () => {
+  /** Units in a row and beside each other, of which those of Tanh are off the device. */
+  const chain = (ops: readonly ('Tanh' | 'Relu')[]): Graph => {
+    const b = new Builder('chain');
+    let value = b.input('x', [4]);
+    for (const op of ops) value = b.op(op, [value], {});
+    b.output('y', value);
+    return b.graph as Graph;
+  };
+  const onDevice = (node: Node) => node.op !== 'Tanh';
+  const kinds = (graph: Graph) => partition(graph, onDevice)?.parts.map((part) => part.onDevice);
+
+  test('has as few parts as there can be', () => {
+    expect(kinds(chain(['Relu', 'Relu']))).toEqual([true]);
+    expect(kinds(chain(['Tanh', 'Relu', 'Relu', 'Tanh']))).toEqual([false, true, false]);
+    const b = new Builder('beside');
+    const x = b.input('x', [4]);
+    const branches = [b.op('Relu', [b.op('Tanh', [x], {})], {}), b.op('Relu', [b.op('Tanh', [x], {})], {})];
+    b.output('y', b.op('Add', branches, {}));
+    expect(kinds(b.graph as Graph)).toEqual([false, true]);
+  });
+
+  test('its parts in a row compute what the whole does', () => {
+    const b = new Builder('joined');
+    const x = b.input('x', [4]);
+    const first = b.relu(b.op('Add', [x, b.constant('c', f32([4], [1, -2, 3, -4]))], {}));
+    const second = b.op('Tanh', [first], {});
+    b.output('y', b.op('Mul', [b.relu(second), first], {}));
+    b.output('same', second);
+    b.output('again', second);
+    b.output('x', x);
+    const graph = b.graph as Graph;
+    const { parts = [], outputs = [] } = partition(graph, onDevice) ?? {};
+    const inputs = new Map([['x', f32([4], [0.5, -1, 2, 8])]]);
+    const held = new Map<number, Tensor>([[0, inputs.get('x') as Tensor]]);
+    for (const part of parts) {
+      const given = part.graph.inputs.map(
+        ({ name }, i) => [name, held.get(part.inputs[i] ?? -1) as Tensor] as const,
+      );
+      const values = evaluateGraph(part.graph, new Map(given));
+      part.graph.outputs.forEach(({ value }, i) => {
+        held.set(part.outputs[i] ?? -1, values.get(value) as Tensor);
+      });
+    }
+    const values = evaluateGraph(graph, inputs);
+    expect(outputs.map((number) => held.get(number))).toEqual(
+      graph.outputs.map(({ value }) => values.get(value)),
+    );
+  });
+});

@@ -5,10 +5,10 @@ import type { WasmKernel } from '../targets/wasm/index.ts';
 import type { KernelEpilogue } from '../targets/wasm/kernels/family.ts';
 import type { ProductParams } from '../targets/wasm/kernels/gemm.ts';
 import type { WindowParams } from '../targets/wasm/kernels/window.ts';
-import { winogradTransform } from '../targets/wasm/kernels/winograd/transforms.ts';
 import type { WinogradParams } from '../targets/wasm/kernels/winograd/winograd.ts';
 import { logisticArgument } from '../targets/wasm/simd-expr.ts';
 import { type Tile, tileCost, tilesOfWidth } from '../targets/wasm/tiles.ts';
+import { winogradTransform } from '../targets/winograd/transforms.ts';
 import type { Rates } from './rates.ts';
 
 /** Nanoseconds; undefined for kernels that only move, whose time is that of memory. */

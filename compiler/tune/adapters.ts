@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { fail } from '#ir/diagnostics.ts';
 import type { Node } from '#ir/graph.ts';
-import { type GpuChoices, type Tile, tilesFor, usualTile } from '../targets/webgpu/index.ts';
+import { type GpuChoices, tilesFor, usualTile } from '../targets/webgpu/index.ts';
 import { GPU_PRECISIONS, type GpuPrecision } from '../targets/webgpu/words.ts';
 import { layerKey } from './layer.ts';
 import type { Tuning } from './tuning.ts';
@@ -14,8 +14,13 @@ const layerSchema = z
   .strictObject({
     layer: z.string().min(1).describe('op, attributes, operands and epilogue of a layer'),
     choice: z
-      .strictObject({ pixels: small, workgroup: small })
-      .describe('pixels of an invocation, and invocations of a workgroup'),
+      .union([
+        z.strictObject({ pixels: small, workgroup: small }),
+        z.strictObject({ quads: z.literal([4, 8]) }),
+      ])
+      .describe(
+        'pixels of an invocation, and invocations of a workgroup; or the quads of channels of one, by minimal filtering',
+      ),
     ms: ms.describe('the time of the choice, in milliseconds'),
     modelMs: ms.describe('the time of what is usual, in milliseconds'),
   })
@@ -83,18 +88,26 @@ export function tuningForAdapter(
 /** What was measured, where it fits; what is usual elsewhere. @param tuning of one adapter in the precision */
 export function gpuChoicesOf(tuning: Tuning, precision: GpuPrecision): GpuChoices {
   const [only] = tuningForAdapter(tuning, precision, undefined).adapters ?? [];
-  const tiles = new Map<string, Tile>((only?.layers ?? []).map(({ layer, choice }) => [layer, choice]));
+  const chosen = new Map((only?.layers ?? []).map(({ layer, choice }) => [layer, choice]));
   const keys = new WeakMap<Node, string>();
+  const choiceOf = (node: Node) => {
+    const key = keys.get(node) ?? layerKey(node);
+    keys.set(node, key);
+    return chosen.get(key);
+  };
   return {
     tile(node, row, quads) {
-      const key = keys.get(node) ?? layerKey(node);
-      keys.set(node, key);
-      const tile = tiles.get(key);
-      if (!tile) return usualTile(row, quads);
+      const tile = choiceOf(node);
+      // of minimal filtering, where the filters of this network would lose too much by it
+      if (!tile || 'quads' in tile) return usualTile(row, quads);
       const fits = tilesFor(row).some((t) => t.pixels === tile.pixels && t.workgroup === tile.workgroup);
       if (fits) return tile;
       const message = `the tuning has ${tile.pixels} pixels by ${tile.workgroup} invocations for it, which do not fit`;
       return fail('usage-invalid', node.name, message, 'measure again: compile --tune with a new file');
+    },
+    minimal(node) {
+      const tile = choiceOf(node);
+      return tile && 'quads' in tile ? tile : undefined;
     },
   };
 }

@@ -7,10 +7,10 @@ import { kernelKey } from '../targets/wasm/kernels/index.ts';
 import {
   cheapestPlans,
   fitsWinograd,
-  isExactEnough,
   WINOGRAD_SIZES,
   type WinogradLayer,
 } from '../targets/wasm/lower/winograd-plan.ts';
+import { isExactEnough } from '../targets/winograd/error.ts';
 import { TunedChoices } from './choices.ts';
 import type { LoneLayer } from './layer.ts';
 import { type LayerChoice, PANEL_WIDTHS } from './tuning.ts';

@@ -5,11 +5,11 @@ import { type Choices, freeChoices, tileOfWidth } from '../targets/wasm/choices.
 import type { CostProfile } from '../targets/wasm/costs.ts';
 import {
   fitsWinograd,
-  isExactEnough,
   tilesOf,
   type WinogradLayer,
   type WinogradPlan,
 } from '../targets/wasm/lower/winograd-plan.ts';
+import { isExactEnough } from '../targets/winograd/error.ts';
 import { layerKey } from './layer.ts';
 import type { LayerChoice, TunedLayer, Tuning } from './tuning.ts';
 

@@ -5,11 +5,15 @@ import type { LoadedProgram } from '../bench/gpu-layers.ts';
 import { type Clock, median } from '../bench/measure.ts';
 import { pause } from '../pause.ts';
 import {
+  type GpuChoices,
   type GpuProgram,
   lowerGraph,
+  type MinimalTile,
+  minimalTilesFor,
   type Tile,
   type TileLimits,
   tilesFor,
+  USUAL_CHOICES,
   usualTile,
 } from '../targets/webgpu/index.ts';
 import { type AdapterKey, type GpuTunedLayer, layersOnAdapter, withAdapterLayers } from './adapters.ts';
@@ -44,7 +48,7 @@ export interface TuneGpuResult extends TuneCounts {
 }
 
 export interface GpuCandidate {
-  readonly tile: Tile;
+  readonly tile: Tile | MinimalTile;
   readonly program: GpuProgram;
 }
 
@@ -96,31 +100,49 @@ export async function tuneGpuGraph(
   };
 }
 
-/** The programs of a layer with each tile that fits it, and which of them is usual; none where there is nothing to choose. */
+/**
+ * The programs of a layer with each tile that fits it, of minimal filtering too, and which of them is usual; none where there is
+ * nothing to choose.
+ */
 export function tileCandidates(
   { graph, node }: LoneLayer,
   { key, limits }: Pick<TuneGpuSettings, 'key' | 'limits'>,
 ): { readonly list: readonly GpuCandidate[]; readonly usual: number } {
   const asked: { row: number; usual: Tile }[] = [];
+  let minimal = false;
   lowerGraph(graph, key.precision, {
     tile(layer, row, quads) {
       const usual = usualTile(row, quads);
       if (layer === node) asked.push({ row, usual });
       return usual;
     },
+    minimal(layer) {
+      minimal ||= layer === node;
+      return undefined;
+    },
   });
   const [first, ...more] = asked;
   // a layer of several products has rows of its own in each
   if (!first || more.length > 0) return { list: [], usual: -1 };
   const tiles = tilesFor(first.row, limits);
-  const list = tiles.map((tile): GpuCandidate => {
-    const choices = {
-      tile: (layer: Node, row: number, quads: number) => (layer === node ? tile : usualTile(row, quads)),
+  const direct = tiles.map((tile): GpuCandidate => {
+    const choices: GpuChoices = {
+      ...USUAL_CHOICES,
+      tile: (layer, row, quads) => (layer === node ? tile : usualTile(row, quads)),
     };
     return { tile, program: lowerGraph(graph, key.precision, choices) };
   });
+  const others = (minimal ? minimalTilesFor(limits) : []).map((tile): GpuCandidate => {
+    const choices = { ...USUAL_CHOICES, minimal: (layer: Node) => (layer === node ? tile : undefined) };
+    return { tile, program: lowerGraph(graph, key.precision, choices) };
+  });
+  // with filters that would lose too much the layer stays direct
+  const exact = others.filter(({ program }) =>
+    program.calls.some(({ kernel }) => kernel.family === 'winograd'),
+  );
   const { pixels, workgroup } = first.usual;
-  return { list, usual: tiles.findIndex((t) => t.pixels === pixels && t.workgroup === workgroup) };
+  const usual = tiles.findIndex((t) => t.pixels === pixels && t.workgroup === workgroup);
+  return { list: [...direct, ...exact], usual };
 }
 
 /** Ten nanoseconds are more than a clock tells. */

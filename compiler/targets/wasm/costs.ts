@@ -1,7 +1,7 @@
 /** What the times of kernels are estimated from. */
 import type { EngineName } from '#runtime/engines.ts';
+import type { TileSize } from '../winograd/transforms.ts';
 import { ENGINES, type Engine } from './engines.ts';
-import type { TileSize } from './kernels/winograd/transforms.ts';
 
 export interface CostProfile {
   /** The engines, with the efficiencies of their register tiles. */

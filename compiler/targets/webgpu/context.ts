@@ -18,7 +18,7 @@ import type { Tensor } from '#ir/tensor.ts';
 import { type DType, elementCount, type Layout } from '#ir/types.ts';
 import type { KernelEpilogue } from './kernels/family.ts';
 import type { GpuKernel } from './kernels/index.ts';
-import type { GpuChoices, Tile } from './tiles.ts';
+import type { GpuChoices, MinimalTile, Tile } from './tiles.ts';
 import type { Domain } from './wgsl-expr.ts';
 import { type GpuPrecision, WORD_BYTES, type Word, wordOf, wordsOf } from './words.ts';
 
@@ -50,6 +50,11 @@ export class LowerContext extends ViewContext<GpuKernel> {
   /** Of the layer that is lowered, with rows of so many pixels and so many quads of channels in all. */
   tile(row: number, quads: number): Tile {
     return this.#choices.tile(this.current, row, quads);
+  }
+
+  /** Likewise, of one that minimal filtering fits. */
+  minimal(): MinimalTile | undefined {
+    return this.#choices.minimal(this.current);
   }
 
   protected override allocate(bytes: number, dtype: DType): Storage {

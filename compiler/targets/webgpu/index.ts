@@ -20,7 +20,16 @@ export { type GpuKernel, kernelLabel } from './kernels/index.ts';
 export { refusal } from './lower/index.ts';
 export { type GpuMemory, memoryOf } from './memory.ts';
 export { pictureCode } from './picture.ts';
-export { type GpuChoices, type Tile, type TileLimits, tilesFor, USUAL_CHOICES, usualTile } from './tiles.ts';
+export {
+  type GpuChoices,
+  type MinimalTile,
+  minimalTilesFor,
+  type Tile,
+  type TileLimits,
+  tilesFor,
+  USUAL_CHOICES,
+  usualTile,
+} from './tiles.ts';
 export { GPU_PRECISIONS, type GpuPrecision, WORD_BYTES } from './words.ts';
 
 export type GpuProgram = KernelProgram<GpuKernel>;

@@ -7,8 +7,17 @@ export interface Tile {
   readonly workgroup: number;
 }
 
+/**
+ * Minimal filtering by a workgroup for so many quads of output channels: their tiles of pixels, the rest of its invocations, share
+ * what was transformed.
+ */
+export interface MinimalTile {
+  readonly quads: 4 | 8;
+}
+
 /** What a tile has to fit into (WebGPU, limits). */
 export interface TileLimits {
+  readonly maxComputeWorkgroupStorageSize: number;
   readonly maxComputeInvocationsPerWorkgroup: number;
   readonly maxComputeWorkgroupSizeX: number;
 }
@@ -17,6 +26,7 @@ export interface TileLimits {
 export const EVERY_DEVICE: TileLimits = {
   maxComputeInvocationsPerWorkgroup: 256,
   maxComputeWorkgroupSizeX: 256,
+  maxComputeWorkgroupStorageSize: 16384,
 };
 
 /** Invocations of a workgroup where nothing is chosen: a multiple of what every GPU runs in step. */
@@ -39,6 +49,14 @@ export const tilesFor = (row: number, limits: TileLimits = EVERY_DEVICE): readon
       workgroup <= limits.maxComputeWorkgroupSizeX,
   );
 
+const MINIMAL_TILES: readonly MinimalTile[] = [{ quads: 4 }, { quads: 8 }];
+
+/** Bytes of transformed inputs that a workgroup has at a time: a tile's 16 elements by four channels for each invocation. */
+export const MINIMAL_BYTES = 16 * 16 * USUAL_WORKGROUP;
+
+export const minimalTilesFor = (limits: TileLimits = EVERY_DEVICE): readonly MinimalTile[] =>
+  MINIMAL_BYTES <= limits.maxComputeWorkgroupStorageSize ? MINIMAL_TILES : [];
+
 /** By reasoning: pixels share what is read of the weights, where there are enough of them to keep a device busy. */
 const USUAL = [
   { pixels: 4, leastRow: 4, leastQuads: 8192 },
@@ -55,6 +73,12 @@ export function usualTile(row: number, quads: number): Tile {
 export interface GpuChoices {
   /** Of a layer with rows of so many pixels. */
   tile(layer: Node, row: number, quads: number): Tile;
+  /** Of a layer that minimal filtering fits; undefined for the direct way. */
+  minimal(layer: Node): MinimalTile | undefined;
 }
 
-export const USUAL_CHOICES: GpuChoices = { tile: (_, row, quads) => usualTile(row, quads) };
+/** Whether minimal filtering pays is for a measurement to tell: what it saves in products, it reads in weights. */
+export const USUAL_CHOICES: GpuChoices = {
+  tile: (_, row, quads) => usualTile(row, quads),
+  minimal: () => undefined,
+};

@@ -8,9 +8,9 @@ import { type Ex, type Func, ModuleBuilder, type Params } from '../../targets/wa
 import { lowerGraph, MEMORY_IMPORT, type WasmKernel } from '../../targets/wasm/index.ts';
 import { addressParams, pointers, vectorsOf } from '../../targets/wasm/kernels/family.ts';
 import { emitKernel, kernelArguments, kernelKey, kernelParts } from '../../targets/wasm/kernels/index.ts';
-import type { TileSize } from '../../targets/wasm/kernels/winograd/transforms.ts';
 import type { WinogradParams } from '../../targets/wasm/kernels/winograd/winograd.ts';
 import { ALONE } from '../../targets/wasm/team.ts';
+import type { TileSize } from '../../targets/winograd/transforms.ts';
 import { TunedChoices } from '../choices.ts';
 import { loneLayer } from '../layer.ts';
 import { seeded } from './layers.ts';

@@ -1,11 +1,8 @@
 /** The probes of a device, on the software adapter: that they do the work whose time is taken. */
-import pc from 'picocolors';
 import { expect, test } from 'vitest';
-import { renderProfile } from '#compiler/cli/profile-table.ts';
-import { calibrateGpu } from '#compiler/tune/calibrate-gpu.ts';
 import { dispatchProbe } from '#compiler/tune/probes/gpu-dispatch.ts';
 import { GpuBandwidth } from '#compiler/tune/probes/gpu-memory.ts';
-import { formatProfile, type GpuProfile, parseProfile, parseProfileOf } from '#compiler/tune/profile.ts';
+import { type GpuProfile, parseProfile, parseProfileOf } from '#compiler/tune/profile.ts';
 import { deviceOf, withAdapter } from '../../support/webgpu.ts';
 
 const timedDevice = () => deviceOf('vulkan', ['timestamp-query']);
@@ -24,15 +21,6 @@ withAdapter.test('the probe of dispatches dispatches', async () => {
   // one to begin with, and nine rounds of few and of many
   expect(await probe.count()).toBe(220 + 9 * (20 + 220));
   probe.dispose();
-});
-
-withAdapter.test('a profile of a device is one that can be read', async () => {
-  const profile = await calibrateGpu(await timedDevice(), { adapter: 'an adapter', software: true });
-  expect(parseProfile(JSON.parse(formatProfile(profile)))).toEqual(profile);
-  const text = renderProfile(profile, { width: 100, colours: pc.createColors(false) });
-  expect(text).toContain('an adapter (software)');
-  expect(text).toContain(`peak ${profile.peakGflops.toFixed(1)} GF/s`);
-  expect(text).toContain('this says nothing about a GPU');
 });
 
 const gpu: GpuProfile = {

@@ -16,6 +16,7 @@ import { formatTuning, NO_TUNING, parseTuning, type Tuning } from '#compiler/tun
 import { variantsOf } from '#compiler/variant.ts';
 import { Builder } from '#ir/builder.ts';
 import type { Graph } from '#ir/graph.ts';
+import { f32, type Tensor } from '#ir/tensor.ts';
 import { GpuProgram } from '#runtime/gpu-program.ts';
 import { Random } from '../../support/graphs.ts';
 import { deviceOf, withAdapter } from '../../support/webgpu.ts';
@@ -46,7 +47,9 @@ const lowered = (graph: Graph) => optimised(variantsOf([graph], [], undefined)[0
 const fastAt =
   (pixels: number, workgroup: number): TimeTiles =>
   async (list) =>
-    list.map(({ tile }) => (tile.pixels === pixels && tile.workgroup === workgroup ? 1 : 2));
+    list.map(({ tile }) =>
+      'pixels' in tile && tile.pixels === pixels && tile.workgroup === workgroup ? 1 : 2,
+    );
 
 describe('the candidates of a layer', () => {
   test('are the tiles that fit its rows, and the usual one is among them', async () => {
@@ -59,7 +62,27 @@ describe('the candidates of a layer', () => {
     const fewer = tileCandidates(loneLayer(shape.node), { key, limits: narrow });
     expect(fewer.list.map(({ tile }) => tile)).toEqual(tilesFor(20, narrow));
     for (const { tile, program } of list)
-      expect(emitProgram(program).wgsl).toContain(`@workgroup_size(${tile.workgroup})`);
+      if ('workgroup' in tile)
+        expect(emitProgram(program).wgsl).toContain(`@workgroup_size(${tile.workgroup})`);
+  });
+
+  test('are minimal filtering too, where it fits a layer, its filters and the memory of a workgroup', () => {
+    const candidates = (weights: Tensor, limits = EVERY_DEVICE) => {
+      const b = new Builder('conv');
+      const x = b.conv(b.input('x', [1, 16, 30, 30]), b.constant('v', new Random(2).tensor([16, 16, 1, 1])));
+      b.output('y', b.conv(x, b.constant('w', weights), { pads: [1, 1, 1, 1] }));
+      const [, node] = b.graph.nodes;
+      if (!node) throw new Error('there are nodes');
+      const { list } = tileCandidates(loneLayer(node), { key, limits });
+      return list.map(({ tile }) => tile).filter((tile) => 'quads' in tile);
+    };
+    const weights = new Random(1).tensor([16, 16, 3, 3], -0.1, 0.1);
+    expect(candidates(weights)).toEqual([{ quads: 4 }, { quads: 8 }]);
+    expect(candidates(weights, { ...EVERY_DEVICE, maxComputeWorkgroupStorageSize: 8192 })).toEqual([]);
+    expect(candidates(new Random(1).tensor([16, 16, 2, 2]))).toEqual([]);
+    // transformed, they are beyond what a float holds
+    const large = f32([16, 16, 3, 3], new Float32Array(2304).fill(3e38));
+    expect(candidates(large)).toEqual([]);
   });
 
   test('are none where nothing is to be chosen', () => {

@@ -1,13 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FREE_CHOICES } from '#compiler/targets/wasm/choices.ts';
-import { packFilters, winogradError } from '#compiler/targets/wasm/kernels/winograd/filter.ts';
-import { type Matrix, winogradTransform } from '#compiler/targets/wasm/kernels/winograd/transforms.ts';
-import {
-  planWinograd,
-  WINOGRAD_ERROR,
-  type WinogradPlan,
-} from '#compiler/targets/wasm/lower/winograd-plan.ts';
+import { packFilters } from '#compiler/targets/wasm/kernels/winograd/filter.ts';
+import { planWinograd, type WinogradPlan } from '#compiler/targets/wasm/lower/winograd-plan.ts';
+import { WINOGRAD_ERROR, winogradError } from '#compiler/targets/winograd/error.ts';
+import { type Matrix, winogradTransform } from '#compiler/targets/winograd/transforms.ts';
 import { Builder } from '#ir/builder.ts';
 import { f32 } from '#ir/tensor.ts';
 import { EPILOGUES, RUNS, small, withEpilogue } from '../../support/kernels.ts';

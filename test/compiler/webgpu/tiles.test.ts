@@ -1,6 +1,12 @@
 /** Every tile of the table against the reference, on rows around its size. */
 import { describe, expect, test } from 'vitest';
-import { emitProgram, lowerGraph, tilesFor, usualTile } from '#compiler/targets/webgpu/index.ts';
+import {
+  emitProgram,
+  lowerGraph,
+  tilesFor,
+  USUAL_CHOICES,
+  usualTile,
+} from '#compiler/targets/webgpu/index.ts';
 import { EVERY_DEVICE, TILES, USUAL_WORKGROUP } from '#compiler/targets/webgpu/tiles.ts';
 import { Builder } from '#ir/builder.ts';
 import type { Graph } from '#ir/graph.ts';
@@ -28,7 +34,7 @@ function graphs(row: number): Graph[] {
 
 describe.each(TILES)('$pixels pixels, $workgroup invocations', (tile) => {
   const rows = [tile.pixels, tile.pixels + 1, 2 * tile.pixels, 2 * tile.pixels + 1];
-  const choices = { tile: () => tile };
+  const choices = { ...USUAL_CHOICES, tile: () => tile };
 
   withAdapter.test('gives what the reference gives', async () => {
     for (const graph of rows.flatMap(graphs))

@@ -1,13 +1,10 @@
 /** Which convolutions are computed by minimal filtering: where it is faster than the direct way, and exact enough. */
 import { wholeAndRest } from '#compiler/schedule/loops.ts';
 import type { WindowAxis } from '#ir/window.ts';
+import { type Filters, isExactEnough, WINOGRAD_ERROR } from '../../winograd/error.ts';
+import { type TileSize, winogradTransform } from '../../winograd/transforms.ts';
 import { BUILT_IN_COSTS, type CostProfile } from '../costs.ts';
-import { type Filters, winogradError } from '../kernels/winograd/filter.ts';
-import { type TileSize, winogradTransform } from '../kernels/winograd/transforms.ts';
 import { cheapestCost, type Tile, tileCost, widthOf } from '../tiles.ts';
-
-/** Largest error of a layer, relative to its largest output, that Winograd may have. */
-export const WINOGRAD_ERROR = 1e-5;
 
 export interface WinogradLayer {
   readonly axes: readonly WindowAxis[];
@@ -72,10 +69,6 @@ export const WINOGRAD_SIZES = [4, 2] as const satisfies readonly TileSize[];
 /** Whether minimal filtering computes such a convolution at all. */
 export const fitsWinograd = ({ axes }: WinogradLayer): boolean =>
   axes.length === 2 && axes.every((a) => a.kernel === 3 && a.stride === 1 && a.dilation === 1);
-
-/** Whether the error with these filters is within the limit. */
-export const isExactEnough = (filters: Filters, outputs: TileSize, limit = WINOGRAD_ERROR): boolean =>
-  errorOf(filters, outputs) <= limit;
 
 /** Rows and columns of tiles, of which a block is a part. */
 export const tilesOf = ({ outSize }: WinogradLayer, outputs: TileSize): readonly [number, number] => [
@@ -189,14 +182,3 @@ export const winogradTile = (channels: number): readonly [number, number] => [
   TILE.pixels,
   widthOf(TILE.channels, channels),
 ];
-
-/** Of weights that were measured: the same layer is lowered more than once. */
-const ERRORS = new WeakMap<Float32Array, Map<TileSize, number>>();
-
-function errorOf(filters: Filters, outputs: TileSize): number {
-  const known = ERRORS.get(filters.data) ?? new Map<TileSize, number>();
-  ERRORS.set(filters.data, known);
-  const error = known.get(outputs) ?? winogradError(filters, outputs);
-  known.set(outputs, error);
-  return error;
-}

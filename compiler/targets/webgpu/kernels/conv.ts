@@ -65,11 +65,11 @@ export const conv: KernelFamily<ConvParams> = {
     return `${transposed ? 'deconv' : 'conv'}_${kernel}s${stride}_${size}_${perGroup}to${channels}${group}_p${tile.pixels}${workgroup}${vectors ? '_v4' : ''}`;
   },
   emit(params, regions) {
-    const { axes, groups, channels, perGroup, tile, batch, bias, epilogue, vectors } = params;
+    const { axes, groups, channels, perGroup, tile, batch, bias, vectors } = params;
     const { pixels, workgroup } = tile;
     const access = vectors ? 'vec4f' : 'f32';
     const memory = new Memory(access, regions);
-    const [y, first] = bias ? [3, 4] : [2, 3];
+    const y = bias ? 3 : 2;
     const quads = Math.ceil(channels / 4);
     const rank = axes.length;
     const last = axes[rank - 1];
@@ -84,41 +84,11 @@ export const conv: KernelFamily<ConvParams> = {
       lines.push(`var s${p} = ${bias ? memory.load4(2, `(${g} * ${quads} + ${quad}) * 4`) : 'vec4f()'};`);
     lines.push(`let xb = ${offsetOf([batch.inputStep, params.inputChannelStep * perGroup], ['l0', g])};`);
     lines.push(...tapLoops(params, memory, names, g, quad, quads));
-    // the epilogue, and the stores
     const helpers = new Set<HelperName>();
     for (const p of pixelList) {
       const at = [...names];
       if (last && pixels > 1) at[rank - 1] = `(o${rank - 1} + ${p})`;
-      const position = ['l0', `(${g} * ${channels} + ${quad} * 4)`, ...at];
-      const operands = (epilogue?.strides ?? []).map((strides, k) => {
-        const offset = offsetOf(strides, position);
-        return memory.loadQuad(first + k, offset, strides[1] ?? 0);
-      });
-      const body: string[] = operands.map((term, k) => `let e${p}_${k} = ${term};`);
-      const code = rendered(
-        epilogue?.expr ?? 'x0',
-        'vec4f',
-        [`s${p}`, ...operands.map((_, k) => `e${p}_${k}`)],
-        `t${p}_`,
-      );
-      for (const helper of code.helpers) helpers.add(helper);
-      body.push(...code.lines);
-      const steps = [
-        batch.outputStep,
-        params.outputGroupStep,
-        4 * params.outputChannelStep,
-        ...axes.map((a) => a.outputStep),
-      ];
-      const offset = offsetOf(steps, ['l0', g, quad, ...at]);
-      if (vectors) body.push(memory.store4(y, offset, code.value));
-      else {
-        body.push(`let r${p} = ${code.value};`);
-        for (let lane = 0; lane < 4; lane++) {
-          const store = memory.store(y, `${offset} + ${lane * params.outputChannelStep}`, `r${p}[${lane}]`);
-          const partial = channels % 4 !== 0 && lane >= channels % 4;
-          body.push(partial ? `if (${quad} * 4 + ${lane} < ${channels}) { ${store} }` : store);
-        }
-      }
+      const body = storeQuad(params, memory, y, `s${p}`, { batch: 'l0', group: g, quad, at }, helpers);
       const partial = last && pixels > 1 && last.output % pixels !== 0 && p > 0;
       lines.push(
         ...(partial ? [`if (o${rank - 1} + ${p} < ${last.output}) {`, ...body, '}'] : ['{', ...body, '}']),
@@ -127,6 +97,45 @@ export const conv: KernelFamily<ConvParams> = {
     return { access, lines, invocations: totalOf(counts), workgroup, helpers };
   },
 };
+
+/** Of four output channels of a pixel: which ones, in WGSL. */
+export interface Quad {
+  readonly batch: string;
+  readonly group: string;
+  readonly quad: string;
+  readonly at: readonly string[];
+}
+
+/** Statements, for a block of their own, that give the sums of four channels their epilogue and store them. */
+export function storeQuad(
+  params: Omit<ConvParams, 'tile' | 'transposed'>,
+  memory: Memory,
+  /** The argument of the output, before those of the epilogue. */
+  y: number,
+  sum: string,
+  { batch, group, quad, at }: Quad,
+  helpers: Set<HelperName>,
+): string[] {
+  const { channels, epilogue, vectors, axes, outputChannelStep } = params;
+  const position = [batch, `(${group} * ${channels} + ${quad} * 4)`, ...at];
+  const operands = (epilogue?.strides ?? []).map((strides, k) =>
+    memory.loadQuad(y + 1 + k, offsetOf(strides, position), strides[1] ?? 0),
+  );
+  const names = operands.map((_, k) => `e${k}`);
+  const code = rendered(epilogue?.expr ?? 'x0', 'vec4f', [sum, ...names], 't');
+  for (const helper of code.helpers) helpers.add(helper);
+  const steps = [params.batch.outputStep, params.outputGroupStep, 4 * outputChannelStep];
+  const offset = offsetOf([...steps, ...axes.map((a) => a.outputStep)], [batch, group, quad, ...at]);
+  const lines = [...operands.map((term, k) => `let e${k} = ${term};`), ...code.lines];
+  if (vectors) return [...lines, memory.store4(y, offset, code.value)];
+  lines.push(`let r = ${code.value};`);
+  for (let lane = 0; lane < 4; lane++) {
+    const store = memory.store(y, `${offset} + ${lane * outputChannelStep}`, `r[${lane}]`);
+    const partial = channels % 4 !== 0 && lane >= channels % 4;
+    lines.push(partial ? `if (${quad} * 4 + ${lane} < ${channels}) { ${store} }` : store);
+  }
+  return lines;
+}
 
 /** Loops over the taps of the outer axes, the taps of the last, and the input channels. */
 function tapLoops(

@@ -34,10 +34,12 @@ import {
   roiAlign,
 } from './sample.ts';
 import { type WindowParams, window } from './window.ts';
+import { type WinogradParams, winograd } from './winograd.ts';
 
 /** The parameters of every kernel family: what the lowerings produce and `FAMILIES` turns into code. */
 export type GpuKernel =
   | { readonly family: 'conv'; readonly params: ConvParams }
+  | { readonly family: 'winograd'; readonly params: WinogradParams }
   | { readonly family: 'window'; readonly params: WindowParams }
   | { readonly family: 'matmul'; readonly params: MatMulParams }
   | { readonly family: 'dense'; readonly params: DenseParams }
@@ -68,6 +70,7 @@ type ParamsOf<F extends FamilyName> = Extract<GpuKernel, { family: F }>['params'
 /** The one list of kernel families. */
 const FAMILIES: { readonly [F in FamilyName]: KernelFamily<ParamsOf<F>> } = {
   conv,
+  winograd,
   window,
   matmul,
   dense,

@@ -8,6 +8,7 @@ import { type WindowAxis, windowAxes } from '#ir/window.ts';
 import { type Epilogue, isAligned, type LowerContext, packedWords, toWords } from '../context.ts';
 import type { ConvAxis } from '../kernels/conv.ts';
 import type { WindowParams } from '../kernels/window.ts';
+import { winogradCall } from './winograd.ts';
 
 export function lowerConv(node: Node, context: LowerContext): void {
   if (!isOp(node, 'Conv') && !isOp(node, 'ShuffledConv')) return;
@@ -82,8 +83,6 @@ function lowerProduct(
   const x = operand(node, 0);
   const input = context.anyView(x);
   const perGroup = (x.type.shape[1] ?? 1) / groups;
-  const taps = product(axes.map((a) => a.kernel));
-  const weights = productWeights(node, context, kind, taps, perGroup);
   const bias = biasOf(node, context, groups, channels);
   const out = context.output(node);
   const epilogue = context.epilogue(node, out);
@@ -97,34 +96,38 @@ function lowerProduct(
   const shuffled = isOp(node, 'ShuffledConv');
   const channelStep = shuffled ? step * groups : step;
   const steps = [out.strides[0] ?? 0, ...out.strides.slice(2)].map(toWords);
-  const vectors =
-    channels % 4 === 0 &&
-    channelStep === 1 &&
-    isAligned(out) &&
-    steps.every((s) => s % 4 === 0) &&
-    vectorInput(input, perGroup) &&
-    vectorOperands(epilogue);
-  const rows = convAxes.axes.at(-1)?.output ?? 1;
+  const params = {
+    batch: batchOf(input, out),
+    axes: convAxes.axes,
+    groups,
+    perGroup,
+    channels,
+    inputChannelStep: toWords(input.strides[1] ?? 0),
+    outputChannelStep: channelStep,
+    outputGroupStep: shuffled ? step : step * channels,
+    bias: bias !== undefined,
+    vectors:
+      channels % 4 === 0 &&
+      channelStep === 1 &&
+      isAligned(out) &&
+      steps.every((s) => s % 4 === 0) &&
+      vectorInput(input, perGroup) &&
+      vectorOperands(epilogue),
+    epilogue: convAxes.epilogue,
+  };
+  const weight = tensorOf(operand(node, 1))?.data;
+  const views = (weights: View) => [input, weights, ...(bias ? [bias] : []), out, ...epilogue.views];
+  const minimal = transposed || !weight ? undefined : winogradCall(params, weight, () => context.minimal());
+  if (minimal) {
+    context.call(minimal.kernel, views(context.packed(minimal.weights)));
+    return;
+  }
+  const taps = product(axes.map((a) => a.kernel));
+  const row = transposed ? 1 : (convAxes.axes.at(-1)?.output ?? 1);
+  const tile = context.tile(row, product(out.shape) / 4);
   context.call(
-    {
-      family: 'conv',
-      params: {
-        transposed,
-        batch: batchOf(input, out),
-        axes: convAxes.axes,
-        groups,
-        perGroup,
-        channels,
-        inputChannelStep: toWords(input.strides[1] ?? 0),
-        outputChannelStep: channelStep,
-        outputGroupStep: shuffled ? step : step * channels,
-        bias: bias !== undefined,
-        tile: context.tile(transposed ? 1 : rows, product(out.shape) / 4),
-        vectors,
-        epilogue: convAxes.epilogue,
-      },
-    },
-    [input, weights, ...(bias ? [bias] : []), out, ...epilogue.views],
+    { family: 'conv', params: { ...params, transposed, tile } },
+    views(productWeights(node, context, kind, taps, perGroup)),
   );
 }
 

@@ -1,4 +1,6 @@
 /** The two transforms around the products of a Winograd convolution, each for one tile and all channels. */
+
+import { type TileSize, winogradTransform } from '../../../winograd/transforms.ts';
 import { type Ex, i32, type Local, op, select } from '../../encoder/index.ts';
 import type { MultiplyAdd } from '../../engines.ts';
 import {
@@ -18,7 +20,6 @@ import {
   vectorsOf,
 } from '../family.ts';
 import { multiplyByMatrix } from './combine.ts';
-import { type TileSize, winogradTransform } from './transforms.ts';
 
 /** Rows and columns of a channels-last picture, and the bytes from one to the next. */
 export interface Plane {

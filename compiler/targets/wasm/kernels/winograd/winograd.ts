@@ -3,6 +3,7 @@
  * is made for each of the (m + 2)² elements of a tile, and the products are transformed back.
  */
 import { type Loop, wholeAndRest } from '#compiler/schedule/loops.ts';
+import { type TileSize, winogradTransform } from '../../../winograd/transforms.ts';
 import { type Ex, i32, type Local, op, select } from '../../encoder/index.ts';
 import { ALONE, type Share, type Team } from '../../team.ts';
 import {
@@ -22,7 +23,6 @@ import {
 } from '../family.ts';
 import type { WasmKernel } from '../index.ts';
 import { addressOf, edgeBytes, halfBytes, type Plane } from './tiles.ts';
-import { type TileSize, winogradTransform } from './transforms.ts';
 
 export interface WinogradParams {
   readonly outputs: TileSize;

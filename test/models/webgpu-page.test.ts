@@ -36,6 +36,8 @@ withModels.describe('bundles on WebGPU', () => {
           (await compileFile(path, { name, target: ['wasm', 'webgpu'] })).files,
         );
       }
+      const alone = await compileFile(collectionFile('models/mnist-vgg.onnx'), { target: ['webgpu'] });
+      await writeBundle(join(root, 'gpu-alone'), alone.files);
       const files = { '/index.html': '<!doctype html><title>bundles</title>' };
       server = await serve(root, { files });
     }, 120_000);
@@ -94,13 +96,34 @@ withModels.describe('bundles on WebGPU', () => {
       await expect(answer(page, 'mnist-vgg', 'webgpu', 'image', 'logits', data)).rejects.toThrow(/WebGPU/);
     });
 
-    test('the page of the bundle itself runs', async () => {
+    /** What a bundle's own page shows of a network with ten outputs, on inputs that chance would choose. */
+    async function demo(name: string) {
       const page = await openPage(['--enable-unsafe-webgpu']);
       const errors: string[] = [];
       page.on('pageerror', (error) => errors.push(error.message));
-      await page.goto(`${server.url}/mnist-vgg/demo.html`);
-      await page.waitForTimeout(500);
+      await page.addInitScript(
+        '{ let n = 1; Math.random = () => (n = (16807 * n) % 2147483647) / 2147483647; }',
+      );
+      await page.goto(`${server.url}/${name}/demo.html`);
+      await page.waitForFunction(
+        'Number(document.body.dataset.runs) > 0 || !document.querySelector("#problem").hidden',
+      );
       expect(errors).toEqual([]);
+      const bars = await page.locator('#outputs .bar span:last-child').allTextContents();
+      return { facts: (await page.locator('#facts').textContent()) ?? '', values: bars.map(Number) };
+    }
+
+    test('the pages of the bundles themselves run, and show the same on a GPU and on WebAssembly', async () => {
+      // a software adapter is left alone where there is WebAssembly too
+      const [both, alone] = [await demo('mnist-vgg'), await demo('gpu-alone')];
+      expect(both.facts).toMatch(/^wasm · /);
+      expect(alone.facts).toMatch(/^webgpu · /);
+      expect(both.values).toHaveLength(10);
+      const scale = Math.max(...both.values.map(Math.abs));
+      // a page shows five digits
+      both.values.forEach((x, i) => {
+        expect(Math.abs(x - (alone.values[i] ?? Number.NaN)) / scale).toBeLessThan(1e-4);
+      });
     });
   });
 });

@@ -1,7 +1,7 @@
 /** What is said of an adapter. */
 
 /** Adapters that compute on the processor: there WebAssembly is faster. */
-const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic.render/i;
 
 export interface AdapterTraits {
   readonly name: string;
@@ -9,7 +9,8 @@ export interface AdapterTraits {
 }
 
 export function adapterTraits({ info }: GPUAdapter): AdapterTraits {
-  const { description, vendor, architecture, isFallbackAdapter = false } = info ?? {};
-  const name = description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
-  return { name, software: isFallbackAdapter || SOFTWARE.test(`${name} ${vendor}`) };
+  const { description, vendor, device, architecture, isFallbackAdapter = false } = info ?? {};
+  // a description may be the driver's, which many devices have
+  const name = [vendor, device, architecture].filter(Boolean).join(' ') || description || 'unnamed adapter';
+  return { name, software: isFallbackAdapter || SOFTWARE.test(`${name} ${description}`) };
 }

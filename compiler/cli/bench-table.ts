@@ -24,7 +24,7 @@ export function renderBench(report: BenchReport, options: BenchTableOptions): st
   ].join('\n\n');
 }
 
-/** `on SwiftShader driver 5.0.0 (software), f32, 54 dispatches a run`. */
+/** `on apple apple-m1-pro common-3, f32, 54 dispatches a run`. */
 const device = ({ adapter, software, precision, dispatches }: BenchGpu, c: Colours): string => {
   const name = software ? `${plain(adapter)} ${c.yellow('(software)')}` : plain(adapter);
   return `on ${name}, ${precision}, ${grouped(dispatches)} ${dispatches === 1 ? 'dispatch' : 'dispatches'} a run`;

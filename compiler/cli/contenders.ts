@@ -106,7 +106,9 @@ export async function onnxruntimeWeb(
   inputs: Inputs,
 ): Promise<Contender | string> {
   const ort = await importOnnxruntime();
-  if (!ort) return 'onnxruntime-web is not installed here: npm install --save-dev onnxruntime-web';
+  if (ort === undefined)
+    return 'onnxruntime-web is not installed here: npm install --save-dev onnxruntime-web';
+  if (typeof ort === 'string') return ort;
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = 'fatal';
   const feeds = Object.fromEntries(
@@ -134,8 +136,10 @@ export async function onnxruntimeWeb(
   return { name: 'onnxruntime-web', version: ort.env.versions.web ?? '', load };
 }
 
-async function importOnnxruntime(): Promise<Onnxruntime | undefined> {
+async function importOnnxruntime(): Promise<Onnxruntime | string | undefined> {
   type Module = Onnxruntime & { readonly default?: Onnxruntime };
-  const module = await importInstalled<Module>('onnxruntime-web', './wasm');
-  return module?.InferenceSession ? module : module?.default;
+  const installed = await importInstalled<Module>('onnxruntime-web', { entry: './wasm' });
+  if (installed === undefined || typeof installed === 'string') return installed;
+  const { module } = installed;
+  return module.InferenceSession ? module : module.default;
 }

@@ -5,7 +5,7 @@ import { type AdapterTraits, adapterTraits } from '#runtime/gpu-adapter.ts';
 import { importInstalled } from '../installed.ts';
 
 export interface Gpu extends AdapterTraits {
-  /** What implements WebGPU. */
+  /** What implements WebGPU, with its version where that is known. */
   readonly engine: string;
   /** A device with all that the adapter has of what is asked for here. */
   device(): Promise<GPUDevice>;
@@ -30,9 +30,8 @@ const instances: GPU[] = [];
 /** The best adapter that there is: a GPU, else one that computes on the processor. @throws CompileError `gpu-missing` */
 export async function openGpu(): Promise<Gpu> {
   const { gpu: own } = (globalThis.navigator ?? {}) as { gpu?: GPU };
-  const gpu = own ?? (await gpuOfDawn());
+  const { gpu, engine } = own ? { gpu: own, engine: 'navigator.gpu' } : await gpuOfDawn();
   const adapter = await bestOf(gpu);
-  const engine = own ? 'navigator.gpu' : 'Dawn';
   return { engine, ...adapterTraits(adapter), device: async () => deviceOf(await bestOf(gpu)) };
 }
 
@@ -48,13 +47,15 @@ async function bestOf(gpu: GPU): Promise<GPUAdapter> {
   );
 }
 
-async function gpuOfDawn(): Promise<GPU> {
-  const dawn = await importInstalled<Dawn>('webgpu');
-  if (!dawn) {
+async function gpuOfDawn(): Promise<Pick<Gpu, 'engine'> & { readonly gpu: GPU }> {
+  const installed = await importInstalled<Dawn>('webgpu');
+  if (installed === undefined || typeof installed === 'string') {
     const hint = 'npm install --save-dev webgpu';
-    const message = 'this engine has no WebGPU, and the package is not installed here';
-    return fail('gpu-missing', 'webgpu', message, hint);
+    const why = installed ?? 'the package is not installed here';
+    return fail('gpu-missing', 'webgpu', `this engine has no WebGPU, and ${why}`, hint);
   }
+  const { module: dawn, version } = installed;
+  const engine = `Dawn of webgpu ${version}`;
   Object.assign(globalThis, dawn.globals);
   const opened = (): GPU => {
     const gpu = dawn.create(FLAGS);
@@ -64,11 +65,11 @@ async function gpuOfDawn(): Promise<GPU> {
   const first = opened();
   const driver = SOFTWARE_DRIVERS.find((path) => existsSync(path));
   if (driver === undefined || process.env.VK_ICD_FILENAMES !== undefined || (await adapterOf(first)))
-    return first;
+    return { gpu: first, engine };
   // read with every new instance; the second keeps a layer of Mesa from looking for a display
   process.env.VK_ICD_FILENAMES = driver;
   process.env.NODEVICE_SELECT = '1';
-  return opened();
+  return { gpu: opened(), engine };
 }
 
 const WANTED: readonly GPUFeatureName[] = ['timestamp-query', 'shader-f16'];
@@ -81,6 +82,6 @@ function deviceOf(adapter: GPUAdapter): Promise<GPUDevice> {
   });
 }
 
-/** `SwiftShader driver 5.0.0 (software)`. */
+/** `google swiftshader-device-subzero swiftshader (software)`. */
 export const adapterText = ({ name, software }: AdapterTraits): string =>
   software ? `${name} (software)` : name;

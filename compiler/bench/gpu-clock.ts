@@ -1,4 +1,5 @@
 /** Passes timed by the clock of a device. */
+import { fail } from '#ir/diagnostics.ts';
 
 /** What a pass does. */
 export type EncodePass = (pass: GPUComputePassEncoder) => void;
@@ -6,6 +7,15 @@ export type EncodePass = (pass: GPUComputePassEncoder) => void;
 /** Of one set of queries (WebGPU, createQuerySet), two for each pass. */
 const MOST_PASSES = 2048;
 const QUERY_BYTES = 8;
+
+/** @throws CompileError `gpu-refused`, always */
+export const tooCoarse = (): never =>
+  fail(
+    'gpu-refused',
+    'webgpu',
+    'the clock of the device is too coarse: no kernel of a probe has two stamps that differ',
+    'measure on another adapter, or predict by a data sheet: audit --device NAME',
+  );
 
 export class GpuClock {
   readonly #device: GPUDevice;
@@ -28,15 +38,22 @@ export class GpuClock {
     this.#read = device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
   }
 
-  /** Milliseconds of each pass; they run one after the other. */
-  async time(passes: readonly EncodePass[]): Promise<number[]> {
-    const times: number[] = [];
-    for (let first = 0; first < passes.length; first += this.#room)
-      times.push(...(await this.#submit(passes.slice(first, first + this.#room))));
+  /**
+   * Milliseconds of each pass, which run one after the other; undefined where two stamps are the same, or the clock was set anew.
+   * @throws CompileError `gpu-refused` where the device fails
+   */
+  async time(passes: readonly EncodePass[]): Promise<(number | undefined)[]> {
+    const times: (number | undefined)[] = [];
+    try {
+      for (let first = 0; first < passes.length; first += this.#room)
+        times.push(...(await this.#submit(passes.slice(first, first + this.#room))));
+    } catch (error) {
+      fail('gpu-refused', 'webgpu', error instanceof Error ? error.message : String(error));
+    }
     return times;
   }
 
-  async #submit(passes: readonly EncodePass[]): Promise<number[]> {
+  async #submit(passes: readonly EncodePass[]): Promise<(number | undefined)[]> {
     const encoder = this.#device.createCommandEncoder();
     passes.forEach((encode, k) => {
       const pass = encoder.beginComputePass({
@@ -56,10 +73,10 @@ export class GpuClock {
     await this.#read.mapAsync(GPUMapMode.READ, 0, count * QUERY_BYTES);
     try {
       const stamps = new BigUint64Array(this.#read.getMappedRange(0, count * QUERY_BYTES));
-      // a clock that was set anew between two stamps says nothing
-      return passes.map((_, k) =>
-        Math.max(0, Number((stamps[2 * k + 1] ?? 0n) - (stamps[2 * k] ?? 0n)) / 1e6),
-      );
+      return passes.map((_, k) => {
+        const ns = Number((stamps[2 * k + 1] ?? 0n) - (stamps[2 * k] ?? 0n));
+        return ns > 0 ? ns / 1e6 : undefined;
+      });
     } finally {
       this.#read.unmap();
     }

@@ -66,8 +66,10 @@ export class GpuLayerTimer implements LayerClock {
     const peak = await this.#peak.gflops();
     this.#prepare();
     const times = await this.#clock.time(this.#passes);
-    const dispatches = this.#calls.map((own) => own.map((k) => times[k] ?? 0));
-    return { peak, dispatches, ms: dispatches.map((own) => own.reduce((a, b) => a + b, 0)) };
+    const dispatches = this.#calls.map((own) => own.map((k) => times[k]));
+    const sumOf = (own: readonly (number | undefined)[]) =>
+      own.reduce((sum, ms) => (sum === undefined || ms === undefined ? undefined : sum + ms), 0);
+    return { peak, dispatches, ms: dispatches.map(sumOf) };
   }
 
   dispose(): void {

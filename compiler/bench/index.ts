@@ -4,7 +4,7 @@ import type { Tensor } from '#ir/tensor.ts';
 import { BENCH_VERSION } from '../version.ts';
 import { AGREEMENT, agreement, type Outputs } from './agreement.ts';
 import type { LayerClock, LayerPass } from './layers.ts';
-import { alternate, type Clock, median, type Run, settle, spread } from './measure.ts';
+import { alternate, type Clock, median, medianTold, type Run, settle, spread } from './measure.ts';
 import type { BenchGpu, BenchReport, BenchSide } from './report-schema.ts';
 
 export type { Outputs } from './agreement.ts';
@@ -167,10 +167,16 @@ function layerReport(
   settled: boolean,
   predicted: ReadonlyMap<Node, number> | undefined,
 ): Pick<BenchReport, 'peakGflops' | 'layers' | 'layersMissing' | 'layersTotal'> {
-  const times = layers.map((_, i) => passes.map(({ ms }) => ms[i] ?? 0));
+  const told = layers.map((_, i) => withMedians(passes.map(({ ms }) => ms[i])));
+  const silent = layers.filter((_, i) => told[i] === undefined);
+  if (silent.length > 0) {
+    const layersMissing = `the clock of the device is too coarse: it tells nothing of ${silent.map(({ name }) => name).join(', ')}`;
+    return { peakGflops: null, layers: [], layersMissing, layersTotal: null };
+  }
+  const times = told.map((list) => list ?? []);
   const medians = times.map(median);
   const sum = medians.reduce((a, b) => a + b, 0);
-  const totals = passes.map(({ ms }) => ms.reduce((a, b) => a + b, 0));
+  const totals = passes.map((_, k) => times.reduce((sum, list) => sum + (list[k] ?? 0), 0));
   const rates = (macs: number, doneMacs: number, ms: readonly number[]) => ({
     macs,
     doneMacs,
@@ -181,7 +187,7 @@ function layerReport(
   });
   const dispatchOf = (layer: number) => (kernel: string, k: number) => ({
     kernel,
-    ms: median(passes.map((pass) => pass.dispatches?.[layer]?.[k] ?? 0)),
+    ms: medianTold(passes.map((pass) => pass.dispatches?.[layer]?.[k])) ?? 0,
   });
   const all = (of: 'macs' | 'doneMacs') => layers.reduce((n, layer) => n + layer[of], 0);
   return {
@@ -207,6 +213,12 @@ function layerReport(
       ...forecast(predicted && [...predicted.values()].reduce((sum, ms) => sum + ms, 0)),
     },
   };
+}
+
+/** What the clock did not tell is as the median; undefined where it told nothing. */
+function withMedians(times: readonly (number | undefined)[]): number[] | undefined {
+  const usual = medianTold(times);
+  return usual === undefined ? undefined : times.map((ms) => ms ?? usual);
 }
 
 const forecast = (ms: number | undefined) => (ms === undefined ? {} : { predictedMs: ms });

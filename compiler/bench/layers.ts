@@ -79,10 +79,10 @@ function filteredMacs(kernels: readonly WasmKernel[]): number | undefined {
 
 /** One pass through all layers. */
 export interface LayerPass {
-  /** Milliseconds, by layer. */
-  readonly ms: readonly number[];
+  /** Milliseconds, by layer; undefined where the clock told nothing. */
+  readonly ms: readonly (number | undefined)[];
   /** Of each of the dispatches of a layer, on a device. */
-  readonly dispatches?: readonly (readonly number[])[];
+  readonly dispatches?: readonly (readonly (number | undefined)[])[];
   /** What the peak probe reached right before, in GF/s. */
   readonly peak: number;
 }

@@ -94,3 +94,9 @@ export const spread = (list: readonly number[]): Spread => ({
   low: quantile(list, 0.1),
   high: quantile(list, 0.9),
 });
+
+/** The median of what a clock told; undefined where it told nothing. */
+export function medianTold(times: readonly (number | undefined)[]): number | undefined {
+  const told = times.filter((ms) => ms !== undefined);
+  return told.length === 0 ? undefined : median(told);
+}

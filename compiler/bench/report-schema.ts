@@ -75,7 +75,10 @@ export const benchSchema = z.strictObject({
       'multiplications and additions of the probe, in 10⁹ per second; null where layers are not timed',
     ),
   layers: z.array(layerSchema).describe('in the order of a run; nodes without code are left out'),
-  layersMissing: z.string().nullable().describe('why no layer is timed: a device without timestamp-query'),
+  layersMissing: z
+    .string()
+    .nullable()
+    .describe('why no layer is timed: a device without timestamp-query, or with a clock that is too coarse'),
   layersTotal: z
     .strictObject({
       settled: z.boolean(),

@@ -21,7 +21,10 @@ const WORKING_SETS = [1 << 20, 1 << 22, 1 << 24, 1 << 26];
 /** All is measured in turn: what is said of one part is said relative to others. */
 const ROUNDS = 5;
 
-/** @param device with `timestamp-query`. @throws the signal's reason if it is aborted */
+/**
+ * @param device with `timestamp-query`
+ * @throws CompileError `gpu-refused` where its clock is too coarse, or it fails; the signal's reason if it is aborted
+ */
 export async function calibrateGpu(device: GPUDevice, options: CalibrateGpuOptions): Promise<GpuProfile> {
   const { adapter, software, clock = () => performance.now(), signal, onProgress } = options;
   const peak = await GpuPeak.load(device);
@@ -30,25 +33,28 @@ export async function calibrateGpu(device: GPUDevice, options: CalibrateGpuOptio
   const peaks: number[] = [];
   const overheads: number[] = [];
   const bandwidths = WORKING_SETS.map((): number[] => []);
-  for (let round = 0; round < ROUNDS; round++) {
-    peaks.push(await peak.gflops());
-    overheads.push(await dispatch.ns(clock));
-    for (const [i, bytes] of WORKING_SETS.entries())
-      bandwidths[i]?.push(await memory.gigabytesPerSecond(bytes));
-    onProgress?.((round + 1) / ROUNDS);
-    await pause();
-    signal?.throwIfAborted();
+  try {
+    for (let round = 0; round < ROUNDS; round++) {
+      peaks.push(await peak.gflops());
+      overheads.push(await dispatch.ns(clock));
+      for (const [i, bytes] of WORKING_SETS.entries())
+        bandwidths[i]?.push(await memory.gigabytesPerSecond(bytes));
+      onProgress?.((round + 1) / ROUNDS);
+      await pause();
+      signal?.throwIfAborted();
+    }
+  } finally {
+    for (const probe of [peak, memory, dispatch]) probe.dispose();
   }
-  for (const probe of [peak, memory, dispatch]) probe.dispose();
   return {
     version: PROFILE_VERSION,
     kind: 'webgpu',
     adapter,
     software,
-    peakGflops: rounded(Math.max(...peaks)),
+    peakGflops: rounded(median(peaks)),
     bandwidth: WORKING_SETS.map((bytes, i) => ({
       bytes,
-      gigabytesPerSecond: rounded(Math.max(...(bandwidths[i] ?? []))),
+      gigabytesPerSecond: rounded(median(bandwidths[i] ?? [])),
     })),
     dispatchNs: rounded(median(overheads)),
   };

@@ -1,14 +1,16 @@
 /** Chooses tiles of a network by measuring them on a device, layer shape by layer shape. */
+import { CompileError } from '#ir/diagnostics.ts';
 import type { Graph, Node } from '#ir/graph.ts';
 import { type EncodePass, GpuClock } from '../bench/gpu-clock.ts';
 import type { LoadedProgram } from '../bench/gpu-layers.ts';
-import { type Clock, median } from '../bench/measure.ts';
+import { type Clock, medianTold } from '../bench/measure.ts';
 import { pause } from '../pause.ts';
 import {
   type GpuChoices,
   type GpuProgram,
   lowerGraph,
   type MinimalTile,
+  memoryOf,
   minimalTilesFor,
   type Tile,
   type TileLimits,
@@ -53,9 +55,14 @@ export interface GpuCandidate {
 }
 
 const LIMIT_MS = 600_000;
+/** Memory of the device that the candidates of one layer may take together, in bytes. */
+const MOST_BYTES = 2 ** 30;
 
-/** Milliseconds of each; replaced in tests. */
-export type TimeTiles = (candidates: readonly GpuCandidate[], node: Node) => Promise<readonly number[]>;
+/** Milliseconds of each; undefined where the device refuses it, or its clock tells nothing. Replaced in tests. */
+export type TimeTiles = (
+  candidates: readonly GpuCandidate[],
+  node: Node,
+) => Promise<readonly (number | undefined)[]>;
 
 /** @param graph lowered as `compile` does, which is left as it is */
 export async function tuneGpuGraph(
@@ -76,19 +83,24 @@ export async function tuneGpuGraph(
     await pause();
     signal?.throwIfAborted();
     if (clock() - start > limitMs) {
-      left = fresh.length - i;
+      left += fresh.length - i;
       break;
     }
     const lone = loneLayer(node);
     const { list, usual } = tileCandidates(lone, settings);
     if (list.length < 2) continue;
-    const times = await timeTiles(list, lone.node);
+    const times = bytesOf(list) > MOST_BYTES ? [] : await timeTiles(list, lone.node).catch(noneIfRefused);
+    const modelMs = times[usual];
+    if (modelMs === undefined) {
+      left++;
+      continue;
+    }
     const best = fastest(times, usual);
     measured.push({
       layer: key,
       choice: (list[best] as GpuCandidate).tile,
-      ms: rounded(times[best] ?? 0),
-      modelMs: rounded(times[usual] ?? 0),
+      ms: rounded(times[best] ?? modelMs),
+      modelMs: rounded(modelMs),
     });
   }
   onProgress?.(1);
@@ -148,32 +160,63 @@ export function tileCandidates(
 /** Ten nanoseconds are more than a clock tells. */
 const rounded = (ms: number): number => Number(ms.toFixed(5));
 
-const WARM_ROUNDS = 2;
+const bytesOf = (list: readonly GpuCandidate[]): number =>
+  list.reduce((sum, { program }) => {
+    const { arenaBytes, halvesBytes, banks } = memoryOf(program);
+    return banks.reduce((bytes, bank) => bytes + bank, sum + arenaBytes + halvesBytes);
+  }, 0);
+
+/** A device may be too small for one layer or one kernel, and take all others. */
+function noneIfRefused(error: unknown): readonly undefined[] {
+  if (error instanceof CompileError && error.diagnostics.every(({ code }) => code === 'gpu-refused'))
+    return [];
+  throw error;
+}
+
+/** Devices raise their clocks under load. */
+const WARM_MS = 100;
+/** Where the clock of the caller stands still. */
+const MOST_WARM_ROUNDS = 256;
 const ROUNDS = 9;
 
 /**
- * Candidates in turn, round by round. Before each the nodes in front write its operands, so that inputs come from near; its own
- * dispatches are one pass, of which the time counts.
+ * Candidates in turn, round by round, each round begun by another. Before each the nodes in front write its operands, so that
+ * inputs come from near; its own dispatches are one pass, of which the time counts.
  */
-function timerFor({ load, signal }: TuneGpuSettings): TimeTiles {
+function timerFor({ load, signal, clock: now = () => performance.now() }: TuneGpuSettings): TimeTiles {
   return async (candidates, node) => {
-    const loaded: TunedProgram[] = [];
+    const sides: { readonly on: TunedProgram; readonly passes: readonly EncodePass[]; ms: number[] }[] = [];
+    const byCandidate: (typeof sides)[number][] = [];
+    let clock: GpuClock | undefined;
     try {
-      for (const { program } of candidates) loaded.push(await load(program));
-      const passes = candidates.flatMap(({ program }, i) =>
-        passesOf(program, loaded[i] as TunedProgram, node),
-      );
-      const clock = new GpuClock((loaded[0] as TunedProgram).device, passes.length);
-      const times: number[][] = candidates.map(() => []);
-      for (let round = 0; round < WARM_ROUNDS + ROUNDS; round++) {
-        const all = await clock.time(passes);
-        if (round >= WARM_ROUNDS) for (const [i, list] of times.entries()) list.push(all[2 * i + 1] ?? 0);
+      for (const [i, { program }] of candidates.entries()) {
         signal?.throwIfAborted();
+        const [on] = await load(program).then((one) => [one], noneIfRefused);
+        if (!on) continue;
+        const side = { on, passes: passesOf(program, on, node), ms: [] };
+        sides.push(side);
+        byCandidate[i] = side;
       }
-      clock.dispose();
-      return times.map(median);
+      const [first] = sides;
+      if (!first) return [];
+      clock = new GpuClock(first.on.device, 2 * sides.length);
+      const round = async (begin: number): Promise<void> => {
+        const order = sides.map((_, k) => sides[(k + begin) % sides.length] as typeof first);
+        const times = await clock?.time(order.flatMap(({ passes }) => passes));
+        for (const [k, { ms }] of order.entries()) {
+          const own = times?.[2 * k + 1];
+          if (own !== undefined) ms.push(own);
+        }
+        signal?.throwIfAborted();
+      };
+      const start = now();
+      for (let k = 0; k === 0 || (k < MOST_WARM_ROUNDS && now() - start < WARM_MS); k++) await round(k);
+      for (const side of sides) side.ms = [];
+      for (let k = 0; k < ROUNDS; k++) await round(k);
+      return candidates.map((_, i) => medianTold(byCandidate[i]?.ms ?? []));
     } finally {
-      for (const one of loaded) one.dispose();
+      clock?.dispose();
+      for (const { on } of sides) on.dispose();
     }
   };
 }

@@ -57,7 +57,7 @@ export interface TuneResult extends TuneCounts {
 export interface TuneCounts {
   readonly measured: readonly Pick<TunedLayer, 'ms' | 'modelMs'>[];
   readonly known: number;
-  /** They need too much memory, or there was no time. */
+  /** They need too much memory, there was no time, or a device did not take or time them. */
   readonly left: number;
 }
 

@@ -1,6 +1,7 @@
 /** How fast a device reads memory, by how much of it is read again and again. */
-import { type EncodePass, GpuClock } from '../../bench/gpu-clock.ts';
+import { type EncodePass, GpuClock, tooCoarse } from '../../bench/gpu-clock.ts';
 import { probePipeline } from '../../bench/gpu-probe.ts';
+import { medianTold } from '../../bench/measure.ts';
 
 const WORKGROUP = 64;
 const INVOCATIONS = 1 << 14;
@@ -10,8 +11,17 @@ const VECTORS = 4;
 const LEAST_READ = 1 << 28;
 /** As many on the processor, where that takes long. */
 const LEAST_SOFTWARE = 1 << 26;
+const TRIES = 5;
 
-/** Each invocation reads every so-manieth vector; each turn of the loop begins elsewhere, so that no read is the same twice. */
+/** Of one turn. */
+const WINDOW = VECTORS * INVOCATIONS;
+/** An odd number of workgroups: within a turn an invocation reads what others had before, on other cores. */
+const STRIDE = 37 * WORKGROUP;
+
+/**
+ * All invocations together read one window after the other, which is one of the smallest set again and again: there each turn an
+ * invocation has another part of it.
+ */
 const WGSL = `
 @group(0) @binding(0) var<storage, read_write> sums: array<vec4u>;
 @group(0) @binding(1) var<storage, read> data: array<vec4u>;
@@ -20,11 +30,13 @@ const WGSL = `
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let mask = given.x;
   let turns = given.y;
-  var at = id.x;
+  var first = id.x;
+  var window = 0u;
   var sum = vec4u();
   for (var k = 0u; k < turns; k++) {
-${Array.from({ length: VECTORS }, (_, v) => `    sum += data[(at + ${v * INVOCATIONS}u) & mask];`).join('\n')}
-    at += ${VECTORS * INVOCATIONS}u;
+${Array.from({ length: VECTORS }, (_, v) => `    sum += data[(window + first + ${v * INVOCATIONS}u) & mask];`).join('\n')}
+    first = (first + ${STRIDE}u) & ${INVOCATIONS - 1}u;
+    window += ${WINDOW}u;
   }
   sums[id.x] = sum;
 }`;
@@ -47,12 +59,18 @@ export class GpuBandwidth {
     return new GpuBandwidth(device, await probePipeline(device, WGSL), software);
   }
 
-  /** 10⁹ bytes per second, over so many bytes: a power of two, at least 1 MiB. */
+  /**
+   * 10⁹ bytes per second, over so many bytes: a power of two, at least 1 MiB.
+   * @throws CompileError `gpu-refused` where the clock of the device does not tell
+   */
   async gigabytesPerSecond(bytes: number): Promise<number> {
     const probe = this.#probe(bytes);
-    const times = await this.#clock.time(Array<EncodePass>(TRIES).fill(probe.encode));
-    probe.dispose();
-    return probe.read / Math.max(1e-6, Math.min(...times)) / 1e6;
+    try {
+      const ms = medianTold(await this.#clock.time(Array<EncodePass>(TRIES).fill(probe.encode)));
+      return probe.read / (ms ?? tooCoarse()) / 1e6;
+    } finally {
+      probe.dispose();
+    }
   }
 
   /** What the invocations sum over data of which vector `i` is all `i`, of one component each. */
@@ -82,10 +100,13 @@ export class GpuBandwidth {
   /** What `sums` gives, by formula. */
   expected(bytes: number): Uint32Array {
     const vectors = bytes / VECTOR_BYTES;
-    const steps = this.#turns(bytes) * VECTORS;
+    const turns = this.#turns(bytes);
     return Uint32Array.from({ length: INVOCATIONS }, (_, id) => {
       let sum = 0;
-      for (let k = 0; k < steps; k++) sum = (sum + ((id + k * INVOCATIONS) % vectors)) >>> 0;
+      for (let k = 0; k < turns; k++) {
+        const from = k * WINDOW + ((id + k * STRIDE) % INVOCATIONS);
+        for (let v = 0; v < VECTORS; v++) sum = (sum + ((from + v * INVOCATIONS) % vectors)) >>> 0;
+      }
       return sum;
     });
   }
@@ -95,7 +116,7 @@ export class GpuBandwidth {
   }
 
   #turns(bytes: number): number {
-    return Math.max(bytes, this.#leastRead) / (INVOCATIONS * VECTORS * VECTOR_BYTES);
+    return Math.max(bytes, this.#leastRead) / (WINDOW * VECTOR_BYTES);
   }
 
   #probe(bytes: number) {
@@ -119,12 +140,10 @@ export class GpuBandwidth {
       encode,
       sums,
       data,
-      read: turns * INVOCATIONS * VECTORS * VECTOR_BYTES,
+      read: turns * WINDOW * VECTOR_BYTES,
       dispose: () => {
         for (const buffer of [sums, data, given]) buffer.destroy();
       },
     };
   }
 }
-
-const TRIES = 5;

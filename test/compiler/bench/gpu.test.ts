@@ -26,7 +26,7 @@ withAdapter.test('every pass has its time, also of more than one set of queries 
   const clock = new GpuClock(await timedDevice(), 3000);
   const times = await clock.time(Array<EncodePass>(3000).fill(() => {}));
   expect(times).toHaveLength(3000);
-  for (const ms of times) expect(ms).toBeGreaterThanOrEqual(0);
+  for (const ms of times) expect(ms ?? 1).toBeGreaterThan(0);
   clock.dispose();
 });
 
@@ -51,7 +51,10 @@ withAdapter.test('a pass through the layers is a run, of which each dispatch is 
   );
   const { ms, dispatches = [], peak } = await timer.pass();
   expect(encoded).toEqual(program.calls.map((_, k) => k));
-  expect(ms).toEqual(dispatches.map((own) => own.reduce((a, b) => a + b, 0)));
+  const untold = (own: readonly unknown[]) => own.includes(undefined);
+  expect(ms).toEqual(
+    dispatches.map((own) => (untold(own) ? undefined : own.reduce((a, b) => (a ?? 0) + (b ?? 0), 0))),
+  );
   expect(dispatches.flat()).toHaveLength(program.calls.length);
   expect(timer.layers.map(({ dispatches: labels }) => labels?.length)).toEqual(
     dispatches.map((own) => own.length),

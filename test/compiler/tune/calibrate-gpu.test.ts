@@ -13,6 +13,15 @@ withAdapter.test('the probe of memory reads all of it, again and again', async (
   probe.dispose();
 });
 
+withAdapter.test('an invocation reads what others had read before, of the smallest set too', async () => {
+  const probe = await GpuBandwidth.load(await timedDevice(), true);
+  const sums = await probe.sums(1 << 20);
+  // 64 turns of four vectors: what the last would have more than the first, were they always its own
+  const more = (sums.at(-1) ?? 0) - (sums[0] ?? 0);
+  expect(Math.abs(more)).toBeLessThan((sums.length - 1) * 4 * 64);
+  probe.dispose();
+});
+
 withAdapter.test('the probe of dispatches dispatches', async () => {
   const probe = await dispatchProbe(await timedDevice());
   let now = 0;

@@ -10,14 +10,16 @@ import {
   tuningForAdapter,
   withAdapterLayers,
 } from '#compiler/tune/adapters.ts';
-import { type TimeTiles, tileCandidates, tuneGpuGraph } from '#compiler/tune/gpu.ts';
+import { type TimeTiles, type TuneGpuSettings, tileCandidates, tuneGpuGraph } from '#compiler/tune/gpu.ts';
 import { layerShapes, loneLayer } from '#compiler/tune/layer.ts';
 import { formatTuning, NO_TUNING, parseTuning, type Tuning } from '#compiler/tune/tuning.ts';
 import { variantsOf } from '#compiler/variant.ts';
 import { Builder } from '#ir/builder.ts';
+import { fail } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
 import { f32, type Tensor } from '#ir/tensor.ts';
 import { GpuProgram } from '#runtime/gpu-program.ts';
+import { fakeDevice } from '../../support/fake-gpu.ts';
 import { Random } from '../../support/graphs.ts';
 import { deviceOf, withAdapter } from '../../support/webgpu.ts';
 
@@ -144,6 +146,71 @@ test('a tile that does not fit is refused, and so is what leaves a choice', asyn
   expect(tuningForAdapter(two, 'f16', undefined).adapters).toBeUndefined();
   const [entry] = tuning.adapters ?? [];
   expect(() => parseTuning({ ...tuning, adapters: [entry, entry] })).toThrow('is in it twice');
+});
+
+describe('on a device that does nothing', () => {
+  const MS = 1_000_000n;
+  type Load = TuneGpuSettings['load'];
+  type Program = Parameters<Load>[0];
+
+  const tuned = async (load: Load, limitMs = 1000) => {
+    let now = 0;
+    return tuneGpuGraph(await lowered(network()), { ...settings, load, limitMs, clock: () => now++ });
+  };
+  const on =
+    (device: GPUDevice, dispatch: (program: Program) => void = () => {}): Load =>
+    async (program) => ({ device, dispatch: () => dispatch(program), dispose() {} });
+
+  test('a clock that tells nothing leaves every layer as it is', async () => {
+    expect(await tuned(on(await fakeDevice(() => 0n)))).toMatchObject({
+      measured: [],
+      left: 2,
+      tuning: NO_TUNING,
+    });
+  });
+
+  test('a candidate that is refused is dropped, and a layer whose usual one is', async () => {
+    const device = await fakeDevice(() => MS);
+    const refusing = (name: (wgsl: string) => boolean): Load => {
+      const load = on(device);
+      return async (program) =>
+        name(emitProgram(program).wgsl) ? fail('gpu-refused', 'webgpu', 'too large') : load(program);
+    };
+    const most = await tuned(refusing((wgsl) => wgsl.includes('@workgroup_size(256)')));
+    expect(most).toMatchObject({ left: 0, measured: [{ modelMs: 1 }, { modelMs: 1 }] });
+    // the usual workgroup
+    expect(await tuned(refusing((wgsl) => !/_p\dw\d|winograd/.test(wgsl)))).toMatchObject({ left: 2 });
+    expect(await tuned(refusing(() => true))).toMatchObject({ measured: [], left: 2 });
+  });
+
+  test('what fails otherwise ends it', async () => {
+    await expect(tuned(() => Promise.reject(new TypeError('a fault of ours')))).rejects.toThrow(
+      'a fault of ours',
+    );
+  });
+
+  test('candidates take turns, each round begun by another', async () => {
+    const order: Program[] = [];
+    const seen = (program: Program) => {
+      if (order.at(-1) !== program) order.push(program);
+    };
+    const device = await fakeDevice(() => MS);
+    let now = 0;
+    const graph = await lowered(network());
+    await tuneGpuGraph(graph, { ...settings, load: on(device, seen), clock: () => now++, limitMs: 100 });
+    const each = [...new Set(order)];
+    const firsts = each.map((_, k) => order[k * each.length]);
+    expect(new Set(firsts).size).toBeGreaterThan(8);
+  });
+});
+
+test('a layer whose candidates would take more memory than there may be is left', async () => {
+  const b = new Builder('wide');
+  const weights = new Float32Array(4096 * 8192).fill(0.001);
+  b.output('y', b.op('MatMul', [b.input('x', [8, 4096]), b.constant('w', f32([4096, 8192], weights))], {}));
+  const none: TimeTiles = () => Promise.reject(new Error('it is not to be timed'));
+  const result = await tuneGpuGraph(await lowered(b.graph), settings, none);
+  expect(result).toMatchObject({ measured: [], left: 1 });
 });
 
 withAdapter.test('each tile is timed on a device', async () => {

@@ -57,4 +57,9 @@ test('a way replaces the usual one if it is faster by three parts in a hundred',
   expect(fastest([100, 97, 98], 0)).toBe(1);
   expect(fastest([120, 97, 100], 2)).toBe(1);
   expect(fastest([90, 97, 100], 0)).toBe(0);
+  // what has no time was not measured
+  expect(fastest(Array<number>(18).fill(0), 9)).toBe(9);
+  expect(fastest([0, 97, 100], 2)).toBe(1);
+  expect(fastest([undefined, 97, 100], 2)).toBe(1);
+  expect(fastest([50, 97, 0], 2)).toBe(2);
 });

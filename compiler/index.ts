@@ -107,6 +107,7 @@ export {
 } from './rewrite/index.ts';
 export { rewriteSchema } from './rewrite/schema.ts';
 export { DEVICES, type Device } from './roofline/devices.ts';
+export { type AdapterKey, tuningForAdapter } from './tune/adapters.ts';
 export { type CalibrateOptions, calibrate } from './tune/calibrate.ts';
 export { type TuneOptions, type TuneResult, tuneModel } from './tune/index.ts';
 export type { GpuProfile, MachineProfile } from './tune/profile.ts';

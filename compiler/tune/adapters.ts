@@ -66,13 +66,15 @@ export function withAdapterLayers(tuning: Tuning, key: AdapterKey, layers: reado
 
 /**
  * With what was measured on one adapter alone, of those in a precision: the given one, else the only one that there is.
- * @throws CompileError `usage-invalid` where that leaves a choice
+ * @param onSeveral told where that leaves a choice; then there is none of an adapter
+ * @throws CompileError `usage-invalid` there, unless somebody is told
  */
 export function tuningForAdapter(
   tuning: Tuning,
   precision: GpuPrecision,
   key: AdapterKey | undefined,
   subject = 'tuning',
+  onSeveral?: (message: string) => void,
 ): Tuning {
   const { adapters = [], ...rest } = tuning;
   const own = key && adapters.find(isOn(key));
@@ -80,7 +82,10 @@ export function tuningForAdapter(
   if (fitting.length > 1) {
     const names = fitting.map(adapterName).join('; ');
     const message = `it has times of ${fitting.length} adapters: ${names}`;
-    fail('usage-invalid', subject, message, 'measure here with --tune, or keep one adapter in the file');
+    if (!onSeveral)
+      fail('usage-invalid', subject, message, 'measure here with --tune, or keep one adapter in the file');
+    onSeveral(message);
+    return rest;
   }
   return fitting.length === 0 ? rest : { ...rest, adapters: fitting };
 }

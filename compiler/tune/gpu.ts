@@ -12,6 +12,7 @@ import {
   type MinimalTile,
   memoryOf,
   minimalTilesFor,
+  refusal,
   type Tile,
   type TileLimits,
   tilesFor,
@@ -73,7 +74,7 @@ export async function tuneGpuGraph(
   const { key: on, known: before, signal, onProgress, limitMs = LIMIT_MS } = settings;
   const clock = settings.clock ?? (() => performance.now());
   const known = new Set(layersOnAdapter(before, on).map(({ layer }) => layer));
-  const shapes = layerShapes(graph);
+  const shapes = layerShapes(graph).filter(({ node }) => refusal(node) === undefined);
   const fresh = shapes.filter(({ key }) => !known.has(key));
   const start = clock();
   const measured: GpuTunedLayer[] = [];

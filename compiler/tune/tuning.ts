@@ -125,15 +125,24 @@ export function withLayers(tuning: Tuning, machine: Machine, layers: readonly Tu
 
 /**
  * Only what was measured on one machine: the given one, else the only one that there is.
- * @throws CompileError `usage-invalid` where that leaves a choice
+ * @param onSeveral told where that leaves a choice; then there is none of a machine
+ * @throws CompileError `usage-invalid` there, unless somebody is told
  */
-export function tuningFor(tuning: Tuning, machine: Machine, subject = 'tuning'): Tuning {
+export function tuningFor(
+  tuning: Tuning,
+  machine: Machine,
+  subject = 'tuning',
+  onSeveral?: (message: string) => void,
+): Tuning {
   const own = tuning.machines.find(isOn(machine));
   if (own) return { ...tuning, machines: [own] };
   if (tuning.machines.length > 1) {
     const names = tuning.machines.map(nameOf).join('; ');
     const message = `it has times of ${tuning.machines.length} machines, and none of ${nameOf(machine)}: ${names}`;
-    fail('usage-invalid', subject, message, 'measure here with --tune, or keep one machine in the file');
+    if (!onSeveral)
+      fail('usage-invalid', subject, message, 'measure here with --tune, or keep one machine in the file');
+    onSeveral(message);
+    return { ...tuning, machines: [] };
   }
   return tuning;
 }

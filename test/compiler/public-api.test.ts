@@ -73,6 +73,7 @@ test('the public names are these', () => {
       "tensor",
       "tuneModel",
       "tuningFor",
+      "tuningForAdapter",
       "verifyBundle",
       "verifyGraph",
     ]

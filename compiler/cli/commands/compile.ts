@@ -1,9 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { fail } from '#ir/diagnostics.ts';
-import type { Graph } from '#ir/graph.ts';
 import { type ManifestTensor, specialisationsOf } from '#runtime/abi.ts';
 import { compileModel } from '../../compile.ts';
-import type { CompiledBundle, CompileTarget } from '../../compile-options.ts';
+import { type CompiledBundle, type CompileTarget, checkOptions } from '../../compile-options.ts';
 import type { WriteFile } from '../../files/atomic.ts';
 import { isBundle, makeBundleFolder } from '../../files/bundle.ts';
 import { inMemory } from '../../files/model-files.ts';
@@ -11,19 +10,15 @@ import { systemReason } from '../../files/read-file.ts';
 import { type Column, renderColumns } from '../../report/columns.ts';
 import { bytes, counted, grouped, plain, shape, short } from '../../report/format.ts';
 import type { GpuPrecision } from '../../targets/webgpu/words.ts';
-import { tuningForAdapter } from '../../tune/adapters.ts';
-import { graphToTune, type TuneCounts, type TuneOptions, tuneModel } from '../../tune/index.ts';
-import { type Tuning, tuningFor } from '../../tune/tuning.ts';
 import type { WeightFormat } from '../../weights/formats.ts';
-import { fastestEngine } from '../contenders.ts';
 import { printDiagnostics } from '../errors.ts';
-import { type NamedSource, openSource, underPath } from '../load.ts';
-import { machineAtHand } from '../machine.ts';
-import { readProfileOf, readTuning, readTuningIfAny, writeTuning } from '../measured-files.ts';
+import { openSource, underPath } from '../load.ts';
+import { readProfileOf } from '../measured-files.ts';
 import { requireOptimisedCode } from '../optimised-code.ts';
 import { type DimensionTexts, specialisationOptions, wholeNumber } from '../options.ts';
 import { preprocessOption } from '../pictures.ts';
 import type { CommandContext } from '../program.ts';
+import { knownTuning, tuned } from '../tuning.ts';
 
 export interface CompileArguments extends DimensionTexts {
   readonly output: string;
@@ -49,12 +44,21 @@ export async function runCompile(
 ): Promise<void> {
   const { terminal, signal } = context;
   const specialisations = specialisationOptions(options);
+  const asked = {
+    // what is none of them is told where options are checked
+    target: options.target.split(',') as CompileTarget[],
+    check: options.check,
+    relaxed: options.relaxed,
+    weights: options.weights,
+    gpuPrecision: options.gpuPrecision,
+    ...(options.threads === undefined ? {} : { threads: wholeNumber(options.threads, '--threads') }),
+  };
+  checkOptions(asked);
   const preprocess =
     options.preprocess === undefined ? undefined : await preprocessOption(options.preprocess);
   if (!options.force) await checkFolder(options.output);
   const profile = options.profile === undefined ? undefined : await readProfileOf('wasm', options.profile);
   const known = await knownTuning(options);
-  const target = options.target.split(',') as CompileTarget[];
   if (options.tune !== undefined) await requireOptimisedCode(signal);
   const source = inMemory(await openSource(path));
   const model = {
@@ -70,13 +74,7 @@ export async function runCompile(
       ...model,
       ...(tuning && { tuning }),
       specialisations,
-      // what is none of them is told where targets are checked
-      target,
-      check: options.check,
-      relaxed: options.relaxed,
-      weights: options.weights,
-      gpuPrecision: options.gpuPrecision,
-      ...(options.threads === undefined ? {} : { threads: wholeNumber(options.threads, '--threads') }),
+      ...asked,
       signal,
       onProgress: (stage, fraction) => progress.update(fraction, 1, stage),
       onFile,
@@ -89,117 +87,6 @@ export async function runCompile(
   if (!terminal.quiet) printDiagnostics(bundle.diagnostics, terminal);
   if (options.format === 'json') terminal.print(json(bundle, options));
   else if (!terminal.quiet) terminal.print(summary(bundle, options, context));
-}
-
-/** What the file of --tune or --tuning has. */
-async function knownTuning({
-  tune,
-  tuning,
-  tuneSoftware,
-  target,
-}: CompileArguments): Promise<Tuning | undefined> {
-  if (tuneSoftware && (tune === undefined || !target.split(',').includes('webgpu'))) {
-    const hint = 'give --tune FILE and --target wasm,webgpu too, or leave it out';
-    fail('usage-invalid', '--tune-software', 'it is about measuring kernels for WebGPU', hint);
-  }
-  if (tune !== undefined && tuning !== undefined) {
-    const message = '--tune measures what its file lacks, and --tuning nothing';
-    fail('usage-invalid', '--tuning', message, 'give one of them');
-  }
-  if (tune !== undefined) return readTuningIfAny(tune);
-  return tuning === undefined ? undefined : readTuning(tuning);
-}
-
-/** Measures what is not known where that is asked for, and keeps it. @returns what was measured on one machine and adapter */
-async function tuned(
-  known: Tuning | undefined,
-  source: NamedSource<Uint8Array>,
-  model: Pick<TuneOptions, 'name' | 'preprocess' | 'profile' | 'externalData' | 'specialisations'>,
-  options: CompileArguments,
-  context: CommandContext,
-): Promise<Tuning | undefined> {
-  const { tune, tuning, gpuPrecision } = options;
-  const machine = machineAtHand();
-  if (!known) return undefined;
-  if (tune === undefined)
-    return tuningForAdapter(tuningFor(known, machine, tuning), gpuPrecision, undefined, tuning);
-  const target = options.target.split(',');
-  const all = target.includes('wasm') ? await tunedHere(known, tune, source, model, context) : known;
-  const own = tuningFor(all, machine, tune);
-  if (!target.includes('webgpu')) return own;
-  const graph = await graphToTune(source.bytes, { ...model, signal: context.signal });
-  return tunedOnGpu(all, own, graph, options, context);
-}
-
-/** @returns what was known and what was measured on this machine, which is in the file too */
-async function tunedHere(
-  known: Tuning,
-  file: string,
-  source: NamedSource<Uint8Array>,
-  model: Parameters<typeof tuned>[2],
-  { terminal, signal }: CommandContext,
-): Promise<Tuning> {
-  const progress = terminal.progress('tune');
-  const result = await tuneModel(source.bytes, {
-    ...model,
-    machine: machineAtHand(),
-    engine: fastestEngine(),
-    known,
-    signal,
-    onProgress: (fraction) => progress.update(fraction, 1),
-  })
-    .catch((error: unknown) => {
-      throw underPath(source, error);
-    })
-    .finally(() => progress.end());
-  if (result.measured.length > 0) await writeTuning(file, result.tuning);
-  terminal.note(tuneNote('tuning', result));
-  return result.tuning;
-}
-
-/** @param all what is in the file by now. @param own what of it is about this machine */
-async function tunedOnGpu(
-  all: Tuning,
-  own: Tuning,
-  graph: Graph,
-  { tune = '', tuneSoftware = false, gpuPrecision: precision }: CompileArguments,
-  { terminal, signal }: CommandContext,
-): Promise<Tuning> {
-  const progress = terminal.progress('tune for WebGPU');
-  const { tuneOnGpu } = await import('../gpu/tune.ts');
-  const found = await tuneOnGpu(graph, {
-    precision,
-    software: tuneSoftware,
-    known: all,
-    signal,
-    onProgress: (fraction) => progress.update(fraction, 1),
-  }).finally(() => progress.end());
-  const result = typeof found === 'string' ? found : found.result;
-  if (typeof result === 'string') terminal.note(`tuning for WebGPU: nothing was measured: ${result}`);
-  else {
-    if (result.measured.length > 0) await writeTuning(tune, result.tuning);
-    terminal.note(tuneNote('tuning for WebGPU', result));
-  }
-  const { adapters } = typeof result === 'string' ? all : result.tuning;
-  const key = typeof found === 'string' ? undefined : found.key;
-  return tuningForAdapter({ ...own, ...(adapters && { adapters }) }, precision, key, tune);
-}
-
-function tuneNote(what: string, { measured, known, left }: TuneCounts): string {
-  const faster = measured.filter(({ ms, modelMs }) => ms < modelMs);
-  const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0).toFixed(2);
-  const gain =
-    faster.length === 0
-      ? 'none is faster another way'
-      : `${faster.length} of them ${faster.length === 1 ? 'is' : 'are'} faster another way: ` +
-        `${sum(faster.map(({ modelMs }) => modelMs))} → ${sum(faster.map(({ ms }) => ms))} ms`;
-  return [
-    measured.length === 0
-      ? `${what}: no layer shape was measured`
-      : `${what}: ${counted(measured.length, 'layer shape')} measured, ${gain}`,
-    ...(known > 0 ? [`${grouped(known)} known before`] : []),
-    ...(left > 0 ? [`${grouped(left)} left as estimated, for lack of memory or time`] : []),
-  ].join('; ');
 }
 
 /** Asked before the work, which may be long; `makeBundleFolder` asks again. */

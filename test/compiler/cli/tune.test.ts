@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { withAdapterLayers } from '#compiler/tune/adapters.ts';
 import { formatTuning, NO_TUNING, parseTuning, withLayers } from '#compiler/tune/tuning.ts';
 import { useCli } from '../../support/cli.ts';
 import { info, node, onnxModel, stored } from '../../support/onnx.ts';
@@ -17,9 +18,12 @@ const network = onnxModel({
   ],
 });
 
+/** As if no driver were there. */
+const NO_ADAPTER = { VK_ICD_FILENAMES: '/nowhere', NODEVICE_SELECT: '1' };
+
 const compile = async (output: string, ...options: readonly string[]) => {
   await cli.write('net.onnx', network);
-  return cli.run(['compile', 'net.onnx', '-o', output, ...options]);
+  return cli.run(['compile', 'net.onnx', '-o', output, ...options], { env: NO_ADAPTER });
 };
 const bytes = (path: string) => readFileSync(cli.at(path));
 
@@ -82,5 +86,77 @@ describe('files that cannot be used end with 2, path and hint', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain(error);
     expect(stderr).toContain(hint);
+  });
+});
+
+describe('a file has times of machines and adapters that a target has no use for', () => {
+  const machine = { engine: 'V8 0', cpu: 'none' };
+  const adapter = { engine: 'Dawn', adapter: 'one', precision: 'f32' } as const;
+  const machines = withLayers(withLayers(NO_TUNING, machine, []), { ...machine, cpu: 'other' }, []);
+  const adapters = withAdapterLayers(
+    withAdapterLayers(NO_TUNING, adapter, []),
+    { ...adapter, adapter: 'two' },
+    [],
+  );
+  const compileWith = async (tuning: typeof NO_TUNING, target: string, option = '--tuning') => {
+    await cli.write('tuning.json', formatTuning(tuning));
+    return compile('narrow', '--target', target, option, 'tuning.json', '--force', '--dim', 'batch=1');
+  };
+
+  test.each([
+    ['webgpu', machines],
+    ['wasm', adapters],
+  ])('%s takes those of the other as they are', async (target, tuning) => {
+    expect(await compileWith(tuning, target)).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test.each([
+    ['wasm', machines, 'it has times of 2 machines'],
+    ['webgpu', adapters, 'it has times of 2 adapters'],
+    ['wasm,webgpu', adapters, 'it has times of 2 adapters'],
+  ])('%s refuses a choice of its own', async (target, tuning, message) => {
+    const { code, stderr } = await compileWith(tuning, target);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
+  });
+
+  test('where nothing was measured here, --tune takes what is usual and says so', async () => {
+    const { code, stderr } = await compileWith(adapters, 'webgpu', '--tune');
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: expect.stringMatching(
+        /nothing was measured: there is no adapter.*\n.*2 adapters.*the usual tiles/,
+      ),
+    });
+  });
+});
+
+describe('what cannot be compiled is found before anything is measured', () => {
+  test.each([
+    [['--target', 'webgpu', '--threads', '2'], 'threads: this is for WebAssembly'],
+    [['--target', 'vulkan'], 'target: expected some of wasm, webgpu; got vulkan'],
+    [['--gpu-precision', 'f16'], 'gpuPrecision: there is nothing for a GPU'],
+  ])('%j', async (options, message) => {
+    const { code, stderr } = await compile('none', '--tune', 'unmade.json', ...options);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
+    expect(stderr).not.toContain('tuning');
+  });
+
+  test('a network that the target refuses', async () => {
+    // more units than a workgroup holds
+    const units = 1365;
+    const refused = onnxModel({
+      inputs: [info('x', [2, 1, 4])],
+      nodes: [node('RNN', ['x', 'w', 'r'], ['y'], { hidden_size: units })],
+      initializers: [
+        stored('w', [1, units, 4], new Float32Array(units * 4)),
+        stored('r', [1, units, units], new Float32Array(units * units)),
+      ],
+    });
+    await cli.write('refused.onnx', refused);
+    const args = ['compile', 'refused.onnx', '-o', 'none', '--target', 'webgpu', '--tune', 'unmade.json'];
+    const { code, stderr } = await cli.run(args, { env: NO_ADAPTER });
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('1365 units');
+    expect(stderr).not.toContain('tuning');
   });
 });

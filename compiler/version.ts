@@ -7,4 +7,4 @@ export const VERSION = '0.1.0';
 export const AUDIT_VERSION = 1;
 export const DIFF_VERSION = 1;
 export const REWRITE_VERSION = 1;
-export const BENCH_VERSION = 2;
+export const BENCH_VERSION = 3;

@@ -44,6 +44,8 @@ export interface BenchOptions {
   readonly tolerance?: number;
   /** Milliseconds that each node is predicted to take. */
   readonly predicted?: ReadonlyMap<Node, number>;
+  /** And a run of ours, with what the layers are timed without. */
+  readonly predictedRunMs?: number;
   /** `performance.now` unless given. */
   readonly clock?: Clock;
   /** Time limit of each warm-up, in milliseconds. */
@@ -106,7 +108,12 @@ export async function bench(options: BenchOptions): Promise<BenchReport> {
       inputs: [...inputs].map(([name, { type }]) => ({ name, dtype: type.dtype, shape: [...type.shape] })),
       rounds,
       macs: options.macs,
-      ours: { ...ours.facts, settled: settled[0] ?? false, runMs: spread(ourTimes) },
+      ours: {
+        ...ours.facts,
+        settled: settled[0] ?? false,
+        runMs: spread(ourTimes),
+        ...forecast(options.predictedRunMs),
+      },
       other: other
         ? {
             ...other.facts,

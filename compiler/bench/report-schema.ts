@@ -34,7 +34,11 @@ const layerSchema = z.strictObject({
   gflops: positive.nullable().describe('2·macs / median time, in 10⁹ per second; null without MACs'),
   doneGflops: positive.nullable().describe('likewise, of doneMacs'),
   ofPeak: positive.nullable().describe('doneGflops / peak, each by the probe right before; median'),
-  predictedMs: positive.optional().describe('by the profile that was given; absent for copies of outputs'),
+  predictedMs: positive
+    .optional()
+    .describe(
+      'by the profile that was given, on a device without what the host takes for a dispatch; absent for copies of outputs',
+    ),
   dispatches: z
     .array(z.strictObject({ kernel: z.string(), ms: positive.describe('median') }))
     .optional()
@@ -58,7 +62,13 @@ export const benchSchema = z.strictObject({
   macs: count.describe('of all layers'),
   inputs: z.array(z.strictObject({ name: z.string(), dtype: z.string(), shape: z.array(count) })),
   rounds: z.int().positive(),
-  ours: sideSchema,
+  ours: sideSchema.extend({
+    predictedMs: positive
+      .optional()
+      .describe(
+        'a run on a device, by the profile that was given, with what the host takes for its dispatches',
+      ),
+  }),
   other: sideSchema
     .extend({
       ratio: spreadSchema.describe('its time / ours, round by round'),

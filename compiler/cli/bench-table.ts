@@ -106,7 +106,7 @@ function whole({ ours, other }: BenchReport, { width, colours: c }: BenchTableOp
     remark,
   ];
   const rows = [
-    side(ours, ''),
+    side(ours, ours.predictedMs === undefined ? '' : `predicted ${ms(ours.predictedMs)} ms`),
     ...(other ? [side(other, `${times(other.ratio.median)}×  (${range(other.ratio, times)})`)] : []),
   ];
   return renderColumns(columns, rows, { width, paintHeader: c.dim });
@@ -137,6 +137,13 @@ function notes(report: BenchReport, c: Colours): string {
           ),
         ]
       : []),
+    ...(ours.predictedMs === undefined
+      ? []
+      : [
+          c.dim(
+            'predicted: layers as the device times them; a run with what the host takes for each dispatch',
+          ),
+        ]),
     ...(total ? [c.dim(`GF/s = 2·MACs / time${filtered ? FILTERED : ''}`)] : []),
     c.dim(`medians of ${counted(rounds, 'round')} in turn${times}; spread = 10th to 90th percentile`),
   ].join('\n');

@@ -1,9 +1,10 @@
 /** The kernels that `compile --target wasm,webgpu` generates, on the best adapter that there is. */
 import type { Graph } from '#ir/graph.ts';
 import type { Tensor } from '#ir/tensor.ts';
+import type { GpuProgram } from '#runtime/gpu-program.ts';
 import { type Backend, inputsOf, optimisedGraph } from '../backends.ts';
 import type { Gpu } from './device.ts';
-import { dataOf, gpuNetwork, loadOn } from './program.ts';
+import { dataOf, gpuNetwork, loadOn, runOn } from './program.ts';
 
 export const gpuBackend = (graph: Graph, gpu: Gpu): Backend => ({
   name: 'webgpu',
@@ -11,10 +12,11 @@ export const gpuBackend = (graph: Graph, gpu: Gpu): Backend => ({
   async run(inputs, { signal, onProgress }) {
     const network = gpuNetwork(optimisedGraph(graph, signal));
     const device = await gpu.device();
-    const program = await loadOn(device, network);
+    let program: GpuProgram | undefined;
     try {
+      program = await loadOn(device, network);
       signal.throwIfAborted();
-      const results = await program.run(dataOf(network, inputs));
+      const results = await runOn(program, dataOf(network, inputs));
       onProgress?.(1, 1);
       return new Map(
         network.content.outputs.map(({ name, dtype }, i): [string, Tensor] => {
@@ -23,7 +25,7 @@ export const gpuBackend = (graph: Graph, gpu: Gpu): Backend => ({
         }),
       );
     } finally {
-      program.dispose();
+      program?.dispose();
       device.destroy();
     }
   },

@@ -1,15 +1,17 @@
 /** The benchmark of a network on a device. */
+import { fail } from '#ir/diagnostics.ts';
 import { graphCost } from '#passes/analysis/cost.ts';
 import { AGREEMENT } from '../../bench/agreement.ts';
 import { GpuLayerTimer } from '../../bench/gpu-layers.ts';
 import { type BenchReport, bench, type Contender } from '../../bench/index.ts';
 import { gpuRatesOf, predictGpuLayers } from '../../roofline/gpu.ts';
+import type { GpuProfile } from '../../tune/profile.ts';
 import { VERSION } from '../../version.ts';
 import { optimisedGraph } from '../backends.ts';
 import { type BenchArguments, type BenchJob, predictedMs, withWasm } from '../commands/bench.ts';
 import { readProfileOf } from '../measured-files.ts';
 import { type Gpu, openGpu } from './device.ts';
-import { dataOf, type GpuNetwork, gpuNetwork, loadOn } from './program.ts';
+import { dataOf, type GpuNetwork, gpuNetwork, loadOn, runOn } from './program.ts';
 
 /** Halves have 11 bits of significand in place of 24; over the layers of a network that adds up to some 10⁻³. */
 const HALVES_AGREEMENT = 1e-2;
@@ -24,8 +26,14 @@ export async function benchOnGpu(
   const gpu = await openGpu();
   const network = gpuNetwork(optimisedGraph(graph, signal), precision);
   const device = await gpu.device();
-  const layers = await layersOn(device, network, job);
+  let layers: GpuLayerTimer | string | undefined;
   try {
+    if (precision === 'f16' && !device.features.has('shader-f16')) {
+      const message = 'the device has no shader-f16: kernels of half precision compute in f32 there';
+      fail('gpu-refused', gpu.name, message, 'leave out --gpu-precision f16');
+    }
+    const timer = await layersOn(device, network, job);
+    layers = timer;
     const timed = (other: Contender | string) =>
       bench({
         ...shared,
@@ -35,11 +43,9 @@ export async function benchOnGpu(
           precision,
           dispatches: network.content.plan.calls.length,
         },
-        ...(profile && {
-          predicted: predictedMs(predictGpuLayers(network.program, gpuRatesOf(profile))),
-        }),
+        ...(profile && forecast(network, profile)),
         macs: graphCost(network.program.graph).totals.macs,
-        layers,
+        layers: timer,
         tolerance: precision === 'f16' ? HALVES_AGREEMENT : AGREEMENT,
         ours: onGpu(gpu, network, job),
         other,
@@ -48,8 +54,17 @@ export async function benchOnGpu(
       ? await withWasm(job, (wasm) => timed({ ...wasm, name: `${wasm.name} on WebAssembly` }))
       : await timed('nothing was to be compared with');
   } finally {
+    if (typeof layers === 'object') layers.dispose();
     device.destroy();
   }
+}
+
+/** Layers are timed by the clock of the device, which does not see what the host takes for a dispatch; a run has all of it. */
+function forecast({ program }: GpuNetwork, profile: GpuProfile) {
+  const rates = gpuRatesOf(profile);
+  const run = predictGpuLayers(program, rates).reduce((sum, { ns }) => sum + ns, 0);
+  const predicted = predictedMs(predictGpuLayers(program, { ...rates, dispatchNs: 0 }));
+  return { predicted, predictedRunMs: run / 1e6 };
 }
 
 async function layersOn(
@@ -72,12 +87,16 @@ const onGpu = (gpu: Gpu, network: GpuNetwork, { inputs }: BenchJob): Contender =
   version: VERSION,
   async load() {
     const device = await gpu.device();
-    const program = await loadOn(device, network);
+    const program = await loadOn(device, network).catch((error: unknown) => {
+      device.destroy();
+      throw error;
+    });
     const given = dataOf(network, inputs);
+    const run = () => runOn(program, given);
     return {
-      run: () => program.run(given),
+      run,
       outputs: async () => {
-        const results = await program.run(given);
+        const results = await run();
         return new Map(network.content.outputs.map(({ name }, i) => [name, results[i]?.data ?? []]));
       },
       dispose() {

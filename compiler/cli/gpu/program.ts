@@ -44,9 +44,14 @@ export function contentOf(
 
 /** @throws CompileError `gpu-refused` where the device is too small, or refuses a kernel */
 export const loadOn = (device: GPUDevice, { content }: GpuNetwork): Promise<GpuProgram> =>
-  GpuProgram.create(device, content).catch((error: unknown) =>
-    fail('gpu-refused', 'webgpu', error instanceof Error ? error.message : String(error)),
-  );
+  GpuProgram.create(device, content).catch(refused);
+
+/** @throws CompileError `gpu-refused` where the device fails, as one that was lost */
+export const runOn = (program: GpuProgram, given: readonly TensorArray[]): ReturnType<GpuProgram['run']> =>
+  program.run(given).catch(refused);
+
+const refused = (error: unknown): never =>
+  fail('gpu-refused', 'webgpu', error instanceof Error ? error.message : String(error));
 
 /** The data of inputs in the order of a network. */
 export const dataOf = ({ content }: GpuNetwork, inputs: ReadonlyMap<string, Tensor>): TensorArray[] =>

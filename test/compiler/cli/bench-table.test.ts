@@ -40,6 +40,7 @@ const report = benchSchema.parse({
     firstRunMs: 4,
     settled: true,
     runMs: even(1.5),
+    predictedMs: 1.1,
   },
   other: {
     name: 'convolith on WebAssembly',

@@ -66,7 +66,8 @@ const TOTALS: Readonly<Record<BudgetQuantity, Total>> = {
   layers: ({ layers }) => layers.length,
   memory: ({ footprint }) => footprint?.memoryBytes ?? null,
   code: ({ footprint }) => (footprint?.code ? footprint.code.wasmBytes + footprint.code.loaderBytes : null),
-  time: ({ roofline }) => roofline?.totalUs ?? null,
+  // what is not predicted may be most of it
+  time: ({ roofline }) => (roofline && !roofline.elsewhere ? roofline.totalUs : null),
 };
 
 /** A total of a report; null where it is not known, or was not asked for. */

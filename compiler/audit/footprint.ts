@@ -1,16 +1,21 @@
 /** What a model takes once it is compiled, like the data sheet of a microcontroller library: activations, weights, code. */
+
+import { CompileError } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
+import { MODULE_BREAK } from '#runtime/gpu-plan.ts';
 import { RUNTIME_SOURCE } from '../bundle/generated/runtime-source.ts';
 import { gpuScript } from '../bundle/gpu-script.ts';
+import type { SplitStats } from '../compile-options.ts';
+import { copiesOf, partsForGpu } from '../compile-split.ts';
 import { lowerPlan, planGraph } from '../plan.ts';
 import { emitModule, memoryMap } from '../targets/wasm/index.ts';
 import {
   emitProgram,
   GPU_PRECISIONS,
   type GpuPrecision,
+  type GpuProgram,
   lowerGraph as lowerOnGpu,
   memoryOf,
-  unsupported as unsupportedOnGpu,
 } from '../targets/webgpu/index.ts';
 import type { AuditFootprint } from './schema.ts';
 
@@ -47,34 +52,54 @@ function codeOf(program: Parameters<typeof emitModule>[0]): NonNullable<AuditFoo
   return { wasmBytes: bytes.byteLength, loaderBytes: RUNTIME_SOURCE.length, kernels: kernels.length };
 }
 
+type GpuFootprint = NonNullable<AuditFootprint['webgpu']>[number];
+
 /** What `compile --target wasm,webgpu` makes of it besides; or why it makes nothing. */
-function onGpu(graph: Graph, precision: GpuPrecision, code: boolean): AuditFootprint['webgpu'][number] {
-  const [refused, ...more] = unsupportedOnGpu(graph, precision);
-  if (refused) {
-    const others = more.length > 0 ? ` and ${more.length} more` : '';
-    return { precision, missing: `${refused.subject}: ${refused.message}${others}` };
-  }
-  const program = lowerOnGpu(graph, precision);
-  const { arenaBytes, halvesBytes, banks } = memoryOf(program);
+function onGpu(graph: Graph, precision: GpuPrecision, code: boolean): GpuFootprint {
+  const found = graphsOnGpu(graph, precision);
+  if (typeof found === 'string') return { precision, missing: found };
+  const { graphs, split } = found;
+  const programs = graphs.map((part) => lowerOnGpu(part, precision));
+  const memories = programs.map(memoryOf);
+  const banks = memories.flatMap((memory) => memory.banks);
+  const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
   return {
     precision,
-    dispatches: program.calls.length,
-    activationBytes: arenaBytes,
-    halvesBytes,
-    constantBytes: banks.reduce((sum, bytes) => sum + bytes, 0),
+    dispatches: sum(programs.map(({ calls }) => calls.length)),
+    activationBytes: sum(memories.map(({ arenaBytes }) => arenaBytes)),
+    halvesBytes: sum(memories.map(({ halvesBytes }) => halvesBytes)),
+    constantBytes: sum(banks),
     constantBuffers: banks.length,
-    ...(code ? { code: gpuCodeOf(program) } : {}),
+    ...(split && { split }),
+    ...(code ? { code: gpuCodeOf(programs) } : {}),
   };
 }
 
-type OnGpu = Extract<AuditFootprint['webgpu'][number], { readonly dispatches: number }>;
+function graphsOnGpu(
+  graph: Graph,
+  precision: GpuPrecision,
+): { readonly graphs: readonly Graph[]; readonly split?: SplitStats } | string {
+  try {
+    const partition = partsForGpu(graph, precision);
+    if (!partition) return { graphs: [graph] };
+    const graphs = partition.parts.flatMap((part) => (part.onDevice ? [part.graph] : []));
+    return { graphs, split: copiesOf(partition) };
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    const [first, ...more] = error.diagnostics;
+    return `${first?.subject}: ${first?.message}${more.length > 0 ? ` and ${more.length} more` : ''}`;
+  }
+}
 
-function gpuCodeOf(program: Parameters<typeof emitProgram>[0]): NonNullable<OnGpu['code']> {
-  const { wgsl, plan } = emitProgram(program);
+type OnGpu = Extract<GpuFootprint, { readonly dispatches: number }>;
+
+function gpuCodeOf(programs: readonly GpuProgram[]): NonNullable<OnGpu['code']> {
+  const codes = programs.map(emitProgram);
   const bytes = (text: string) => new TextEncoder().encode(text).byteLength;
+  const plans = codes.map(({ plan }) => plan);
   return {
-    scriptBytes: bytes(gpuScript([plan], null)),
-    wgslBytes: bytes(wgsl),
-    kernels: plan.kernels.length,
+    scriptBytes: bytes(gpuScript(plans, null)),
+    wgslBytes: bytes(codes.map(({ wgsl }) => wgsl).join(MODULE_BREAK)),
+    kernels: plans.reduce((n, { kernels }) => n + kernels.length, 0),
   };
 }

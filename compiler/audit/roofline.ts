@@ -1,13 +1,13 @@
 /** The roofline section of a report: what each layer of the compiled network is predicted to take. */
 import type { Graph, Node } from '#ir/graph.ts';
 import { graphCost, type NodeCost } from '#passes/analysis/cost.ts';
-import { throwAny } from '../compile-options.ts';
+import { partsForGpu } from '../compile-split.ts';
 import { planGraph, planProgram } from '../plan.ts';
 import { type Device, DISPATCH_US } from '../roofline/devices.ts';
 import { type GpuRates, gpuRatesOf, predictGpuLayers } from '../roofline/gpu.ts';
 import { type Bound, predictLayers } from '../roofline/index.ts';
 import { freeChoices } from '../targets/wasm/index.ts';
-import { lowerGraph as lowerOnGpu, unsupported as unsupportedOnGpu } from '../targets/webgpu/index.ts';
+import { lowerGraph as lowerOnGpu } from '../targets/webgpu/index.ts';
 import {
   costsOf,
   type GpuProfile,
@@ -69,21 +69,23 @@ function byDataSheet(
   return onGpu(graph, title, `not measured: ${source}; ${assumed}`, rates);
 }
 
-/** By the dispatches of the program for WebGPU, in f32. */
+/** By the dispatches of the program for WebGPU, in f32; of a network that is cut, by those of its parts there. */
 function onGpu(source: Graph, device: string, said: string, rates: GpuRates): AuditRoofline {
   const graph = planGraph(source);
-  throwAny(unsupportedOnGpu(graph));
-  const { nodes } = graphCost(graph);
-  const layers = predictGpuLayers(lowerOnGpu(graph), rates).map(({ node, ...times }) =>
-    layerOf(node, nodes.get(node), times),
-  );
+  const parts = partsForGpu(graph)?.parts;
+  const onDevice = parts ? parts.flatMap((part) => (part.onDevice ? [part.graph] : [])) : [graph];
+  const layers = onDevice.flatMap((part) => {
+    const { nodes } = graphCost(part);
+    return predictGpuLayers(lowerOnGpu(part), rates).map(({ node, ...times }) =>
+      layerOf(node, nodes.get(node), times),
+    );
+  });
   const { gflops } = rates;
-  return report(
-    device,
-    said,
-    { gflops, gigabytesPerSecond: rates.bandwidth(Number.POSITIVE_INFINITY) },
-    layers,
-  );
+  const roof = { gflops, gigabytesPerSecond: rates.bandwidth(Number.POSITIVE_INFINITY) };
+  const predicted = report(device, said, roof, layers);
+  if (!parts) return predicted;
+  const elsewhere = parts.flatMap((part) => (part.onDevice ? [] : part.graph.nodes.map(({ name }) => name)));
+  return { ...predicted, elsewhere };
 }
 
 interface Times {

@@ -157,7 +157,7 @@ const gpuFootprintSchema = z
   .union([
     z.strictObject({
       precision: z.enum(GPU_PRECISIONS),
-      missing: z.string().describe('why it does not run there as a whole'),
+      missing: z.string().describe('why it does not run there'),
     }),
     z.strictObject({
       precision: z.enum(GPU_PRECISIONS),
@@ -170,6 +170,12 @@ const gpuFootprintSchema = z
       ),
       constantBytes: count.describe('all buffers of constants, which are weights.webgpu.bin'),
       constantBuffers: count,
+      split: z
+        .strictObject({ parts: count, copies: count, bytes: count })
+        .optional()
+        .describe(
+          'of a network that is cut, as some layers run on WebAssembly: all its parts, and what a run copies between them; the sizes are of the parts on the GPU together',
+        ),
       code: z
         .strictObject({
           scriptBytes: count.describe('webgpu.js without the digest of the self-test'),
@@ -198,7 +204,7 @@ const footprintSchema = z
         kernels: count.describe('distinct kernel functions'),
       })
       .optional(),
-    webgpu: z.array(gpuFootprintSchema).describe('what --target wasm,webgpu adds'),
+    webgpu: z.array(gpuFootprintSchema).optional().describe('what --target wasm,webgpu adds'),
   })
   .describe('the program that compile makes, after its passes');
 
@@ -232,6 +238,12 @@ const rooflineSchema = z
           .describe('FLOP per byte of activations and weights, after the passes'),
       }),
     ),
+    elsewhere: z
+      .array(z.string())
+      .optional()
+      .describe(
+        'layers without a kernel on a GPU, which run on WebAssembly: totalUs has neither them nor the copies between',
+      ),
   })
   .describe('predicted times of one run');
 

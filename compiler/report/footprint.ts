@@ -27,16 +27,16 @@ export function footprintLines(report: AuditReport, footprint: AuditFootprint): 
           line('loader', code.loaderBytes, 'index.js without names and hashes of this network'),
         ]
       : []),
-    ...footprint.webgpu.flatMap((one) => gpuLines(one, line)),
+    ...(footprint.webgpu ?? []).flatMap((one) => gpuLines(one, line)),
   ];
 }
 
 type Line = (label: string, value: number, note: string) => SummaryLine;
 
-function gpuLines(gpu: AuditFootprint['webgpu'][number], line: Line): readonly SummaryLine[] {
+function gpuLines(gpu: NonNullable<AuditFootprint['webgpu']>[number], line: Line): readonly SummaryLine[] {
   const on = `WebGPU ${gpu.precision}`;
   if ('missing' in gpu) return [{ label: on, value: 'none', rounded: '', note: plain(gpu.missing) }];
-  const { activationBytes, halvesBytes, constantBytes, constantBuffers, dispatches, code } = gpu;
+  const { activationBytes, halvesBytes, constantBytes, constantBuffers, dispatches, code, split } = gpu;
   const activations =
     halvesBytes === 0
       ? 'every element a word of 4 bytes'
@@ -48,6 +48,15 @@ function gpuLines(gpu: AuditFootprint['webgpu'][number], line: Line): readonly S
       `${activations}; ${grouped(dispatches)} dispatches`,
     ),
     line(`${on} constants`, constantBytes, `weights.webgpu.bin, in ${counted(constantBuffers, 'buffer')}`),
+    ...(split
+      ? [
+          line(
+            `${on} copies`,
+            split.bytes,
+            `${counted(split.copies, 'value')} in a run, between ${split.parts} parts: some layers run on WebAssembly`,
+          ),
+        ]
+      : []),
     ...(code
       ? [
           line(`${on} kernels.wgsl`, code.wgslBytes, counted(code.kernels, 'entry point')),
@@ -68,7 +77,13 @@ export interface RooflineLines {
 
 const BOUNDS = ['compute', 'memory', 'calls'] as const;
 
-export function rooflineLines({ device, source, totalUs, layers }: AuditRoofline): RooflineLines {
+export function rooflineLines({
+  device,
+  source,
+  totalUs,
+  layers,
+  elsewhere = [],
+}: AuditRoofline): RooflineLines {
   const lines = BOUNDS.flatMap((bound) => {
     const own = layers.filter((layer) => layer.bound === bound);
     const sum = own.reduce((n, { us }) => n + us, 0);
@@ -83,10 +98,16 @@ export function rooflineLines({ device, source, totalUs, layers }: AuditRoofline
     ];
   });
   const whole = { label: 'one run', value: microseconds(totalUs), rounded: '', note: '' };
+  const unknown = {
+    label: 'not predicted',
+    value: grouped(elsewhere.length),
+    rounded: '',
+    note: 'layers without a kernel on a GPU, on WebAssembly, and the copies between',
+  };
   return {
     title: `on ${plain(device)}`,
     source: plain(source),
-    lines: [whole, ...lines],
+    lines: elsewhere.length > 0 ? [{ ...whole, label: 'on the GPU' }, ...lines, unknown] : [whole, ...lines],
     byLayer: new Map(layers.map(({ layer, us, bound }) => [layer, `${microseconds(us)} ${bound}`])),
   };
 }

@@ -53,8 +53,16 @@ export function networkCost(graph: Graph, device: RooflineDevice | undefined): L
     macs: totals.macs,
     parameters: totals.parameters,
     bytes: totals.bytesRead + totals.bytesWritten,
-    us: device ? rooflineOf(graph, device).totalUs : null,
+    us: device ? wholeUs(graph, device) : null,
   };
+}
+
+/** @throws CompileError `target-unsupported` where some layers have no kernel on the device, and no time */
+function wholeUs(graph: Graph, device: RooflineDevice): number {
+  const { totalUs, elsewhere: [layer] = [] } = rooflineOf(graph, device);
+  if (layer === undefined) return totalUs;
+  const message = 'it has no kernel on a GPU, so that the time of the whole is not known';
+  return fail('target-unsupported', layer, message, 'give a profile of WebAssembly, or another quantity');
 }
 
 const BYTES = 4;

@@ -2,13 +2,16 @@
 import { describe, expect, test } from 'vitest';
 import { footprintOf } from '#compiler/audit/footprint.ts';
 import { audit } from '#compiler/audit/index.ts';
+import { auditSchema } from '#compiler/audit/schema.ts';
 import { compileGraph } from '#compiler/compile.ts';
+import { footprintLines } from '#compiler/report/footprint.ts';
 import { GPU_PRECISIONS } from '#compiler/targets/webgpu/index.ts';
 import { Builder } from '#ir/builder.ts';
 import { cloneGraph } from '#ir/clone.ts';
 import type { Graph } from '#ir/graph.ts';
 import { graphLiveness } from '#passes/analysis/liveness.ts';
 import { Random } from '../support/graphs.ts';
+import { splitNetwork } from '../support/split-network.ts';
 
 const KIB = 1024;
 
@@ -59,7 +62,7 @@ describe('the footprint', () => {
       const graph = network();
       const { files, manifest } = await compileGraph(graph, { target: ['wasm', 'webgpu'], gpuPrecision });
       for (const given of [graph, withoutWeights(graph)]) {
-        const found = footprintOf(given, { code: true }).webgpu.find(
+        const found = footprintOf(given, { code: true }).webgpu?.find(
           ({ precision }) => precision === gpuPrecision,
         );
         if (!found || 'missing' in found) throw new Error('it has kernels');
@@ -85,8 +88,30 @@ describe('the footprint', () => {
     const b = new Builder('units');
     const operands = [b.input('x', [1, 1, 1]), b.input('w', [1, 2000, 1]), b.input('r', [1, 2000, 2000])];
     b.output('y', b.op('RNN', operands, { direction: 'forward', activations: 'tanh(x0)' }));
-    const [first] = footprintOf(b.graph).webgpu;
+    const [first] = footprintOf(b.graph).webgpu ?? [];
     expect(first).toMatchObject({ precision: 'f32', missing: expect.stringContaining('2000 units') });
+  });
+
+  test('on WebGPU is that of the parts of a network that is cut, and says so', async () => {
+    const { files, stats } = await compileGraph(splitNetwork(), { target: ['wasm', 'webgpu'] });
+    const found = footprintOf(splitNetwork(), { code: true });
+    const [first] = found.webgpu ?? [];
+    expect(first).toMatchObject({
+      split: stats.split,
+      constantBytes: files.get('weights.webgpu.bin')?.byteLength,
+      code: { wgslBytes: files.get('kernels.wgsl')?.byteLength },
+    });
+    const lines = footprintLines({ ...audit(splitNetwork()), footprint: found }, found);
+    expect(lines.find(({ label }) => label === 'WebGPU f32 copies')?.note).toContain('run on WebAssembly');
+  });
+
+  test('of before there was WebGPU is still one', () => {
+    const report = audit(network());
+    const { webgpu, ...footprint } = footprintOf(network());
+    expect(webgpu).toHaveLength(2);
+    const old = JSON.parse(JSON.stringify({ ...report, footprint }));
+    expect(auditSchema.parse(old).footprint).toEqual(footprint);
+    expect(footprintLines(report, footprint).some(({ label }) => label.includes('WebGPU'))).toBe(false);
   });
 
   test('of missing weights has no dead channels, and no filters of rank one', () => {

@@ -1,7 +1,10 @@
 /** Predicted times against closed forms, on a machine with round figures. */
 import { describe, expect, test } from 'vitest';
+import { totalOf } from '#compiler/audit/budget.ts';
+import { audit } from '#compiler/audit/index.ts';
 import { rooflineOf } from '#compiler/audit/roofline.ts';
 import { planGraph, planProgram } from '#compiler/plan.ts';
+import { rooflineLines } from '#compiler/report/footprint.ts';
 import { DEVICES, DISPATCH_US } from '#compiler/roofline/devices.ts';
 import { predictGpuLayers } from '#compiler/roofline/gpu.ts';
 import { predictLayers } from '#compiler/roofline/index.ts';
@@ -11,6 +14,7 @@ import { type GpuProfile, type MachineProfile, PROFILE_VERSION } from '#compiler
 import { Builder } from '#ir/builder.ts';
 import type { Graph, Value } from '#ir/graph.ts';
 import { Random } from '../support/graphs.ts';
+import { splitNetwork } from '../support/split-network.ts';
 
 /** 10 multiply-adds per nanosecond on every tile, 1 GB/s from main memory and 100 from near caches. */
 const PROFILE: MachineProfile = {
@@ -241,6 +245,19 @@ test('by a data sheet each layer is on the roof but for its dispatch, and the re
     const reached = (gflops * us) / (us - DISPATCH_US[device.api]);
     expect(reached).toBeCloseTo(Math.min(roof.gflops, (intensity ?? 0) * roof.gigabytesPerSecond), 6);
   }
+});
+
+test('of a network that is cut the layers on the GPU are predicted, and the others named', () => {
+  const [device] = DEVICES;
+  const roofline = rooflineOf(splitNetwork(), { kind: 'dataSheet', device });
+  const ops = new Map(planGraph(splitNetwork()).nodes.map(({ name, op }) => [name, op]));
+  expect(roofline.elsewhere?.map((name) => ops.get(name))).toContain('RNN');
+  expect(roofline.layers.map(({ layer }) => ops.get(layer))).toContain('Conv');
+  expect(roofline.layers.filter(({ layer }) => roofline.elsewhere?.includes(layer))).toEqual([]);
+  const { lines } = rooflineLines(roofline);
+  expect(lines.map(({ label }) => label)).toContain('not predicted');
+  // what is not predicted may be most of the time
+  expect(totalOf('time', { ...audit(splitNetwork()), roofline })).toBeNull();
 });
 
 test('the roof of a machine is its peak, and the speed of its main memory', () => {

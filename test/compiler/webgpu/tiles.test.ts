@@ -1,4 +1,4 @@
-/** Every tile of the table against the reference, on rows around its size. */
+/** The tiles of the table: that devices take them, what fits, and of some that they give what the reference gives. */
 import { describe, expect, test } from 'vitest';
 import {
   emitProgram,
@@ -8,48 +8,41 @@ import {
   usualTile,
 } from '#compiler/targets/webgpu/index.ts';
 import { EVERY_DEVICE, TILES, USUAL_WORKGROUP } from '#compiler/targets/webgpu/tiles.ts';
-import { Builder } from '#ir/builder.ts';
-import type { Graph } from '#ir/graph.ts';
 import { differenceOnGpu, halved } from '../../support/gpu-agreement.ts';
-import { Random } from '../../support/graphs.ts';
+import { rowGraphs } from '../../support/tile-layers.ts';
 import { complaintsOf, optimisedForGpu, withAdapter } from '../../support/webgpu.ts';
 
 const BOUND = 1e-5;
 
-/** With padding and a border, without, with a stride, and a product of matrices. */
-function graphs(row: number): Graph[] {
-  const random = new Random(row);
-  const conv = (kernel: number, stride: number, pad: number) => {
-    const b = new Builder('conv');
-    const x = b.input('x', [1, 4, 3 * stride, (row - 1) * stride + kernel - 2 * pad]);
-    const w = b.constant('w', random.tensor([8, 4, kernel, kernel], -0.5, 0.5));
-    b.output('y', b.relu(b.conv(x, w, { strides: [stride, stride], pads: [pad, pad, pad, pad] })));
-    return b.graph;
-  };
-  const product = new Builder('product');
-  const weights = product.constant('w', random.tensor([5, 6], -0.5, 0.5));
-  product.output('y', product.op('MatMul', [product.input('x', [row, 5]), weights], {}));
-  return [conv(1, 1, 0), conv(3, 1, 1), conv(2, 2, 0), product.graph];
-}
+/** Two tiles that nothing chooses by itself; test/long has every one on every row. */
+const FEW = TILES.filter(
+  ({ pixels, workgroup }) => (pixels === 2 && workgroup === 32) || (pixels === 8 && workgroup === 256),
+);
 
-describe.each(TILES)('$pixels pixels, $workgroup invocations', (tile) => {
-  const rows = [tile.pixels, tile.pixels + 1, 2 * tile.pixels, 2 * tile.pixels + 1];
+describe.each(FEW)('$pixels pixels, $workgroup invocations', (tile) => {
   const choices = { ...USUAL_CHOICES, tile: () => tile };
 
-  withAdapter.test('gives what the reference gives', async () => {
-    for (const graph of rows.flatMap(graphs))
+  withAdapter.test('gives what the reference gives, on a row and a rest', async () => {
+    for (const graph of rowGraphs(tile.pixels + 1))
       expect(await differenceOnGpu(graph, undefined, 'f32', choices)).toBeLessThan(BOUND);
   });
+});
+
+describe.each(TILES)('$pixels pixels, $workgroup invocations', (tile) => {
+  const choices = { ...USUAL_CHOICES, tile: () => tile };
 
   withAdapter.test('is what every device takes, in either precision', async () => {
-    for (const graph of graphs(rows[1] ?? 1)) {
+    for (const graph of rowGraphs(tile.pixels + 1)) {
       for (const [source, precision, features] of [
         [optimisedForGpu(graph), 'f32', []],
         [halved(graph), 'f16', ['shader-f16']],
       ] as const) {
         const code = emitProgram(lowerGraph(source, precision, choices));
         expect(await complaintsOf(code, [...features])).toEqual([]);
-        expect(code.wgsl).toContain(`@workgroup_size(${tile.workgroup})`);
+        const sizes = [...code.wgsl.matchAll(/@workgroup_size\((\d+)\)\s*fn conv_/g)].map(([, size]) =>
+          Number(size),
+        );
+        expect(sizes).toEqual([tile.workgroup]);
       }
     }
   });

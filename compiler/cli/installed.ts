@@ -11,6 +11,7 @@ interface PackageText {
 
 export interface Installed<T> {
   readonly module: T;
+  /** Empty where it is not known. */
   readonly version: string;
 }
 
@@ -33,7 +34,18 @@ export async function importInstalled<T>(
       reason ??= `${name} ${found.version} does not load: ${error instanceof Error ? error.message : String(error)}`;
     }
   }
-  return reason;
+  return reason ?? importResolved(entry === '.' ? name : `${name}/${entry.slice(2)}`);
+}
+
+/** As the engine resolves it, which may be without a folder of packages. */
+async function importResolved<T>(specifier: string): Promise<Installed<T> | string | undefined> {
+  try {
+    return { module: (await import(specifier)) as T, version: '' };
+  } catch (error) {
+    const { code = '', message = '' } = error as NodeJS.ErrnoException;
+    const absent = code === 'ERR_MODULE_NOT_FOUND' && message.includes(`'${specifier.split('/')[0]}`);
+    return absent ? undefined : `${specifier} does not load: ${message}`;
+  }
 }
 
 /** The module that importing from a folder gives. */

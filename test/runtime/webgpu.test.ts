@@ -156,7 +156,7 @@ withAdapter.test('auto leaves a software adapter alone', async () => {
   undo = await provideGpu();
   const model = await loadFrom(folder, { warmup: false });
   expect(model.info.backend).toBe('wasm');
-  expect(model.info.backendNote).toMatch(/^the adapter is software \(SwiftShader/);
+  expect(model.info.backendNote).toMatch(/^the adapter is software \(google swiftshader/);
 });
 
 withAdapter.test('two models share a device of the caller, which stays theirs', async () => {

@@ -55,7 +55,7 @@ async function gpuOfDawn(): Promise<Pick<Gpu, 'engine'> & { readonly gpu: GPU }>
     return fail('gpu-missing', 'webgpu', `this engine has no WebGPU, and ${why}`, hint);
   }
   const { module: dawn, version } = installed;
-  const engine = `Dawn of webgpu ${version}`;
+  const engine = `Dawn of webgpu ${version}`.trim();
   Object.assign(globalThis, dawn.globals);
   const opened = (): GPU => {
     const gpu = dawn.create(FLAGS);

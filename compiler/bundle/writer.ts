@@ -1,4 +1,5 @@
 /** The files of a bundle. The same program gives the same bytes. */
+import { elementCount } from '#ir/types.ts';
 import {
   type FileEntry,
   type Manifest,
@@ -12,6 +13,7 @@ import {
 } from '#runtime/abi.ts';
 import type { EngineName } from '#runtime/engines.ts';
 import type { GpuPlan } from '#runtime/gpu-plan.ts';
+import { WORD_BYTES } from '../targets/webgpu/words.ts';
 import { demoPage } from './demo.ts';
 import { sha256 } from './digest.ts';
 import { EXPAND_SOURCE } from './generated/expand-source.ts';
@@ -172,7 +174,7 @@ async function gpuEntry({ plans, wgsl, weights, split }: BundleGpu): Promise<Web
     ({ arenaBytes, halves = 0, picture }) =>
       arenaBytes + 2 * halves + (picture ? 4 * picture.width * picture.height : 0),
   );
-  const memory = [...buffers, weights.byteLength, split?.wasm.place.memoryBytes ?? 0];
+  const memory = [...buffers, weights.byteLength, split ? splitBytes(split) : 0];
   return {
     kernels: await entryOf(utf8(wgsl)),
     weights: await entryOf(weights),
@@ -180,6 +182,16 @@ async function gpuEntry({ plans, wgsl, weights, split }: BundleGpu): Promise<Web
     ...(split ? { split: { ...split, wasm: await wasmEntry(split.wasm) } } : {}),
   };
 }
+
+/** Of the memory of the module, and of buffers for what goes from parts on the device to others. */
+const splitBytes = ({ wasm, parts, outputs }: BundleSplit): number =>
+  parts
+    .flatMap((part) =>
+      part.run === undefined
+        ? part.outputTensors.filter((_, i) => !outputs.includes(part.outputs[i] ?? -1))
+        : [],
+    )
+    .reduce((sum, { shape }) => sum + WORD_BYTES * elementCount(shape), wasm.place.memoryBytes);
 
 const entryOf = async (bytes: Uint8Array): Promise<FileEntry> => ({
   bytes: bytes.byteLength,

@@ -125,6 +125,23 @@ describe('load', () => {
     await expect(loadFrom(folder, { backend })).rejects.toThrow('WebGPU: there is no adapter; this bundle');
   });
 
+  withAdapter.test('what fails with a GPU is thrown as it is', async () => {
+    const device = await deviceOf('vulkan');
+    const enough = new TypeError('enough');
+    const onProgress = () => {
+      throw enough;
+    };
+    for (const backend of ['auto', 'webgpu'] as const)
+      expect(await loadFrom(folder, { backend, device, onProgress }).catch((error) => error)).toBe(enough);
+    const files = new Map([...bundle.files, ['kernels.wgsl', new Uint8Array(3)] as const]);
+    const error = await loadFrom(await write({ ...bundle, files }), { device }).catch(
+      ({ message }) => message,
+    );
+    expect(error).toMatch(
+      /^kernels.wgsl has 3 bytes; this bundle's has \d+: copy all files of the bundle again$/,
+    );
+  });
+
   withAdapter.test('auto takes a software adapter, and says so', async () => {
     undo = await provideGpu();
     const model = await loadFrom(folder, { relaxed: false, verify: true });

@@ -1,24 +1,17 @@
 /** Networks of which some layers have no kernel on WebGPU. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { verifyBundle } from '#compiler/bundle/verify.ts';
-import { makeBundle } from '#compiler/bundle/writer.ts';
 import { compileGraph } from '#compiler/compile.ts';
-import { compiledForGpu } from '#compiler/compile-gpu.ts';
 import type { CompiledBundle } from '#compiler/compile-options.ts';
-import { optimised } from '#compiler/prepare.ts';
-import type { PreprocessOptions } from '#compiler/preprocess/options.ts';
 import { partition } from '#compiler/schedule/partition.ts';
-import { lowerGraph } from '#compiler/targets/wasm/index.ts';
-import { variantsOf } from '#compiler/variant.ts';
-import { outputsOf } from '#compiler/weights/rounding-error.ts';
 import { Builder } from '#ir/builder.ts';
 import { evaluateGraph } from '#ir/evaluate.ts';
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import { f32, type Tensor } from '#ir/tensor.ts';
-import type { TensorArray } from '#runtime/abi.ts';
 import type { DeviceTensor } from '#runtime/model-types.ts';
 import type { AnyModel, ShapedOutput } from '#runtime/session.ts';
 import { expectAlike, loadFrom, smallNet, write } from '../../support/bundles.ts';
+import { cutBundle, lowered } from '../../support/cut.ts';
 import { Random, randomInputs } from '../../support/graphs.ts';
 import { deviceOf, withAdapter } from '../../support/webgpu.ts';
 
@@ -44,28 +37,6 @@ function network(): Graph {
   b.output('features', features);
   b.output('mixed', b.op('Add', [mixed, b.op('MatMul', [pooled, weight([4, 3])], {})], {}));
   return b.graph as Graph;
-}
-
-async function lowered(source: Graph, preprocess?: PreprocessOptions) {
-  const [variant] = variantsOf([source], [], preprocess);
-  if (!variant) throw new Error('one graph is one variant');
-  return { variant, graph: await optimised(variant, {}) };
-}
-
-/** A bundle whose parts are made as if only some layers had kernels on WebGPU. */
-async function cutBundle(
-  source: Graph,
-  onDevice: (node: Node) => boolean,
-  preprocess?: PreprocessOptions,
-): Promise<string> {
-  const { variant, graph } = await lowered(source, preprocess);
-  const { files: webgpu } = await compiledForGpu(graph, variant, {}, () => partition(graph, onDevice));
-  const { abi, name, generator, inputs, outputs, cost } = (
-    await compileGraph(source, preprocess ? { preprocess } : {})
-  ).manifest;
-  const program = { abi, name, generator, inputs, outputs, cost };
-  const seededOutputs = (await outputsOf(lowerGraph(graph))) as TensorArray[];
-  return write(await makeBundle({ program, webgpu, seededOutputs }));
 }
 
 let bundle: CompiledBundle;

@@ -25,7 +25,7 @@ export async function cutBundle(
   preprocess?: PreprocessOptions,
 ): Promise<string> {
   const { variant, graph } = await lowered(source, preprocess);
-  const { files: webgpu } = await compiledForGpu(graph, variant, {}, () => partition(graph, onDevice));
+  const { files: webgpu } = await compiledForGpu(graph, variant, {}, partition(graph, onDevice));
   const { abi, name, generator, inputs, outputs, cost } = (
     await compileGraph(source, preprocess ? { preprocess } : {})
   ).manifest;

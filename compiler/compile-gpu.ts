@@ -14,7 +14,7 @@ import {
   throwAny,
 } from './compile-options.ts';
 import { copiesOf, cut, splitFiles, splitNote, tensorsOf } from './compile-split.ts';
-import { checkArena, onWebAssembly } from './memory-limits.ts';
+import { checkArena, checkProducts, onWebAssembly } from './memory-limits.ts';
 import { optimised, stage } from './prepare.ts';
 import type { Partition } from './schedule/partition.ts';
 import { lowerGraph as lowerWasmGraph } from './targets/wasm/index.ts';
@@ -118,6 +118,7 @@ export async function compileForGpuAlone(
   options: CompileGraphOptions,
 ): Promise<CompiledBundle> {
   const graph = await optimised(variant, options);
+  checkProducts(graph, options.gpuPrecision);
   const problems = unsupported(graph, options.gpuPrecision);
   const hint = 'give the target wasm,webgpu: such layers then run on WebAssembly, between the others';
   throwAny(

@@ -25,7 +25,7 @@ import {
   MODEL_OPTIONS,
 } from './compile-options.ts';
 import { partsForGpu } from './compile-split.ts';
-import { checkPorts } from './memory-limits.ts';
+import { checkPorts, checkProducts } from './memory-limits.ts';
 import { addressed, BASELINE, otherModules } from './modules.ts';
 import { rejectUnknownOptions } from './options.ts';
 import { importSizes, optimised, stage } from './prepare.ts';
@@ -125,6 +125,7 @@ async function compileGraphs(
     const rounds = format === 'f16' || format === 'i8';
     const graph = rounds ? roundWeights(exact, format) : exact;
     // before anything is generated: it may be refused
+    if (onGpu) checkProducts(graph, options.gpuPrecision);
     const parts = onGpu ? partsForGpu(graph, options.gpuPrecision) : undefined;
     let progress = await stage('generate', options);
     const exactOutputs = rounds ? await outputsOf(lowerGraph(exact, { choices })) : undefined;

@@ -1,9 +1,9 @@
 /** Networks that no target has room for, told before kernels are chosen for them. */
 import { CompileError, fail } from '#ir/diagnostics.ts';
-import type { Graph, Value } from '#ir/graph.ts';
+import { type Graph, opCost, type Value } from '#ir/graph.ts';
 import { byteSize, elementCount } from '#ir/types.ts';
 import type { CompileTarget } from './compile-options.ts';
-import { WORD_BYTES } from './targets/webgpu/words.ts';
+import { type GpuPrecision, HALF_BYTES, WORD_BYTES } from './targets/webgpu/words.ts';
 
 const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
@@ -37,6 +37,17 @@ export function checkPorts(graph: Graph, targets: readonly CompileTarget[] = ['w
       const sum = [...new Set(values)].reduce((total, value) => total + bytes(value), 0);
       if (sum > most) fail('memory-limit', graph.name, `its ${what} take ${gibibytes(sum)}; ${text}`);
     }
+  }
+}
+
+/** No kernel for a GPU keeps a product to itself. @throws CompileError `memory-limit` */
+export function checkProducts({ nodes }: Graph, precision: GpuPrecision = 'f32'): void {
+  const { most, text } = LIMITS.webgpu;
+  const elementBytes = precision === 'f16' ? HALF_BYTES : WORD_BYTES;
+  for (const node of nodes) {
+    const bytes = elementBytes * Math.max(...node.outputs.map(({ type }) => elementCount(type.shape)));
+    if (bytes > most && opCost(node).macs > 0)
+      fail('memory-limit', node.name, `its result takes ${gibibytes(bytes)}; ${text}`);
   }
 }
 

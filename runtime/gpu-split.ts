@@ -57,6 +57,8 @@ export class SplitNetwork implements GpuNetwork {
   readonly #split: SplitManifest;
   readonly #inputs: readonly ManifestTensor[];
   readonly #outputs: readonly ManifestTensor[];
+  /** By the number of a value: which output it is. */
+  readonly #outputOf: ReadonlyMap<number, number>;
   readonly #counts: readonly (GpuCount | null)[];
   /** By the number of a value: the last part that reads it. */
   readonly #lastReader = new Map<number, SplitPart>();
@@ -84,6 +86,7 @@ export class SplitNetwork implements GpuNetwork {
       });
     }
     this.#outputs = split.outputs.map((number) => tensors.get(number) as ManifestTensor);
+    this.#outputOf = new Map(split.outputs.map((number, k) => [number, k]));
     this.#counts = this.#outputs.map(({ count }) => (count ? { axis: count.axis, at: 0 } : null));
   }
 
@@ -91,7 +94,7 @@ export class SplitNetwork implements GpuNetwork {
     return given.map((input, k) => {
       if ('kind' in input) return input;
       const tensor = this.#inputs[k];
-      if (tensor && /64|u32/.test(tensor.dtype)) wordsOf('input', tensor, input);
+      if (tensor && /64/.test(tensor.dtype)) wordsOf('input', tensor, input);
       return input.slice();
     });
   }
@@ -168,7 +171,7 @@ export class SplitNetwork implements GpuNetwork {
     const asked: Promise<string | undefined>[] = [];
     const places = outputTensors.map((tensor, i): Place => {
       const number = outputs[i] ?? -1;
-      const index = this.#split.outputs.indexOf(number);
+      const index = this.#outputOf.get(number) ?? -1;
       let buffer = run.outputs?.buffers[index];
       if (buffer && run.outputs) asked.push(run.outputs.made);
       else {

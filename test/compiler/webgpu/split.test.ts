@@ -156,6 +156,20 @@ test('what no target has room for is refused before kernels are chosen, by the l
     );
     return b.graph;
   };
+  const wide = new Builder('wide');
+  const weights = wide.constant('w', new Random(1).tensor([8, 1, 1, 1], -1, 1));
+  const pixels = wide.op('Cast', [wide.input('x', [1, 1, 20000, 20000], 'u8')], { to: 'f32' });
+  wide.output(
+    'y',
+    wide.op('GlobalAveragePool', [wide.relu(wide.conv(pixels, weights, { name: 'layer' }))], {}),
+  );
+  for (const target of [['webgpu'], BOTH] as const) {
+    const stages: string[] = [];
+    const onProgress = (stage: string) => stages.push(stage);
+    const message = await messageOf(wide.graph, { target, onProgress });
+    expect(message).toMatch(/layer.*: its result takes 11.9 GiB; WebGPU binds less than 4 GiB/);
+    expect(stages).not.toContain('generate');
+  }
   for (const [side, dtype, target, message] of [
     [30000, 'f32', ['webgpu'], 'its inputs take 10.1 GiB; WebGPU binds less than 4 GiB'],
     [30000, 'f32', ['wasm'], 'its inputs take 10.1 GiB; WebAssembly has at most 4 GiB'],

@@ -1,6 +1,9 @@
 /** What runs leave on a device: nothing. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { compileGraph } from '#compiler/compile.ts';
+import type { Manifest } from '#runtime/abi.ts';
 import type { DeviceTensor } from '#runtime/model-types.ts';
 import type { AnyModel } from '#runtime/session.ts';
 import { loadFrom, smallNet, write } from '../support/bundles.ts';
@@ -50,7 +53,11 @@ async function runsOn(model: AnyModel, given: object, counts: Counts, runs: numb
     expect(counts.textures.size).toBe(textures);
   }
   const kept = counts.buffers.size;
+  const made = new Map(counts.made);
   for (let i = 0; i < 20; i++) await model.run(given as never);
+  // what is read back of a network in parts is all that is made anew
+  const grown = [...counts.made].filter(([label, count]) => count !== made.get(label));
+  expect(grown.map(([label]) => label).filter((label) => label !== 'reading')).toEqual([]);
   expect(counts.buffers.size).toBe(kept);
   model.dispose();
   expect([...counts.buffers]).toEqual([scores]);
@@ -106,6 +113,26 @@ withAdapter.describe('leave nothing on the device', () => {
     await first?.device.lost;
     expect(made).toHaveLength(1);
   });
+});
+
+withAdapter.test('info has the bytes of the buffers, but for those of outputs and of arguments', async () => {
+  const device = await makeDevice();
+  for (const folder of [folders.whole, folders.split]) {
+    const counts = countOn(device);
+    const model = await loadFrom(folder, { device, warmup: false });
+    await model.run({ image });
+    const { webgpu } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')) as Manifest;
+    const held = [...counts.buffers].filter(({ label }) => !/^(outputs|arguments)$/.test(label));
+    const bytes = held.reduce((sum, { size }) => sum + size, webgpu?.split?.wasm.memoryBytes ?? 0);
+    // those of a network in parts go through buffers like the others between parts
+    const outputs = webgpu?.split ? 4 * (8 * 9 * 7 + 5) : 0;
+    // each is rounded up to 16
+    expect(bytes - outputs).toBeGreaterThanOrEqual(model.info.memoryBytes);
+    expect(bytes - outputs).toBeLessThan(model.info.memoryBytes + 16 * held.length);
+    counts.undo();
+    model.dispose();
+  }
+  device.destroy();
 });
 
 withAdapter.test('every buffer is made where the device can refuse it', async () => {

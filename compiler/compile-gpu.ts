@@ -13,8 +13,10 @@ import {
   type SplitStats,
   throwAny,
 } from './compile-options.ts';
-import { copiesOf, type partsForGpu, splitFiles, splitNote } from './compile-split.ts';
+import { copiesOf, cut, splitFiles, splitNote, tensorsOf } from './compile-split.ts';
+import { checkArena, checkProducts, onWebAssembly } from './memory-limits.ts';
 import { optimised, stage } from './prepare.ts';
+import type { Partition } from './schedule/partition.ts';
 import { lowerGraph as lowerWasmGraph } from './targets/wasm/index.ts';
 import {
   type Bank,
@@ -45,15 +47,14 @@ export interface CompiledGpu {
 
 /**
  * @param graph the network that kernels are for, which the variant became
- * @param partsOf cuts it where it has layers without a kernel
+ * @param parts where it is cut, because it has layers without a kernel
  */
 export async function compiledForGpu(
   graph: Graph,
   { pictures }: Variant,
   { gpuPrecision, tuning, signal }: CompileGraphOptions,
-  partsOf: typeof partsForGpu,
+  parts: Partition | undefined,
 ): Promise<CompiledGpu> {
-  const parts = partsOf(graph, gpuPrecision);
   const graphs = parts ? parts.parts.flatMap((part) => (part.onDevice ? [part.graph] : [])) : [graph];
   const choices = tuning ? gpuChoicesOf(parseTuning(tuning), gpuPrecision ?? 'f32') : USUAL_CHOICES;
   const compiled = graphs.map((part) => partForGpu(part, pictures, gpuPrecision, choices));
@@ -78,6 +79,7 @@ function partForGpu(
   choices: GpuChoices,
 ) {
   const program = lowerGraph(graph, precision, choices);
+  checkArena(graph.name, program.arenaBytes);
   const code = emitProgram(program);
   checkCode(code);
   const [reader] = program.inputs.flatMap((input) => {
@@ -99,13 +101,11 @@ function joined(banks: readonly Bank[]): Uint8Array {
   return weights;
 }
 
-export function refuseSeveralOnGpu(): never {
-  return fail(
-    'usage-invalid',
-    'target',
-    'a bundle for WebGPU has one size',
-    'give one size, or leave out webgpu',
-  );
+export function refuseSeveralOnGpu({ target }: CompileGraphOptions): never {
+  const other = target?.includes('wasm')
+    ? 'leave out webgpu'
+    : 'compile for WebAssembly, which takes several';
+  return fail('usage-invalid', 'target', 'a bundle for WebGPU has one size', `give one size, or ${other}`);
 }
 
 /**
@@ -118,10 +118,14 @@ export async function compileForGpuAlone(
   options: CompileGraphOptions,
 ): Promise<CompiledBundle> {
   const graph = await optimised(variant, options);
+  checkProducts(graph, options.gpuPrecision);
+  const problems = unsupported(graph, options.gpuPrecision);
   const hint = 'give the target wasm,webgpu: such layers then run on WebAssembly, between the others';
-  throwAny(unsupported(graph, options.gpuPrecision).map((problem) => ({ ...problem, hint })));
+  throwAny(
+    problems.length > 0 && cut(graph, problems) ? problems.map((one) => ({ ...one, hint })) : problems,
+  );
   const generated = await stage('generate', options);
-  const { programs, files: webgpu } = await compiledForGpu(graph, variant, options, () => undefined);
+  const { programs, files: webgpu } = await compiledForGpu(graph, variant, options, undefined);
   const [program] = programs;
   const [plan] = webgpu.plans;
   if (!program || !plan) throw new InternalError('a network that is not split has one program');
@@ -130,10 +134,11 @@ export async function compileForGpuAlone(
   const full = options.check === 'full';
   const part = full ? SAMPLED_PART : 1;
   const signal = options.signal && { signal: options.signal };
-  const check = await checkProgram(lowerWasmGraph(graph), SELF_TEST_SEED, {
-    ...signal,
-    onProgress: (fraction) => checked(fraction * part),
-  });
+  const check = await checkProgram(
+    onWebAssembly(() => lowerWasmGraph(graph)),
+    SELF_TEST_SEED,
+    { ...signal, onProgress: (fraction) => checked(fraction * part) },
+  );
   const seededOutputs = check.outputs as readonly TensorArray[];
   if (full) {
     checkWhole(variant.graph, seededOutputs, SELF_TEST_SEED, {
@@ -148,17 +153,7 @@ export async function compileForGpuAlone(
       abi: ABI_VERSION,
       name,
       generator: `convolith ${VERSION}`,
-      // of the graph: a program for a GPU has words for every type
-      inputs: graph.inputs.map(({ name: input, type: { dtype, shape } }) => {
-        const picture = pictures.get(input);
-        return { name: input, dtype, shape, ...(picture ? { picture } : {}) };
-      }),
-      outputs: graph.outputs.map(({ name: output, value, count }) => ({
-        name: output,
-        dtype: value.type.dtype,
-        shape: value.type.shape,
-        ...(count ? { count: { axis: count.axis } } : {}),
-      })),
+      ...tensorsOf(graph, pictures),
       cost: { macs, parameters, arenaBytes: plan.arenaBytes },
     },
     webgpu,

@@ -136,8 +136,10 @@ export function checkOptions(options: CompileGraphOptions): void {
   const {
     target = ['wasm'],
     check = 'sampled',
+    relaxed = true,
     threads = 1,
     weights = 'f32',
+    profile,
     gpuPrecision = 'f32',
   } = options;
   const problems: Diagnostic[] = [];
@@ -149,8 +151,10 @@ export function checkOptions(options: CompileGraphOptions): void {
     );
   }
   const onlyWasm = {
+    relaxed: !relaxed,
     threads: threads !== 1,
     weights: weights !== 'f32',
+    profile: profile !== undefined,
   };
   for (const [option, given] of target.includes('wasm') ? [] : Object.entries(onlyWasm)) {
     if (!given) continue;

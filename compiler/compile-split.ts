@@ -9,10 +9,11 @@ import { checkProgram } from './check/self-check.ts';
 import { type SplitStats, throwAny } from './compile-options.ts';
 import { addressed } from './modules.ts';
 import { ConstantPool, type LinkedProgram } from './schedule/link.ts';
-import { type Part, type Partition, partition } from './schedule/partition.ts';
+import { type Partition, partition } from './schedule/partition.ts';
 import { writeConstants } from './schedule/program.ts';
 import { emitLinked, lowerGraph, runExport, type WasmKernel } from './targets/wasm/index.ts';
 import { type GpuPrecision, refusal, unsupported, WORD_BYTES } from './targets/webgpu/index.ts';
+import type { Variant } from './variant.ts';
 
 /**
  * The parts of a network that a GPU cannot run as a whole; undefined where it can.
@@ -21,13 +22,19 @@ import { type GpuPrecision, refusal, unsupported, WORD_BYTES } from './targets/w
 export function partsForGpu(graph: Graph, precision?: GpuPrecision): Partition | undefined {
   const problems = unsupported(graph, precision);
   if (problems.length === 0) return undefined;
+  const parts = cut(graph, problems);
+  if (!parts) throwAny(problems);
+  return parts;
+}
+
+/** The parts of a network with layers that a GPU refuses; undefined where it cannot be cut, or nothing would be left. */
+export function cut(graph: Graph, problems: readonly Diagnostic[]): Partition | undefined {
   const refused = new Set(graph.nodes.filter((node) => refusal(node) !== undefined));
   const work = graph.nodes.some((node) => !refused.has(node) && opCost(node).macs > 0);
   // what else there is against it concerns constants, which would be as large in a part
-  const parts =
-    work && refused.size === problems.length ? partition(graph, (node) => !refused.has(node)) : undefined;
-  if (!parts) throwAny(problems);
-  return parts;
+  return work && refused.size === problems.length
+    ? partition(graph, (node) => !refused.has(node))
+    : undefined;
 }
 
 /** What one run copies between GPU and WebAssembly, over its parts. */
@@ -72,7 +79,10 @@ export async function splitFiles(
   let index = 0;
   return {
     parts: parts.map((part): SplitPart => {
-      if (part.onDevice) return { inputs: part.inputs, outputs: part.outputs, ...tensorsOf(part) };
+      if (part.onDevice) {
+        const { inputs, outputs } = tensorsOf(part.graph);
+        return { inputs: part.inputs, outputs: part.outputs, inputTensors: inputs, outputTensors: outputs };
+      }
       const program = linked[index];
       const run = runExport(index++);
       const ports = (list: 'inputs' | 'outputs') => addressed(program?.[list] ?? [], code);
@@ -98,19 +108,22 @@ export async function splitFiles(
   };
 }
 
-function tensorsOf({ graph }: Part): Pick<SplitPart, 'inputTensors' | 'outputTensors'> {
-  return {
-    inputTensors: graph.inputs.map(({ name, type: { dtype, shape } }) => ({ name, dtype, shape })),
-    outputTensors: graph.outputs.map(
-      ({ name, value: { type }, count }): ManifestTensor => ({
-        name,
-        dtype: type.dtype,
-        shape: type.shape,
-        ...(count ? { count: { axis: count.axis } } : {}),
-      }),
-    ),
-  };
-}
+/** What goes in and out of a graph on a GPU, where every type has words of 32 bits. */
+export const tensorsOf = (
+  graph: Graph,
+  pictures: Variant['pictures'] = new Map(),
+): Record<'inputs' | 'outputs', ManifestTensor[]> => ({
+  inputs: graph.inputs.map(({ name, type: { dtype, shape } }) => {
+    const picture = pictures.get(name);
+    return { name, dtype, shape, ...(picture ? { picture } : {}) };
+  }),
+  outputs: graph.outputs.map(({ name, value: { type }, count }) => ({
+    name,
+    dtype: type.dtype,
+    shape: type.shape,
+    ...(count ? { count: { axis: count.axis } } : {}),
+  })),
+});
 
 /** Said when a bundle is compiled. */
 export function splitNote(graph: Graph, { parts, copies, bytes }: SplitStats): Diagnostic {

@@ -7,9 +7,10 @@ import {
   type Specialisation as ManifestSpecialisation,
   type TensorArray,
 } from '#runtime/abi.ts';
+import { WEIGHTS_FILE } from './bundle/required-files.ts';
 import { SELF_TEST_SEED } from './bundle/self-test.ts';
 import { storeWeights } from './bundle/stored-weights.ts';
-import { makeBundle, WEIGHTS_FILE } from './bundle/writer.ts';
+import { makeBundle } from './bundle/writer.ts';
 import { checkWhole, SAMPLED_PART } from './check/full-check.ts';
 import { RunnableModule } from './check/run-module.ts';
 import { checkProgram, checkSameOutputs } from './check/self-check.ts';
@@ -24,11 +25,13 @@ import {
   MODEL_OPTIONS,
 } from './compile-options.ts';
 import { partsForGpu } from './compile-split.ts';
+import { checkPorts, checkProducts } from './memory-limits.ts';
 import { addressed, BASELINE, otherModules } from './modules.ts';
 import { rejectUnknownOptions } from './options.ts';
 import { importSizes, optimised, stage } from './prepare.ts';
 import { parsePreprocess } from './preprocess/options.ts';
 import { ConstantPool, type LinkedProgram } from './schedule/link.ts';
+import type { Partition } from './schedule/partition.ts';
 import { type ConstantPart, writeConstants } from './schedule/program.ts';
 import {
   type Choices,
@@ -86,6 +89,8 @@ export async function compileGraph(
 interface CheckedVariant {
   /** The network that the kernels compute. */
   readonly optimised: Graph;
+  /** Where it is cut for a GPU. */
+  readonly parts: Partition | undefined;
   readonly variant: Variant;
   readonly program: LinkedProgram<WasmKernel>;
   readonly constantBytes: number;
@@ -104,8 +109,9 @@ async function compileGraphs(
   const variants = variantsOf(sources, options.outputs ?? [], preprocess);
   const name = options.name ?? variants[0]?.graph.name ?? '';
   const onGpu = options.target?.includes('webgpu') ?? false;
+  for (const { graph } of variants) checkPorts(graph, options.target);
   const [only, ...more] = variants;
-  if (onGpu && more.length > 0) refuseSeveralOnGpu();
+  if (onGpu && more.length > 0) refuseSeveralOnGpu(options);
   if (only && !options.target?.includes('wasm') && onGpu) return compileForGpuAlone(name, only, options);
   const costs = costsOf(options.profile && parseProfileOf('wasm', options.profile));
   const choices = await choicesFor(variants, options, costs);
@@ -115,13 +121,14 @@ async function compileGraphs(
   let module: EmittedModule | undefined;
   for (const variant of variants) {
     const exact = await optimised(variant, options);
-    // before anything is generated: it may be refused
-    if (onGpu) partsForGpu(exact, options.gpuPrecision);
-    let progress = await stage('generate', options);
     const format = options.weights ?? 'f32';
     const rounds = format === 'f16' || format === 'i8';
-    const exactOutputs = rounds ? await outputsOf(lowerGraph(exact, { choices })) : undefined;
     const graph = rounds ? roundWeights(exact, format) : exact;
+    // before anything is generated: it may be refused
+    if (onGpu) checkProducts(graph, options.gpuPrecision);
+    const parts = onGpu ? partsForGpu(graph, options.gpuPrecision) : undefined;
+    let progress = await stage('generate', options);
+    const exactOutputs = rounds ? await outputsOf(lowerGraph(exact, { choices })) : undefined;
     const program = lowerGraph(graph, { choices, threads: options.threads ?? 1 });
     if (variants.length === 1) {
       // the weights are packed into the memory of the module, which the check of the layers shares: they are large
@@ -136,6 +143,7 @@ async function compileGraphs(
     });
     checked.push({
       optimised: graph,
+      parts,
       // what a full check compares with: the network of which the weights are rounded
       variant: rounds ? { ...variant, graph } : variant,
       // of several, only one at a time has its own weights in memory
@@ -244,7 +252,7 @@ async function bundleOf(
   const [first] = checked;
   const gpu =
     first && options.target?.includes('webgpu')
-      ? await compiledForGpu(first.optimised, first.variant, options, partsForGpu)
+      ? await compiledForGpu(first.optimised, first.variant, options, first.parts)
       : undefined;
   const [{ inputs = [], outputs = [], cost = NO_COST } = {}, ...further] = specialisations;
   const { files, manifest } = await makeBundle({

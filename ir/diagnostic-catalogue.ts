@@ -261,9 +261,9 @@ export const CATALOGUE = {
   },
   'memory-limit': {
     kind: 'unsupported',
-    title: 'The network needs more memory than WebAssembly has',
+    title: 'The network needs more memory than its target has',
     explanation:
-      'Weights and activations of a compiled network lie in one memory, whose addresses have 32 bits. Nothing is written.',
+      'On WebAssembly weights and activations lie in one memory, whose addresses have 32 bits; on WebGPU all that is computed lies in one buffer, and no device binds 4 GiB. Nothing is written.',
     hint: 'use a smaller input, batch or network',
   },
   'self-check-failed': {

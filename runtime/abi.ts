@@ -22,6 +22,8 @@ export const ARRAYS = {
   bool: Uint8Array,
 } as const;
 
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
 export type ElementType = keyof typeof ARRAYS;
 export type TensorArray = InstanceType<(typeof ARRAYS)[ElementType]>;
 
@@ -121,7 +123,10 @@ export interface WebgpuManifest {
   readonly kernels: FileEntry;
   /** The banks of constants, one after the other. */
   readonly weights: FileEntry;
-  /** Bytes of all buffers together, with halves where the bundle has them, and of the memory of a split network's module. */
+  /**
+   * Bytes of all buffers together but those of outputs, with halves where the bundle has them; of a network in parts, also of the
+   * module's memory, and of buffers for what goes from parts on the GPU to others.
+   */
   readonly memoryBytes: number;
   /** Where some layers have no kernel on a GPU. */
   readonly split?: SplitManifest;
@@ -205,8 +210,6 @@ export function randomIntegers(seed: number): () => number {
   };
 }
 
-const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
-
 /**
  * The self-test's value of the input at position `index`: floats uniform in [−1, 1), on a grid that f32 holds exactly;
  * bytes of their whole range; other integers and booleans 0 or 1, which are indices into anything of two elements.
@@ -217,7 +220,7 @@ export function seededInput(
   index: number,
 ): TensorArray {
   const next = randomIntegers(seed + 0x9e3779b9 * (index + 1));
-  const data = new ARRAYS[dtype](count(shape));
+  const data = new ARRAYS[dtype](sizeOf(shape));
   for (let i = 0; i < data.length; i++) {
     const bits = next();
     if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(bits >>> 31);

@@ -1,6 +1,5 @@
 /** Outputs whose size depends on data: room for all that there can be, of which some positions of one axis count. */
-import type { TensorArray } from './abi.ts';
-import { sizeOf } from './inputs.ts';
+import { sizeOf, type TensorArray } from './abi.ts';
 
 export interface ShapedOutput {
   readonly data: TensorArray;

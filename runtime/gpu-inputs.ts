@@ -1,8 +1,8 @@
 /** Inputs that are on the device, or that it reads itself. */
 import type { ManifestTensor } from './abi.ts';
-import { wordOf } from './gpu-outputs.ts';
 import type { PictureSource } from './gpu-pictures.ts';
-import { layoutOf, sizeOf } from './inputs.ts';
+import { wordBytes, wordOf } from './gpu-words.ts';
+import { layoutOf } from './inputs.ts';
 
 export type DeviceSource =
   | { readonly kind: 'buffer'; readonly source: GPUBuffer; readonly offset: number }
@@ -32,15 +32,17 @@ export function sourceOf(given: unknown): DeviceSource | undefined {
 interface Parts {
   readonly source: unknown;
   readonly offset: number;
-  readonly shape?: readonly number[];
-  readonly word?: string;
+  readonly shape?: readonly number[] | undefined;
+  readonly word?: string | undefined;
 }
 
-/** A buffer may come with a place and a shape, as what `runOnDevice` gives does. */
+/** A buffer may come with a place and a shape, as what `runOnDevice` gives does. What may have many elements is not enumerated. */
 function partsOf(given: unknown): Parts {
-  const { buffer, ...more } = (given ?? {}) as Partial<Parts> & { readonly buffer?: unknown };
-  if (nameOf(buffer) !== 'GPUBuffer') return { source: given, offset: 0 };
-  return { offset: 0, ...more, source: buffer };
+  const alone = { source: given, offset: 0 };
+  if (typeof given !== 'object' || given === null || ArrayBuffer.isView(given) || Array.isArray(given))
+    return alone;
+  const { buffer, offset = 0, shape, word } = given as Partial<Parts> & { readonly buffer?: unknown };
+  return nameOf(buffer) === 'GPUBuffer' ? { source: buffer, offset, shape, word } : alone;
 }
 
 /** Objects of another realm have no class in common with this one's. */
@@ -72,7 +74,7 @@ export function deviceProblem(tensor: ManifestTensor, given: unknown): string | 
 
 function bufferProblem({ shape, dtype }: ManifestTensor, given: unknown, buffer: GPUBuffer): string {
   const { offset, shape: own, word = wordOf(dtype) } = partsOf(given);
-  const bytes = WORD_BYTES * sizeOf(shape);
+  const bytes = wordBytes({ shape });
   if (own && own.join() !== shape.join()) return `got a GPUBuffer of ${layoutOf(own)}`;
   if (word !== wordOf(dtype)) return `got a GPUBuffer of ${word}, and ${dtype} is ${wordOf(dtype)} there`;
   if (!Number.isInteger(offset) || offset < 0 || offset % WORD_BYTES !== 0)

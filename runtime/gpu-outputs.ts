@@ -1,21 +1,9 @@
 /** Outputs that stay on the device, in buffers of the caller. */
-import { ARRAYS, type ElementType, type TensorArray } from './abi.ts';
 import { counted, type ShapedOutput } from './counted.ts';
+import { attempt, lossOf } from './gpu-errors.ts';
 import type { GpuCount } from './gpu-plan.ts';
+import { elementsOf, type GpuTensor, wordBytes, wordOf } from './gpu-words.ts';
 import type { DeviceTensor } from './model-types.ts';
-
-/** An input or output, dense and row-major. */
-export interface GpuTensor {
-  readonly name: string;
-  readonly dtype: ElementType;
-  readonly shape: readonly number[];
-}
-
-/** The word that holds an element. */
-export const wordOf = (dtype: ElementType): DeviceTensor<unknown>['word'] =>
-  dtype === 'f32' ? 'f32' : dtype === 'u32' || dtype === 'u64' ? 'u32' : 'i32';
-
-export const wordBytes = ({ shape }: GpuTensor): number => 4 * shape.reduce((a, b) => a * b, 1);
 
 /** Of an output, with a word behind its elements for how many positions count. */
 export const outputBytes = (tensor: GpuTensor, count: GpuCount | null | undefined): number =>
@@ -34,14 +22,6 @@ export function readOutput(
   return counted(whole, count.axis, new Int32Array(memory, from + words.byteLength, 1)[0] ?? 0);
 }
 
-/** Elements of an output in an array of their own. */
-function elementsOf({ dtype }: GpuTensor, words: Int32Array<ArrayBuffer>): TensorArray {
-  if (dtype === 'f32') return new Float32Array(words.buffer, words.byteOffset, words.length).slice();
-  if (dtype === 'i64') return BigInt64Array.from(words, BigInt);
-  if (dtype === 'u64') return BigUint64Array.from(words, (word) => BigInt(word >>> 0));
-  return new ARRAYS[dtype](words);
-}
-
 export function deviceTensor(
   device: GPUDevice,
   tensor: GpuTensor,
@@ -57,18 +37,16 @@ export function deviceTensor(
     ...(count ? { count: { axis: count.axis, offset: wordBytes(tensor) } } : {}),
     async read() {
       const size = outputBytes(tensor, count);
-      const staging = device.createBuffer({
-        label: 'reading',
-        size: Math.max(4, size),
-        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-      });
+      const [{ staging, mapped }, problem] = attempt(device, () => copied(device, buffer, size));
       try {
-        const encoder = device.createCommandEncoder();
-        if (size > 0) encoder.copyBufferToBuffer(buffer, 0, staging, 0, size);
-        const error = await refusal(device, () => device.queue.submit([encoder.finish()]));
-        if (error !== undefined) throw new Error(`this output cannot be read: ${error}`);
-        await staging.mapAsync(GPUMapMode.READ);
+        const said = await problem;
+        if (said !== undefined) throw new Error(said);
+        await mapped;
         return readOutput(tensor, count, staging.getMappedRange(), 0);
+      } catch (error) {
+        const loss = await lossOf(device);
+        const why = loss === undefined ? (error as Error).message : `the device was lost (${loss})`;
+        throw new Error(`this output cannot be read: ${why}`);
       } finally {
         staging.destroy();
       }
@@ -77,32 +55,33 @@ export function deviceTensor(
   };
 }
 
-/** What a device says against what it is told to do; nothing is awaited before all of it is. */
-export async function refusal(device: GPUDevice, work: () => void): Promise<string | undefined> {
-  device.pushErrorScope('out-of-memory');
-  device.pushErrorScope('validation');
-  let thrown: string | undefined;
-  try {
-    work();
-  } catch (error) {
-    thrown = (error as Error).message;
-  }
-  const found = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
-  return thrown ?? found.find((error) => error !== null)?.message;
+/** A copy on its way to be read. */
+function copied(device: GPUDevice, buffer: GPUBuffer, size: number) {
+  const staging = device.createBuffer({
+    label: 'reading',
+    size: Math.max(4, size),
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
+  const encoder = device.createCommandEncoder();
+  if (size > 0) encoder.copyBufferToBuffer(buffer, 0, staging, 0, size);
+  device.queue.submit([encoder.finish()]);
+  const mapped = staging.mapAsync(GPUMapMode.READ);
+  mapped.catch(() => {});
+  return { staging, mapped };
 }
 
-/** Buffers for outputs, those of the caller where there are some. @throws Error for one that does not do */
-export function outputBuffers(
-  device: GPUDevice,
+/** @throws Error for buffers of the caller that cannot take their outputs */
+export function checkInto(
   tensors: readonly GpuTensor[],
   counts: readonly (GpuCount | null)[],
   into: readonly unknown[],
-): GPUBuffer[] {
-  into.forEach((given, k) => {
-    const tensor = tensors[k];
-    if (given === undefined || !tensor) return;
-    const { size, usage } = given as Partial<GPUBuffer>;
+): void {
+  tensors.forEach((tensor, k) => {
+    const given = into[k];
+    if (given === undefined) return;
+    const { size, usage } = (given ?? {}) as Partial<GPUBuffer>;
     const bytes = outputBytes(tensor, counts[k]);
+    const first = into.indexOf(given);
     const problem =
       typeof size !== 'number' || typeof usage !== 'number'
         ? 'is no GPUBuffer'
@@ -110,10 +89,21 @@ export function outputBuffers(
           ? `has ${size} bytes, and the output ${bytes}`
           : (usage & GPUBufferUsage.COPY_DST) === 0
             ? 'lacks the usage COPY_DST'
-            : undefined;
+            : first < k
+              ? `is also for the output ${JSON.stringify(tensors[first]?.name)}`
+              : undefined;
     if (problem) throw new Error(`into ${JSON.stringify(tensor.name)}: what was given ${problem}`);
   });
-  return tensors.map(
+}
+
+/** A buffer for each output: that of the caller, or a new one. */
+export const outputBuffers = (
+  device: GPUDevice,
+  tensors: readonly GpuTensor[],
+  counts: readonly (GpuCount | null)[],
+  into: readonly unknown[],
+): GPUBuffer[] =>
+  tensors.map(
     (tensor, k) =>
       (into[k] as GPUBuffer | undefined) ??
       device.createBuffer({
@@ -122,4 +112,27 @@ export function outputBuffers(
         usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
       }),
   );
+
+/**
+ * Outputs in buffers of their own, or in those of the caller, which are all that is left where the run fails.
+ * @param run fills the buffers. @param made tells what the device says against them
+ */
+export async function intoBuffers(
+  device: GPUDevice,
+  tensors: readonly GpuTensor[],
+  counts: readonly (GpuCount | null)[],
+  into: readonly unknown[],
+  run: (buffers: readonly GPUBuffer[], made: Promise<string | undefined>) => Promise<void>,
+): Promise<DeviceTensor<ShapedOutput>[]> {
+  checkInto(tensors, counts, into);
+  const [buffers, made] = attempt(device, () => outputBuffers(device, tensors, counts, into));
+  try {
+    await run(buffers, made);
+  } catch (error) {
+    buffers.forEach((buffer, k) => {
+      if (into[k] === undefined) buffer.destroy();
+    });
+    throw error;
+  }
+  return buffers.map((buffer, k) => deviceTensor(device, tensors[k] as GpuTensor, counts[k], buffer));
 }

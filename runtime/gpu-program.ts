@@ -1,21 +1,14 @@
 /** A compiled program on a WebGPU device: buffers and pipelines made once, one submission per run. */
 import type { TensorArray } from './abi.ts';
 import type { ShapedOutput } from './counted.ts';
+import { attempt } from './gpu-errors.ts';
 import type { DeviceSource } from './gpu-inputs.ts';
-import {
-  deviceTensor,
-  type GpuTensor,
-  outputBuffers,
-  outputBytes,
-  readOutput,
-  refusal,
-  wordBytes,
-} from './gpu-outputs.ts';
+import { halvesBytes, hasHalves, roundUp, tooLarge } from './gpu-memory.ts';
+import { intoBuffers, outputBytes, readOutput } from './gpu-outputs.ts';
 import { PictureReader } from './gpu-pictures.ts';
 import { type GpuCount, type GpuPlan, MODULE_BREAK } from './gpu-plan.ts';
+import { type GpuTensor, type GpuWords, wordBytes, wordsOf } from './gpu-words.ts';
 import type { DeviceTensor } from './model-types.ts';
-
-export type { GpuTensor } from './gpu-outputs.ts';
 
 export interface GpuContent {
   readonly plan: GpuPlan;
@@ -76,7 +69,7 @@ export class GpuProgram {
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
     device.queue.writeBuffer(uniform, 0, places);
-    const size = halvesBytes(plan, device.features.has('shader-f16'));
+    const size = halvesBytes(plan, device);
     const halves =
       size === 0 ? [] : [device.createBuffer({ label: 'halves', size, usage: GPUBufferUsage.STORAGE })];
     this.#groups = constants.map((buffer) =>
@@ -118,15 +111,10 @@ export class GpuProgram {
    */
   static async create(device: GPUDevice, content: GpuContent): Promise<GpuProgram> {
     const { plan } = content;
-    const half = device.features.has('shader-f16');
+    const problem = tooLarge([plan], device, 'the device');
+    if (problem) throw new Error(problem);
     const [code = ''] = modulesOf(content.wgsl);
-    const wgsl = half || plan.halves === undefined ? code : withoutHalves(code);
-    const largest = largestBuffer(plan, half);
-    const { maxStorageBufferBindingSize: most, maxBufferSize } = device.limits;
-    const limit = Math.min(most, maxBufferSize);
-    if (largest > limit) {
-      throw new Error(`the network needs a buffer of ${largest} bytes; the device binds at most ${limit}`);
-    }
+    const wgsl = plan.halves === undefined || hasHalves(device) ? code : withoutHalves(code);
     const storage = { visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } } as const;
     const layout = device.createBindGroupLayout({
       entries: [
@@ -157,107 +145,105 @@ export class GpuProgram {
         `the device refuses a kernel: ${first ? `${first.lineNum}: ${first.message}` : error.message}`,
       );
     });
-    // between these nothing is awaited: another load on the device has scopes of its own
-    device.pushErrorScope('out-of-memory');
-    device.pushErrorScope('validation');
-    const program = new GpuProgram(device, content, pipelines, layout);
-    const popped = [device.popErrorScope(), device.popErrorScope()];
-    try {
-      const error = (await Promise.all(popped)).find((one) => one !== null);
-      if (error) throw new Error(`the device refuses the network: ${error.message}`);
-    } catch (error) {
-      program.dispose();
-      throw error;
-    }
-    return program;
+    const [program, refused] = attempt(device, () => new GpuProgram(device, content, pipelines, layout));
+    const why = await refused;
+    if (why === undefined) return program;
+    program.dispose();
+    throw new Error(`the device refuses the network: ${why}`);
   }
 
   /** The outputs on given inputs, which are read at once. Runs that overlap are done one after the other. */
   run(inputs: readonly TensorArray[]): Promise<ShapedOutput[]> {
-    return this.runWords(this.wordsOf(inputs));
+    return this.runAndRead(this.readInputs(inputs));
   }
 
-  /** What is written for given inputs. @throws Error for integers that need more than 32 bits */
-  wordsOf(given: readonly (TensorArray | DeviceSource)[]): GpuInput[] {
+  /** What is written for given inputs. @param what they are. @throws Error for integers that need more than 32 bits */
+  readInputs(given: readonly (TensorArray | DeviceSource)[], what = 'input'): GpuInput[] {
     return this.#content.inputs.map((tensor, k) => {
       const input = given[k] ?? new Float32Array();
-      return 'kind' in input ? input : wordsOf(tensor, input);
+      return 'kind' in input ? input : wordsOf(what, tensor, input);
     });
   }
 
   /** Everything is submitted before anything is awaited. */
-  async runWords(given: readonly GpuInput[]): Promise<ShapedOutput[]> {
-    const { outputs } = this.#content;
-    const staging = this.#staging ?? this.#newStaging();
+  async runAndRead(given: readonly GpuInput[]): Promise<ShapedOutput[]> {
+    const kept = this.#staging;
     this.#staging = undefined;
+    const [staging, made] = kept ? [kept] : attempt(this.device, () => this.#newStaging());
+    let from = 0;
+    const places = this.#content.outputs.map((output, k) => {
+      from += outputBytes(output, this.#count(k));
+      return { buffer: staging, offset: from - outputBytes(output, this.#count(k)) };
+    });
     try {
-      let from = 0;
-      const places = outputs.map((output, k) => {
-        from += outputBytes(output, this.#count(k));
-        return { buffer: staging, offset: from - outputBytes(output, this.#count(k)) };
-      });
-      await this.#submit(given, places);
-      await staging.mapAsync(GPUMapMode.READ).catch((error: Error) => {
-        throw this.#disposed ? new Error(DISPOSED) : error;
-      });
+      await this.submit(given, places, made);
+      await staging.mapAsync(GPUMapMode.READ);
       const memory = staging.getMappedRange();
-      const results = outputs.map((output, k) =>
+      const results = this.#content.outputs.map((output, k) =>
         readOutput(output, this.#count(k), memory, places[k]?.offset ?? 0),
       );
       staging.unmap();
+      if (!this.#staging && !this.#disposed) this.#staging = staging;
       return results;
     } finally {
-      if (this.#staging || this.#disposed) staging.destroy();
-      else this.#staging = staging;
+      if (this.#staging !== staging) staging.destroy();
     }
   }
 
   /** The outputs in buffers of their own, or in those of the caller, which are the caller's. */
-  async runOnDevice(
+  runOnDevice(
     given: readonly GpuInput[],
     into: readonly unknown[] = [],
   ): Promise<DeviceTensor<ShapedOutput>[]> {
     const { outputs } = this.#content;
     const counts = outputs.map((_, k) => this.#count(k));
-    const buffers = outputBuffers(this.device, outputs, counts, into);
-    try {
-      await this.#submit(
+    return intoBuffers(this.device, outputs, counts, into, (buffers, made) =>
+      this.submit(
         given,
         buffers.map((buffer) => ({ buffer, offset: 0 })),
-        true,
-      );
-    } catch (error) {
-      buffers.forEach((buffer, k) => {
-        if (into[k] === undefined) buffer.destroy();
-      });
-      throw error;
-    }
-    return outputs.map((output, k) => deviceTensor(this.device, output, counts[k], buffers[k] as GPUBuffer));
+        made,
+      ),
+    );
   }
 
-  /** The device is asked whether it refuses a run where buffers or pictures of the caller are part of it. */
-  async #submit(given: readonly GpuInput[], places: readonly Place[], ask = false): Promise<void> {
-    if (this.#disposed) throw new Error(DISPOSED);
+  /**
+   * One run, submitted at once. The device is asked whether it refuses it where buffers or pictures of the caller are part of it.
+   * @param made what the device says against the buffers of outputs, where they are new or the caller's
+   */
+  async submit(
+    given: readonly GpuInput[],
+    places: readonly Place[],
+    made?: Promise<string | undefined>,
+  ): Promise<void> {
+    if (this.#disposed) throw new Error('the program was disposed of; load it again');
     const foreign = this.#content.inputs.flatMap(({ name }, k) => {
       const input = given[k];
       return input && 'kind' in input ? [JSON.stringify(name)] : [];
     });
-    const work = () => {
-      const encoder = this.device.createCommandEncoder();
-      this.write(given, encoder);
-      const pass = encoder.beginComputePass();
-      this.#content.plan.calls.forEach((_, k) => {
-        this.dispatch(pass, k);
-      });
-      pass.end();
-      this.#copyOutputs(encoder, places);
-      this.device.queue.submit([encoder.finish()]);
-    };
-    if (!ask && foreign.length === 0) return work();
-    const problem = await refusal(this.device, work);
+    let problem: string | undefined;
+    try {
+      const work = () => this.#encode(given, places);
+      if (!made && foreign.length === 0) return work();
+      const [, submitted] = attempt(this.device, work);
+      problem = (await made) ?? (await submitted);
+    } catch (error) {
+      problem = (error as Error).message;
+    }
     if (problem === undefined) return;
     const which = foreign.length > 0 ? `, which reads ${foreign.join(', ')} on the device` : '';
     throw new Error(`the device refuses this run${which}: ${problem}`);
+  }
+
+  #encode(given: readonly GpuInput[], places: readonly Place[]): void {
+    const encoder = this.device.createCommandEncoder();
+    this.write(given, encoder);
+    const pass = encoder.beginComputePass();
+    this.#content.plan.calls.forEach((_, k) => {
+      this.dispatch(pass, k);
+    });
+    pass.end();
+    this.#copyOutputs(encoder, places);
+    this.device.queue.submit([encoder.finish()]);
   }
 
   /** Puts inputs where the kernels read them; what is on the device, with the encoder. */
@@ -305,49 +291,16 @@ export class GpuProgram {
   }
 }
 
-const DISPOSED = 'the program was disposed of; load it again';
-
 /** Where an output goes. */
-interface Place {
+export interface Place {
   readonly buffer: GPUBuffer;
   readonly offset: number;
 }
 
 const modulesOf = (wgsl: string): string[] => wgsl.split(MODULE_BREAK);
 
-/** The elements of an input as a device takes them. */
-export type GpuWords = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
-
 /** An input as a run takes it. */
 export type GpuInput = GpuWords | DeviceSource;
 
-/** Bytes of the buffer of halves, which are whole floats on a device without them. */
-const halvesBytes = ({ halves }: GpuPlan, half: boolean): number =>
-  halves === undefined ? 0 : roundUp(Math.max(8, halves) * (half ? 2 : 4), 16);
-
-/** Bytes of the largest buffer. */
-export const largestBuffer = (plan: GpuPlan, half: boolean): number =>
-  Math.max(plan.arenaBytes, halvesBytes(plan, half), ...plan.banks);
-
 /** The same kernels for a device without halves: what they keep in half precision is then whole. */
 const withoutHalves = (wgsl: string): string => wgsl.replace('enable f16;', '').replaceAll('f16', 'f32');
-
-const roundUp = (bytes: number, multiple: number): number => Math.ceil(bytes / multiple) * multiple;
-
-/** One word for each element, in memory of its own. @throws Error for integers that need more */
-export function wordsOf(
-  { name, dtype }: GpuTensor,
-  data: TensorArray,
-): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
-  if (data instanceof Float32Array) return new Float32Array(data);
-  const unsigned = dtype === 'u32' || dtype === 'u64';
-  const words = new Int32Array(data.length);
-  for (let i = 0; i < data.length; i++) {
-    const number = Number(data[i]);
-    words[i] = number;
-    const kept = words[i] as number;
-    if (number !== (unsigned ? kept >>> 0 : kept))
-      throw new Error(`input ${JSON.stringify(name)}: ${String(data[i])} does not fit the 32 bits of a GPU`);
-  }
-  return words;
-}

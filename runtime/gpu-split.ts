@@ -1,31 +1,54 @@
 /** A network of which some layers have no kernel on a GPU: its parts run there and on WebAssembly by turns. */
 import type { ManifestTensor, SplitManifest, SplitPart, TensorArray } from './abi.ts';
 import { counted, type ShapedOutput } from './counted.ts';
+import { attempt } from './gpu-errors.ts';
 import type { DeviceSource } from './gpu-inputs.ts';
-import { deviceTensor, outputBuffers } from './gpu-outputs.ts';
-import { type GpuProgram, wordsOf } from './gpu-program.ts';
+import { deviceTensor, intoBuffers, outputBytes } from './gpu-outputs.ts';
+import type { GpuCount } from './gpu-plan.ts';
+import { BufferPool } from './gpu-pool.ts';
+import type { GpuProgram, Place } from './gpu-program.ts';
+import { wordsOf } from './gpu-words.ts';
 import type { DeviceTensor } from './model-types.ts';
 import type { WasmInstance } from './wasm.ts';
 import { countOf, view } from './wasm-memory.ts';
 
+/** Data, or what is on the device. */
+type Input = TensorArray | DeviceSource;
+
 /** A network on a GPU, as a whole or in parts. */
 export interface GpuNetwork {
   readonly device: GPUDevice;
-  /** Inputs as a run takes them, read at once. */
-  wordsOf(given: readonly (TensorArray | DeviceSource)[]): readonly (TensorArray | DeviceSource)[];
-  runWords(given: readonly (TensorArray | DeviceSource)[]): Promise<ShapedOutput[]>;
-  runOnDevice(
-    given: readonly (TensorArray | DeviceSource)[],
-    into?: readonly unknown[],
-  ): Promise<DeviceTensor<ShapedOutput>[]>;
+  /** Inputs as a run takes them, read at once. @throws Error for integers that need more than 32 bits */
+  readInputs(given: readonly Input[]): readonly Input[];
+  runAndRead(given: readonly Input[]): Promise<ShapedOutput[]>;
+  runOnDevice(given: readonly Input[], into?: readonly unknown[]): Promise<DeviceTensor<ShapedOutput>[]>;
   dispose(): void;
 }
 
-/** A value between parts: as an array, all of it and how much counts; on the device; or as the caller gave it. */
-type Held = Made | { readonly source: DeviceSource; readonly tensor: ManifestTensor };
-type Made =
-  | { readonly data: TensorArray; readonly tensor: ManifestTensor; readonly count?: number }
-  | { readonly onDevice: DeviceTensor<ShapedOutput> };
+/** A value between parts: in an array, all of it and how much counts; or on the device. */
+type Held = Data | OnDevice;
+interface Data {
+  readonly tensor: ManifestTensor;
+  readonly data: TensorArray;
+  readonly count?: number | undefined;
+}
+interface OnDevice {
+  readonly tensor: ManifestTensor;
+  readonly source: DeviceSource;
+  /** Once it was read back: that is done once. */
+  copy?: Promise<ShapedOutput>;
+}
+
+/** What one run holds. */
+interface Run {
+  /** By number. */
+  readonly held: Map<number, Held>;
+  /** From the pool, by the number of what is in them. */
+  readonly taken: Map<number, GPUBuffer>;
+  readonly submitted: Promise<void>[];
+  /** Where outputs go that stay on the device. */
+  readonly outputs?: { readonly buffers: readonly GPUBuffer[]; readonly made: Promise<string | undefined> };
+}
 
 export class SplitNetwork implements GpuNetwork {
   readonly device: GPUDevice;
@@ -33,6 +56,13 @@ export class SplitNetwork implements GpuNetwork {
   readonly #wasm: WasmInstance;
   readonly #split: SplitManifest;
   readonly #inputs: readonly ManifestTensor[];
+  readonly #outputs: readonly ManifestTensor[];
+  /** By the number of a value: which output it is. */
+  readonly #outputOf: ReadonlyMap<number, number>;
+  readonly #counts: readonly (GpuCount | null)[];
+  /** By the number of a value: the last part that reads it. */
+  readonly #lastReader = new Map<number, SplitPart>();
+  readonly #pool: BufferPool;
 
   /** @param programs of the parts on the device, in their order */
   constructor(
@@ -47,116 +77,155 @@ export class SplitNetwork implements GpuNetwork {
     this.#wasm = wasm;
     this.#split = split;
     this.#inputs = inputs;
+    this.#pool = new BufferPool(device);
+    const tensors = new Map<number, ManifestTensor>();
+    for (const part of split.parts) {
+      for (const number of part.inputs) this.#lastReader.set(number, part);
+      part.outputTensors.forEach((tensor, i) => {
+        tensors.set(part.outputs[i] ?? -1, tensor);
+      });
+    }
+    this.#outputs = split.outputs.map((number) => tensors.get(number) as ManifestTensor);
+    this.#outputOf = new Map(split.outputs.map((number, k) => [number, k]));
+    this.#counts = this.#outputs.map(({ count }) => (count ? { axis: count.axis, at: 0 } : null));
   }
 
-  wordsOf(given: readonly (TensorArray | DeviceSource)[]): (TensorArray | DeviceSource)[] {
-    return given.map((input) => ('kind' in input ? input : input.slice()));
+  readInputs(given: readonly Input[]): Input[] {
+    return given.map((input, k) => {
+      if ('kind' in input) return input;
+      const tensor = this.#inputs[k];
+      if (tensor && /64/.test(tensor.dtype)) wordsOf('input', tensor, input);
+      return input.slice();
+    });
   }
 
-  async runWords(given: readonly (TensorArray | DeviceSource)[]): Promise<ShapedOutput[]> {
-    const held = await this.#run(given, []);
-    return Promise.all(
-      held.map(async (one): Promise<ShapedOutput> => {
-        if ('onDevice' in one) return one.onDevice.read().finally(() => one.onDevice.destroy());
-        const whole = { data: one.data, shape: [...one.tensor.shape] };
-        return one.tensor.count ? counted(whole, one.tensor.count.axis, one.count ?? 0) : whole;
+  runAndRead(given: readonly Input[]): Promise<ShapedOutput[]> {
+    return this.#run(given, undefined, (outputs) =>
+      Promise.all(
+        outputs.map(async (one, k): Promise<ShapedOutput> => {
+          const count = this.#counts[k];
+          if ('source' in one) return this.#read(one, count);
+          const whole = { data: one.data, shape: [...one.tensor.shape] };
+          return count ? counted(whole, count.axis, one.count ?? 0) : whole;
+        }),
+      ),
+    );
+  }
+
+  runOnDevice(given: readonly Input[], into: readonly unknown[] = []): Promise<DeviceTensor<ShapedOutput>[]> {
+    return intoBuffers(this.device, this.#outputs, this.#counts, into, (buffers, made) =>
+      this.#run(given, { buffers, made }, async (outputs) => {
+        const [, problem] = attempt(this.device, () => {
+          outputs.forEach((one, k) => {
+            if ('data' in one) this.#write(one, buffers[k] as GPUBuffer);
+          });
+        });
+        const why = (await made) ?? (await problem);
+        if (why !== undefined) throw new Error(`the device refuses this run: ${why}`);
       }),
     );
   }
 
-  async runOnDevice(
-    given: readonly (TensorArray | DeviceSource)[],
-    into: readonly unknown[] = [],
-  ): Promise<DeviceTensor<ShapedOutput>[]> {
-    const held = await this.#run(given, into);
-    return held.map((one, k) => {
-      if ('onDevice' in one) return one.onDevice;
-      const { tensor, data, count } = one;
-      const place = tensor.count ? { axis: tensor.count.axis, at: 0 } : null;
-      const [buffer] = outputBuffers(this.device, [tensor], [place], [into[k]]);
-      if (!buffer) throw new Error('there is a buffer for each output');
-      const words = wordsOf(tensor, data);
-      if (words.length > 0) this.device.queue.writeBuffer(buffer, 0, words);
-      if (place) this.device.queue.writeBuffer(buffer, words.byteLength, Int32Array.of(count ?? 0));
-      return deviceTensor(this.device, tensor, place, buffer);
-    });
+  #write({ tensor, data, count }: Data, buffer: GPUBuffer): void {
+    const words = wordsOf('output', tensor, data);
+    if (words.length > 0) this.device.queue.writeBuffer(buffer, 0, words);
+    if (tensor.count) this.device.queue.writeBuffer(buffer, words.byteLength, Int32Array.of(count ?? 0));
   }
 
-  /** The outputs, wherever they were computed. */
-  async #run(given: readonly (TensorArray | DeviceSource)[], into: readonly unknown[]): Promise<Made[]> {
-    const { parts, outputs } = this.#split;
-    const held = new Map<number, Held>();
+  /** Runs the parts. @param finish is given the outputs, wherever they were computed */
+  async #run<T>(
+    given: readonly Input[],
+    outputs: Run['outputs'],
+    finish: (outputs: readonly Held[]) => Promise<T>,
+  ): Promise<T> {
+    const run: Run = { held: new Map(), taken: new Map(), submitted: [], ...(outputs ? { outputs } : {}) };
     this.#inputs.forEach((tensor, number) => {
       const input = given[number] ?? new Float32Array();
-      held.set(number, 'kind' in input ? { source: input, tensor } : { data: input, tensor });
+      run.held.set(number, 'kind' in input ? { tensor, source: input } : { tensor, data: input });
     });
-    const made: { number: number; onDevice: DeviceTensor<ShapedOutput>; own: boolean }[] = [];
-    let done = false;
     try {
       let next = 0;
-      for (const part of parts) {
-        const inputs = part.inputs.map((number) => held.get(number) as Held);
-        if (part.run !== undefined) {
-          (await this.#onWasm(part, inputs)).forEach((one, i) => {
-            held.set(part.outputs[i] ?? -1, one);
-          });
-          continue;
+      for (const part of this.#split.parts) {
+        if (part.run === undefined) this.#onDevice(part, this.#programs[next++] as GpuProgram, run);
+        else await this.#onWasm(part, part.run, run);
+        for (const number of part.inputs) {
+          const buffer = run.taken.get(number);
+          if (!buffer || this.#lastReader.get(number) !== part) continue;
+          run.taken.delete(number);
+          this.#pool.give(buffer);
         }
-        const program = this.#programs[next++] as GpuProgram;
-        const places = part.outputs.map((number) => into[outputs.indexOf(number)]);
-        const tensors = await program.runOnDevice(program.wordsOf(inputs.map(sourceOf)), places);
-        tensors.forEach((onDevice, i) => {
-          const number = part.outputs[i] ?? -1;
-          held.set(number, { onDevice });
-          made.push({ number, onDevice, own: places[i] === undefined });
-        });
       }
-      done = true;
-      return outputs.map((number) => held.get(number) as Made);
-    } finally {
-      for (const { number, onDevice, own } of made) {
-        if (own && !(done && outputs.includes(number))) onDevice.destroy();
-      }
+      const made = this.#split.outputs.map((number) => run.held.get(number) as Held);
+      const [result] = await Promise.all([finish(made), ...run.submitted]);
+      for (const buffer of run.taken.values()) this.#pool.give(buffer);
+      return result;
+    } catch (error) {
+      // one that the device refused must not come back
+      for (const buffer of run.taken.values()) buffer.destroy();
+      this.#pool.clear();
+      throw error;
     }
   }
 
+  #onDevice({ inputs, outputs, outputTensors }: SplitPart, program: GpuProgram, run: Run): void {
+    const asked: Promise<string | undefined>[] = [];
+    const places = outputTensors.map((tensor, i): Place => {
+      const number = outputs[i] ?? -1;
+      const index = this.#outputOf.get(number) ?? -1;
+      let buffer = run.outputs?.buffers[index];
+      if (buffer && run.outputs) asked.push(run.outputs.made);
+      else {
+        const [taken, made] = this.#pool.take(Math.max(4, outputBytes(tensor, this.#counts[index])));
+        if (made) asked.push(made);
+        run.taken.set(number, taken);
+        buffer = taken;
+      }
+      run.held.set(number, { tensor, source: { kind: 'buffer', source: buffer, offset: 0 } });
+      return { buffer, offset: 0 };
+    });
+    const read = inputs.map((number) => {
+      const one = run.held.get(number) as Held;
+      return 'data' in one ? one.data : one.source;
+    });
+    const made =
+      asked.length > 0 ? Promise.all(asked).then((all) => all.find((one) => one !== undefined)) : undefined;
+    const submitted = program.submit(program.readInputs(read, 'value'), places, made);
+    submitted.catch(() => {});
+    run.submitted.push(submitted);
+  }
+
   /** Between writing the inputs and copying the outputs nothing is awaited. */
-  async #onWasm(
-    { run = '', inputTensors, outputTensors }: SplitPart,
-    inputs: readonly Held[],
-  ): Promise<Held[]> {
+  async #onWasm(part: SplitPart, name: string, { held }: Run): Promise<void> {
     const arrays = await Promise.all(
-      inputs.map(async (one) => {
+      part.inputs.map(async (number) => {
+        const one = held.get(number) as Held;
         if ('data' in one) return one.data;
-        return (await ('onDevice' in one ? one.onDevice.read() : this.#read(one.source, one.tensor))).data;
+        one.copy ??= this.#read(one);
+        return (await one.copy).data;
       }),
     );
-    inputTensors.forEach((tensor, i) => {
+    part.inputTensors.forEach((tensor, i) => {
       view(this.#wasm, tensor).set(arrays[i] as never);
     });
-    (this.#wasm.exports[run] as () => void)();
-    return outputTensors.map((tensor): Held => {
-      const count = countOf(this.#wasm, tensor);
-      return { data: view(this.#wasm, tensor).slice(), tensor, ...(count === undefined ? {} : { count }) };
+    (this.#wasm.exports[name] as () => void)();
+    part.outputTensors.forEach((tensor, i) => {
+      const data = view(this.#wasm, tensor).slice();
+      held.set(part.outputs[i] ?? -1, { tensor, data, count: countOf(this.#wasm, tensor) });
     });
   }
 
-  #read(source: DeviceSource, tensor: ManifestTensor): Promise<ShapedOutput> {
+  #read({ source, tensor }: OnDevice, count: GpuCount | null = null): Promise<ShapedOutput> {
     if (source.kind !== 'buffer' || source.offset !== 0) {
       const what = source.kind === 'buffer' ? 'a buffer from its beginning' : 'data';
       throw new Error(
         `input ${JSON.stringify(tensor.name)}: a layer on WebAssembly reads it, which takes ${what}`,
       );
     }
-    return deviceTensor(this.device, tensor, null, source.source).read();
+    return deviceTensor(this.device, tensor, count, source.source).read();
   }
 
   dispose(): void {
     for (const program of this.#programs) program.dispose();
+    this.#pool.dispose();
   }
-}
-
-function sourceOf(held: Held): TensorArray | DeviceSource {
-  if ('data' in held) return held.data;
-  return 'source' in held ? held.source : { kind: 'buffer', source: held.onDevice.buffer, offset: 0 };
 }

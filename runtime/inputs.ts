@@ -1,7 +1,5 @@
 /** Inputs as they are given to `run`: which specialisation they fit, and what is wrong with them. */
-import { ARRAYS, type ManifestTensor, type Specialisation, type TensorArray } from './abi.ts';
-
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+import { ARRAYS, type ManifestTensor, type Specialisation, sizeOf, type TensorArray } from './abi.ts';
 
 export interface Given {
   readonly data: unknown;

@@ -9,8 +9,11 @@ export interface LoadOptions {
    * WebAssembly; `info.backendNote` says why. Of a bundle without WebAssembly it takes any adapter. `auto` unless said.
    */
   readonly backend?: 'auto' | 'wasm' | 'webgpu';
-  /** A GPUDevice to run on, which stays the caller's; one of its own unless given. */
-  readonly device?: object;
+  /**
+   * A GPUDevice to run on, which stays the caller's; one of its own unless given. With one, `auto` asks for no adapter: it
+   * takes WebGPU on this device, of whatever adapter it is, and WebAssembly where that fails, with the reason.
+   */
+  readonly device?: Web<'GPUDevice', object>;
   /** How many threads run the network together; 1 unless said. More need a bundle that was compiled for them. */
   readonly threads?: number;
   /**
@@ -60,7 +63,10 @@ export interface ModelInfo {
   readonly threadsNote?: string;
   /** Of a network of which some layers have no kernel on a GPU: the values that a run copies to WebAssembly and back. */
   readonly copies?: { readonly values: number; readonly bytes: number };
-  /** All memory that the model uses, weights included; fixed. On a GPU, that of its buffers. */
+  /**
+   * All memory that the model uses, weights included; fixed. On a GPU, that of its buffers, without those of outputs: a run has
+   * one of their size, and runs that overlap have one each, as they have of what goes between the parts of a network that is cut.
+   */
   readonly memoryBytes: number;
   /** Of the first specialisation, as outputs and macs. */
   readonly inputs: readonly TensorInfo[];
@@ -120,6 +126,7 @@ export interface DeviceTensor<Shaped> {
 }
 
 export interface Model<Inputs, Outputs, ShapedOutputs> {
+  /** Of a device that was lost, and replaced, that of the new one. */
   readonly info: ModelInfo;
   /** The GPUDevice that the model runs on; after a loss, the new one. Undefined on WebAssembly. */
   readonly device: Web<'GPUDevice', object> | undefined;

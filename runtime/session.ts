@@ -9,6 +9,7 @@ import {
   type WasmManifest,
 } from './abi.ts';
 import type { ShapedOutput } from './counted.ts';
+import { readFile } from './files.ts';
 import { choose, type Foreign, partsOf } from './inputs.ts';
 import type {
   DeviceInput,
@@ -65,8 +66,10 @@ export const loader =
     if (!manifest.wasm || !files.wasm) throw new Error(`WebGPU: ${gpu}; ${GPU_ALONE}`);
     if (backend === 'webgpu') throw new Error(`WebGPU: ${gpu}`);
     const runner = await onWasm(manifest, manifest.wasm, files.wasm, options);
-    const info = gpu === undefined ? runner.info : { ...runner.info, backendNote: gpu };
-    return new LoadedModel(manifest, { ...runner, info });
+    return new LoadedModel(manifest, {
+      ...runner,
+      info: { ...runner.info, ...(gpu && { backendNote: gpu }) },
+    });
   };
 
 const GPU_ALONE =
@@ -95,7 +98,9 @@ function checkLoadOptions({ abi, wasm, webgpu }: ProgramManifest, options: LoadO
       `backend: this bundle has ${list.join(' and ')} (or "auto"), not ${JSON.stringify(backend)}${hint}`,
     );
   }
-  if (device !== undefined && (typeof device !== 'object' || device === null || backend === 'wasm'))
+  // an adapter has limits too
+  const isDevice = device?.queue && 'lost' in device && 'limits' in device;
+  if (device !== undefined && (!isDevice || backend === 'wasm'))
     throw new Error('device: expected a GPUDevice, for the backend "webgpu" or "auto"');
   const { mostThreads = 1 } = wasm ?? {};
   if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
@@ -119,10 +124,10 @@ async function onGpu(
     return 'this engine has no WebGPU';
   try {
     const { open } = await importScript<{ open: OpenGpu }>(files.webgpu.script);
-    return await open(manifest, files.webgpu, options, loadWasm);
+    return await open(manifest, files.webgpu, options, { loadWasm, readFile });
   } catch (error) {
     options.signal?.throwIfAborted();
-    if (options.backend === 'webgpu' && manifest.wasm) throw error;
+    if (options.backend === 'webgpu' || !manifest.wasm) throw error;
     return (error as Error).message;
   }
 }
@@ -135,6 +140,7 @@ async function onWasm(
 ): Promise<Runner> {
   const { threads = 1, relaxed = true, warmup = true, verify = false, signal, onProgress } = options;
   const instance = await loadWasm(wasm, files, {
+    weightsFile: 'weights.bin',
     signal,
     verify,
     threads,
@@ -168,18 +174,23 @@ export interface Runner {
 }
 
 class LoadedModel implements AnyModel {
-  readonly info: ModelInfo;
   readonly #specialisations: readonly Specialisation[];
-  #runner: Runner | undefined;
+  readonly #network: NetworkInfo;
+  readonly #runner: Runner;
+  #disposed = false;
 
   constructor(manifest: ProgramManifest, runner: Runner) {
     this.#specialisations = specialisationsOf(manifest);
+    this.#network = networkInfo(manifest);
     this.#runner = runner;
-    this.info = { ...networkInfo(manifest), ...runner.info };
+  }
+
+  get info(): ModelInfo {
+    return { ...this.#network, ...this.#runner.info };
   }
 
   get device(): GPUDevice | undefined {
-    return this.#runner?.device;
+    return this.#disposed ? undefined : this.#runner.device;
   }
 
   async run(inputs: Readonly<Record<string, InputData>>, options: RunOptions = {}) {
@@ -213,9 +224,9 @@ class LoadedModel implements AnyModel {
   /** The inputs in order, once they fit. @throws Error where they do not */
   #fitting(inputs: Readonly<Record<string, InputData>>) {
     const runner = this.#runner;
-    if (!runner) throw new Error(`model "${this.info.name}" was disposed of; load it again`);
+    if (this.#disposed) throw new Error(`model "${this.#network.name}" was disposed of; load it again`);
     const given = inputs ?? {};
-    const names = this.info.inputs.map((t) => t.name);
+    const names = this.#network.inputs.map((t) => t.name);
     checkKeys(given, names, 'run', 'input');
     const parts = Object.fromEntries(
       names.map((name) => [name, partsOf(Object.hasOwn(given, name) ? given[name] : undefined)]),
@@ -225,8 +236,8 @@ class LoadedModel implements AnyModel {
   }
 
   dispose(): void {
-    this.#runner?.dispose();
-    this.#runner = undefined;
+    if (!this.#disposed) this.#runner.dispose();
+    this.#disposed = true;
   }
 }
 

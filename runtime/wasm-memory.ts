@@ -1,7 +1,6 @@
 /** Inputs and outputs in the memory of a module. */
-import { ARRAYS, type ManifestTensor, type TensorArray } from './abi.ts';
+import { ARRAYS, type ManifestTensor, sizeOf, type TensorArray } from './abi.ts';
 import { counted, type ShapedOutput } from './counted.ts';
-import { sizeOf } from './inputs.ts';
 import type { WasmInstance } from './wasm.ts';
 
 type Memory = Pick<WasmInstance, 'memory'>;

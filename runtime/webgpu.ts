@@ -2,27 +2,35 @@
 import {
   ARRAYS,
   type ElementType,
-  type FileEntry,
   type ProgramManifest,
-  type Specialisation,
   seededInput,
+  sizeOf,
   type TensorArray,
 } from './abi.ts';
-import { adapterTraits } from './gpu-adapter.ts';
+import type { readFile } from './files.ts';
+import { type OpenDevice, openDevice } from './gpu-device.ts';
 import { deviceProblem, sourceOf } from './gpu-inputs.ts';
+import { Lasting, type Loaded } from './gpu-lasting.ts';
+import { hasHalves } from './gpu-memory.ts';
 import { type GpuPlan, MODULE_BREAK } from './gpu-plan.ts';
-import { type GpuContent, GpuProgram, largestBuffer } from './gpu-program.ts';
+import { type GpuContent, GpuProgram } from './gpu-program.ts';
 import { type StoredSelfTest, selfTestProblem } from './gpu-self-test.ts';
 import { type GpuNetwork, SplitNetwork } from './gpu-split.ts';
 import type { LoadOptions } from './model-types.ts';
 import type { Runner } from './session.ts';
-import { checkDigest, type GpuFiles, type loadWasm, sizeError, type WasmInstance } from './wasm.ts';
+import type { GpuFiles, loadWasm, WasmInstance } from './wasm.ts';
 
 /** Of each part that runs on the device; one where that is the whole network. */
 declare const GPU_PLANS: readonly GpuPlan[];
 declare const GPU_SELF_TEST: StoredSelfTest;
 
 export type OpenGpu = typeof open;
+
+/** What `index.js` has, and this module need not have again. */
+export interface Loading {
+  readonly loadWasm: typeof loadWasm;
+  readonly readFile: typeof readFile;
+}
 
 /**
  * The network on a GPU, or why it is better off on WebAssembly.
@@ -32,53 +40,64 @@ export async function open(
   manifest: ProgramManifest,
   files: GpuFiles,
   options: LoadOptions,
-  loadModule: typeof loadWasm,
+  { loadWasm, readFile }: Loading,
 ): Promise<Runner | string> {
   const { backend = 'auto', warmup = true, verify = false, onProgress, signal } = options;
   const { webgpu, wasm } = manifest;
   if (!webgpu) return 'this bundle was compiled without it';
-  const found = await deviceOf(options, backend === 'webgpu' || !wasm);
+  const foreign = options.device !== undefined;
+  const device = () => openDevice(GPU_PLANS, options, backend === 'webgpu' || !wasm);
+  const found = await device();
   if (typeof found === 'string') return found;
+  const context = { signal, verify };
   let content: Content | undefined;
-  let current: OpenProgram | undefined;
-  try {
-    const [kernels, weights, wasm] = await Promise.all([
-      fetched(files.kernels, 'kernels.wgsl', webgpu.kernels, options),
-      fetched(files.weights, 'weights.webgpu.bin', webgpu.weights, options),
+  const network = async (on: OpenDevice): Promise<Loaded> => {
+    content ??= await read();
+    const made = await networkOn(on.device, content);
+    try {
+      if (verify) await selfTest(made, manifest, await expected());
+    } catch (error) {
+      made.dispose();
+      throw error;
+    }
+    return { network: made, info: infoOf(on, manifest, options) };
+  };
+  const expected = () => readFile(files.selfTest, GPU_SELF_TEST.file, GPU_SELF_TEST, context);
+  const read = async (): Promise<Content> => {
+    const [kernels, weights, split] = await Promise.all([
+      readFile(files.kernels, 'kernels.wgsl', webgpu.kernels, context),
+      readFile(files.weights, 'weights.webgpu.bin', webgpu.weights, context),
       webgpu.split && files.split
-        ? loadModule(webgpu.split.wasm, files.split, { ...ALONE, signal, verify })
+        ? loadWasm(webgpu.split.wasm, files.split, { ...ALONE, ...context })
         : undefined,
     ]);
     signal?.throwIfAborted();
     onProgress?.('weights', 1);
-    content = { manifest, wasm, parts: contentsOf(manifest, new TextDecoder().decode(kernels), weights) };
-    current = await programOn(found, content);
+    return { manifest, wasm: split, parts: contentsOf(manifest, new TextDecoder().decode(kernels), weights) };
+  };
+  const lasting = await Lasting.on(found, { foreign, device, network });
+  try {
     if (warmup) {
       onProgress?.('warmup', 0);
-      await current.program.runWords(current.program.wordsOf(manifest.inputs.map(zeros)));
+      await lasting.use((one) => one.runAndRead(one.readInputs(manifest.inputs.map(zeros))));
       onProgress?.('warmup', 1);
     }
-    if (verify) await selfTest(current.program, manifest, files, options);
     signal?.throwIfAborted();
   } catch (error) {
-    current?.program.dispose();
-    if (!options.device) found.device.destroy();
+    lasting.dispose();
     throw error;
   }
-  const lasting = new Lasting(content, current, options);
-  return runnerOf(lasting, infoOf(current, manifest, options));
+  return runnerOf(lasting);
 }
 
 /** @throws Error where the device does not compute what the compiler expected */
 async function selfTest(
-  program: GpuNetwork,
+  network: GpuNetwork,
   { inputs, outputs }: ProgramManifest,
-  files: GpuFiles,
-  options: LoadOptions,
+  expected: Uint8Array<ArrayBuffer>,
 ): Promise<void> {
-  const expected = await fetched(files.selfTest, GPU_SELF_TEST.file, GPU_SELF_TEST, options);
   const seeded = inputs.map((input, i) => seededInput(input, GPU_SELF_TEST.seed, i));
-  const got = await program.runWords(program.wordsOf(seeded));
+  const got = await network.runAndRead(network.readInputs(seeded));
   const problem = selfTestProblem(GPU_SELF_TEST, expected, outputs, got, inHalves);
   if (problem) throw new Error(`the self-test fails on this device: ${problem}`);
 }
@@ -105,100 +124,33 @@ function infoOf(
   };
 }
 
-function runnerOf(lasting: Lasting, info: Runner['info']): Runner {
+function runnerOf(lasting: Lasting): Runner {
   // read before anything is awaited: the caller may fill its arrays anew
-  const wordsOf = ({ inputs }: Specialisation, given: readonly unknown[]) =>
-    lasting.program.wordsOf(given.map((data, i) => sourceOf(data) ?? typed(inputs[i]?.dtype ?? 'f32', data)));
-  // a frame of a video is only good for as long as nothing is awaited
-  const alive = async <T>(use: (program: GpuNetwork) => Promise<T>): Promise<T> => {
-    const program = lasting.alive();
-    return use(program instanceof Promise ? await program : program);
-  };
+  const read: (...of: Parameters<Runner['run']>) => ReturnType<GpuNetwork['readInputs']> = (
+    { inputs },
+    given,
+  ) =>
+    lasting.network.readInputs(
+      given.map((data, i) => sourceOf(data) ?? typed(inputs[i]?.dtype ?? 'f32', data)),
+    );
   return {
-    info,
+    get info() {
+      return lasting.info;
+    },
     get device() {
-      return lasting.program.device;
+      return lasting.network.device;
     },
     foreign: deviceProblem,
     run(one, given) {
-      const words = wordsOf(one, given);
-      return alive((program) => program.runWords(words));
+      const inputs = read(one, given);
+      return lasting.use((network) => network.runAndRead(inputs));
     },
     runOnDevice(one, given, into) {
-      const words = wordsOf(one, given);
-      return alive((program) => program.runOnDevice(words, into));
+      const inputs = read(one, given);
+      return lasting.use((network) => network.runOnDevice(inputs, into), true);
     },
     dispose: () => lasting.dispose(),
   };
-}
-
-interface OpenDevice {
-  readonly device: GPUDevice;
-  readonly name: string;
-  /** It computes on the processor. */
-  readonly software: boolean;
-}
-
-interface OpenProgram extends OpenDevice {
-  readonly program: GpuNetwork;
-  /** Why the device is gone, once it is. */
-  readonly lost: { reason?: string };
-}
-
-/** A program that outlives its device: a device that was lost takes everything with it, and all is made again on a new one. */
-class Lasting {
-  readonly #content: Content;
-  readonly #options: LoadOptions;
-  #current: OpenProgram;
-  #renewal: Promise<void> | undefined;
-  #disposed = false;
-
-  constructor(content: Content, current: OpenProgram, options: LoadOptions) {
-    this.#content = content;
-    this.#current = current;
-    this.#options = options;
-  }
-
-  get program(): GpuNetwork {
-    return this.#current.program;
-  }
-
-  /** @throws Error where there is no new device, or the lost one is the caller's */
-  alive(): GpuNetwork | Promise<GpuNetwork> {
-    const { lost, program } = this.#current;
-    if (lost.reason === undefined) return program;
-    this.#renewal ??= this.#renew(lost.reason).finally(() => {
-      this.#renewal = undefined;
-    });
-    return this.#renewal.then(() => this.#current.program);
-  }
-
-  async #renew(reason: string): Promise<void> {
-    if (this.#options.device) throw new Error(`the device was lost (${reason}): load the model on a new one`);
-    const next = await deviceOf(this.#options, true);
-    if (typeof next === 'string') throw new Error(`the device was lost (${reason}): ${next}`);
-    try {
-      this.#current = await programOn(next, this.#content);
-    } catch (error) {
-      next.device.destroy();
-      throw error;
-    }
-    if (this.#disposed) this.dispose();
-  }
-
-  dispose(): void {
-    this.#disposed = true;
-    this.#current.program.dispose();
-    if (!this.#options.device) this.#current.device.destroy();
-  }
-}
-
-async function programOn(found: OpenDevice, content: Content): Promise<OpenProgram> {
-  const lost: OpenProgram['lost'] = {};
-  found.device.lost.then(({ reason, message }) => {
-    lost.reason = message || reason;
-  });
-  return { ...found, lost, program: await networkOn(found.device, content) };
 }
 
 async function networkOn(device: GPUDevice, { manifest, wasm, parts }: Content): Promise<GpuNetwork> {
@@ -225,7 +177,7 @@ interface Content {
 }
 
 /** For layers between others threads do not pay. */
-const ALONE = { threads: 1, relaxed: false, onWeights: () => {} } as const;
+const ALONE = { weightsFile: 'split.bin', threads: 1, relaxed: false, onWeights: () => {} } as const;
 
 /** Kernels and constants of each part on the device, which lie in the files one after the other. */
 function contentsOf(
@@ -251,64 +203,9 @@ function contentsOf(
   });
 }
 
-const FEATURE = 'shader-f16';
-const hasHalves = ({ features }: GPUDevice | GPUAdapter): boolean => features.has(FEATURE);
-
 /** Floats that are kept in half precision, of all parts. */
 const HALVES = GPU_PLANS.reduce((sum, { halves = 0 }) => sum + halves, 0);
 const inHalves = GPU_PLANS.some(({ halves }) => halves !== undefined);
-
-/** The caller's device, or one of its own; why there is none. */
-async function deviceOf({ device: own }: LoadOptions, anyAdapter: boolean): Promise<OpenDevice | string> {
-  if (own) return { device: own as GPUDevice, name: 'a device of the caller', software: false };
-  const { gpu } = navigator as { gpu?: GPU };
-  const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) return 'there is no adapter';
-  const { name, software } = adapterTraits(adapter);
-  if (software && !anyAdapter) return `the adapter is software (${name})`;
-  const half = inHalves && hasHalves(adapter);
-  const bytes = Math.max(...GPU_PLANS.map((plan) => largestBuffer(plan, half)));
-  const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
-  const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-  if (bytes > limit) return `the network needs a buffer of ${bytes} bytes; ${name} binds at most ${limit}`;
-  const device = await adapter.requestDevice({
-    requiredFeatures: half ? [FEATURE] : [],
-    requiredLimits: {
-      maxStorageBufferBindingSize: Math.max(bytes, 1 << 27),
-      maxBufferSize: Math.max(bytes, 1 << 28),
-    },
-  });
-  return { device, name, software };
-}
-
-/** @throws Error for a file that is missing, of another size or, where asked, of another digest than the manifest says */
-async function fetched(
-  url: URL,
-  name: string,
-  entry: FileEntry,
-  { signal, verify = false }: LoadOptions,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes =
-    url.protocol === 'file:' ? await fromDisk(url) : await fromNetwork(url, signal ? { signal } : {});
-  if (bytes.length !== entry.bytes) throw sizeError(name, entry.bytes, bytes.length);
-  if (verify) await checkDigest(name, bytes, entry);
-  return bytes;
-}
-
-async function fromDisk(url: URL): Promise<Uint8Array<ArrayBuffer>> {
-  // a name that bundlers do not see: in a page there is nothing to bundle
-  const name = 'node:fs/promises';
-  const { readFile } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as {
-    readFile(url: URL): Promise<Uint8Array<ArrayBuffer>>;
-  };
-  return new Uint8Array(await readFile(url));
-}
-
-async function fromNetwork(url: URL, init: RequestInit): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await fetch(url, init);
-  if (!response.ok) throw new Error(`${url} cannot be loaded: HTTP ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
-}
 
 /** Checked data as an array of an element type. */
 function typed(dtype: ElementType, data: unknown): TensorArray {
@@ -316,10 +213,5 @@ function typed(dtype: ElementType, data: unknown): TensorArray {
   return data instanceof type ? (data as TensorArray) : new (type as typeof Float32Array)(data as number[]);
 }
 
-const zeros = ({
-  dtype,
-  shape,
-}: {
-  readonly dtype: ElementType;
-  readonly shape: readonly number[];
-}): TensorArray => new ARRAYS[dtype](shape.reduce((a, b) => a * b, 1));
+const zeros = ({ dtype, shape }: ProgramManifest['inputs'][number]): TensorArray =>
+  new ARRAYS[dtype](sizeOf(shape));

@@ -11,6 +11,7 @@ import {
   type Specialisation,
   type SplitManifest,
   type SplitPart,
+  sizeOf,
   specialisationsOf,
   type WasmManifest,
   type WebgpuManifest,
@@ -135,7 +136,8 @@ const isWasm = (value: unknown): value is WasmManifest =>
   (value.stored === undefined || isStored(value.stored, value.memoryBytes)) &&
   isFileEntry(value.weights) &&
   isSize(value.weightsAddress) &&
-  isSize(value.memoryBytes);
+  isSize(value.memoryBytes) &&
+  value.weightsAddress + (value.stored?.bytes ?? value.weights.bytes) <= value.memoryBytes;
 
 const isWebgpu = (value: unknown): value is WebgpuManifest =>
   isObject(value) &&
@@ -144,14 +146,21 @@ const isWebgpu = (value: unknown): value is WebgpuManifest =>
   isSize(value.memoryBytes) &&
   (value.split === undefined || isSplit(value.split));
 
-const isSplit = (value: unknown): value is SplitManifest =>
-  isObject(value) &&
-  isWasm(value.wasm) &&
-  isListOf(value.parts, isSplitPart) &&
-  isListOf(value.outputs, isSize) &&
-  isObject(value.copies) &&
-  isSize(value.copies.values) &&
-  isSize(value.copies.bytes);
+function isSplit(value: unknown): value is SplitManifest {
+  if (!isObject(value) || !isWasm(value.wasm)) return false;
+  const { memoryBytes } = value.wasm;
+  return (
+    isListOf(value.parts, isSplitPart) &&
+    value.parts.every(
+      ({ run, inputTensors, outputTensors }) =>
+        run === undefined || isPlaced({ inputs: inputTensors, outputs: outputTensors }, memoryBytes),
+    ) &&
+    isListOf(value.outputs, isSize) &&
+    isObject(value.copies) &&
+    isSize(value.copies.values) &&
+    isSize(value.copies.bytes)
+  );
+}
 
 const isSplitPart = (value: unknown): value is SplitPart =>
   isObject(value) &&
@@ -159,15 +168,21 @@ const isSplitPart = (value: unknown): value is SplitPart =>
   isListOf(value.outputs, isSize) &&
   isListOf(value.inputTensors, isTensor) &&
   isListOf(value.outputTensors, isTensor) &&
-  (value.run === undefined ||
-    (typeof value.run === 'string' &&
-      isPlaced({ inputs: value.inputTensors, outputs: value.outputTensors })));
+  (value.run === undefined || typeof value.run === 'string');
 
 /** Does every tensor lie in the memory of a module? */
-const isPlaced = ({ inputs, outputs }: Pick<Specialisation, 'inputs' | 'outputs'>): boolean =>
-  [...inputs, ...outputs].every(
-    ({ address, count }) => address !== undefined && (!count || count.address !== undefined),
+const isPlaced = (
+  { inputs, outputs }: Pick<Specialisation, 'inputs' | 'outputs'>,
+  memoryBytes: number,
+): boolean => {
+  const fits = (address: number | undefined, bytes: number) =>
+    address !== undefined && address + bytes <= memoryBytes;
+  return [...inputs, ...outputs].every(
+    ({ dtype, shape, address, count }) =>
+      fits(address, ARRAYS[dtype].BYTES_PER_ELEMENT * sizeOf(shape)) &&
+      (!count || fits(count.address, BigInt64Array.BYTES_PER_ELEMENT)),
   );
+};
 
 /** Names inside the folder only: a manifest must not lead a reader elsewhere. */
 const isFileName = (name: string): boolean => /^[\w-][\w.-]*$/.test(name);
@@ -181,7 +196,8 @@ function isManifest(value: Fields): value is Fields & Manifest {
     isListOf(value.outputs, isTensor) &&
     (value.further === undefined || isListOf(value.further, isSpecialisation)) &&
     (wasm !== undefined || webgpu !== undefined) &&
-    (wasm === undefined || (isWasm(wasm) && specialisationsOf(value as never).every(isPlaced))) &&
+    (wasm === undefined ||
+      (isWasm(wasm) && specialisationsOf(value as never).every((one) => isPlaced(one, wasm.memoryBytes)))) &&
     (webgpu === undefined || isWebgpu(webgpu)) &&
     isObject(cost) &&
     isSelfTest(value.selfTest) &&

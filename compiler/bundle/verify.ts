@@ -6,6 +6,7 @@ import { expandWeights } from '#runtime/stored-weights.ts';
 import { RunnableModule } from '../check/run-module.ts';
 import { sha256 } from './digest.ts';
 import { MANIFEST_FILE, openManifest } from './manifest.ts';
+import { requiredFiles, WEIGHTS_FILE } from './required-files.ts';
 import { compareSelfTest } from './self-test.ts';
 
 /** The bytes of a file of the bundle; undefined where there is none. */
@@ -24,6 +25,12 @@ export async function verifyBundle(read: BundleReader): Promise<Diagnostic[]> {
   if ('problem' in manifest) return [corrupt(MANIFEST_FILE, manifest.problem)];
   const files = new Map<string, Uint8Array>();
   const problems: Diagnostic[] = [];
+  for (const [name, entry] of requiredFiles(manifest)) {
+    const listed = manifest.files[name];
+    if (!listed) problems.push(corrupt(MANIFEST_FILE, `it does not list ${name}, which the bundle needs`));
+    else if (entry && (entry.bytes !== listed.bytes || entry.sha256 !== listed.sha256))
+      problems.push(corrupt(MANIFEST_FILE, `it says two things of ${name}`));
+  }
   for (const [name, entry] of Object.entries(manifest.files)) {
     const content = await read(name);
     if (!content) problems.push(corrupt(name, 'this file is missing'));
@@ -32,6 +39,11 @@ export async function verifyBundle(read: BundleReader): Promise<Diagnostic[]> {
     } else if ((await sha256(content)) !== entry.sha256) {
       problems.push(corrupt(name, 'its SHA-256 is not the one in the manifest'));
     } else files.set(name, content);
+  }
+  for (const { file } of manifest.webgpu?.split?.wasm.modules ?? []) {
+    const module = files.get(file);
+    if (module && !WebAssembly.validate(module as Uint8Array<ArrayBuffer>))
+      problems.push(corrupt(file, 'it is no module that this engine accepts'));
   }
   if (problems.length > 0 || !manifest.wasm) return problems;
   return selfTest(manifest, manifest.wasm, files);
@@ -51,7 +63,7 @@ async function selfTest(
   { modules, weightsAddress, memoryBytes, stored }: WasmManifest,
   files: ReadonlyMap<string, Uint8Array>,
 ): Promise<Diagnostic[]> {
-  const [weights, expected] = ['weights.bin', manifest.selfTest.file].map((f) => files.get(f));
+  const [weights, expected] = [WEIGHTS_FILE, manifest.selfTest.file].map((f) => files.get(f));
   const baseline = modules.find(({ engine, threads }) => engine === 'simd' && !threads);
   const module = files.get(baseline?.file ?? '');
   if (!module || !weights || !expected)

@@ -1,4 +1,5 @@
 /** The files of a bundle. The same program gives the same bytes. */
+import { elementCount } from '#ir/types.ts';
 import {
   type FileEntry,
   type Manifest,
@@ -12,6 +13,7 @@ import {
 } from '#runtime/abi.ts';
 import type { EngineName } from '#runtime/engines.ts';
 import type { GpuPlan } from '#runtime/gpu-plan.ts';
+import { WORD_BYTES } from '../targets/webgpu/words.ts';
 import { demoPage } from './demo.ts';
 import { sha256 } from './digest.ts';
 import { EXPAND_SOURCE } from './generated/expand-source.ts';
@@ -19,16 +21,21 @@ import { RUNTIME_SOURCE } from './generated/runtime-source.ts';
 import { WORKER_SOURCE } from './generated/worker-source.ts';
 import { constants, gpuScript } from './gpu-script.ts';
 import { formatManifest, MANIFEST_FILE, sealManifest } from './manifest.ts';
-import { makeSelfTest, SELF_TEST_FILE } from './self-test.ts';
+import {
+  EXPAND_FILE,
+  GPU_FILES,
+  requiredFiles,
+  SPLIT_WEIGHTS_FILE,
+  WEIGHTS_FILE,
+  WORKER_FILE,
+} from './required-files.ts';
+import { makeSelfTest } from './self-test.ts';
 import type { StoredWeights } from './stored-weights.ts';
 import { typings } from './typings.ts';
 
 /** The name of a module's file. */
 export const moduleFile = (engine: EngineName, threads: boolean): string =>
   `model${engine === 'relaxed' ? '.relaxed' : ''}${threads ? '.threads' : ''}.wasm`;
-
-export const WEIGHTS_FILE = 'weights.bin';
-const SPLIT_WEIGHTS_FILE = 'split.bin';
 
 export interface BundleModule {
   readonly engine: EngineName;
@@ -71,13 +78,6 @@ export interface BundleSplit extends Omit<SplitManifest, 'wasm'> {
   readonly wasm: BundleWasm;
 }
 
-const GPU_FILES = {
-  script: 'webgpu.js',
-  kernels: 'kernels.wgsl',
-  weights: 'weights.webgpu.bin',
-  selfTest: SELF_TEST_FILE,
-} as const;
-
 /**
  * Sums of f32 in another order differ by about 2⁻²⁴ per step, as its square root over a layer's thousands of terms and
  * its tens of layers: 10⁻⁵ where values stay of one size. Ten times that is still far below what a wrong kernel does.
@@ -114,24 +114,20 @@ export async function makeBundle({
     ['demo.html', utf8(demoPage(program))],
   ]);
   const listed: Record<string, FileEntry> = {};
-  for (const [name, bytes] of files) {
-    // digests of large files are made once
-    listed[name] = known(program, name) ?? (await entryOf(bytes));
-  }
+  // digests of large files are made once
+  const known = requiredFiles(program);
+  for (const [name, bytes] of files) listed[name] = known.get(name) ?? (await entryOf(bytes));
   const manifest = await sealManifest({ ...program, tolerance: TOLERANCE, selfTest, files: listed });
   files.set(MANIFEST_FILE, utf8(formatManifest(manifest)));
   return { files, manifest };
 }
 
-const known = ({ wasm, webgpu }: ProgramManifest, name: string): FileEntry | undefined =>
-  name === WEIGHTS_FILE ? wasm?.weights : name === GPU_FILES.weights ? webgpu?.weights : undefined;
-
 const wasmFiles = ({ modules, weights, stored }: BundleWasm): [string, Uint8Array][] => [
   ...modules.map(({ file, bytes }): [string, Uint8Array] => [file, bytes]),
   ...(modules.some(({ threads }) => threads)
-    ? [['worker.js', utf8(WORKER_SOURCE)] satisfies [string, Uint8Array]]
+    ? [[WORKER_FILE, utf8(WORKER_SOURCE)] satisfies [string, Uint8Array]]
     : []),
-  ...(stored ? [['expand.js', utf8(EXPAND_SOURCE)] satisfies [string, Uint8Array]] : []),
+  ...(stored ? [[EXPAND_FILE, utf8(EXPAND_SOURCE)] satisfies [string, Uint8Array]] : []),
   [WEIGHTS_FILE, stored?.bytes ?? weights],
 ];
 
@@ -172,7 +168,7 @@ async function gpuEntry({ plans, wgsl, weights, split }: BundleGpu): Promise<Web
     ({ arenaBytes, halves = 0, picture }) =>
       arenaBytes + 2 * halves + (picture ? 4 * picture.width * picture.height : 0),
   );
-  const memory = [...buffers, weights.byteLength, split?.wasm.place.memoryBytes ?? 0];
+  const memory = [...buffers, weights.byteLength, split ? splitBytes(split) : 0];
   return {
     kernels: await entryOf(utf8(wgsl)),
     weights: await entryOf(weights),
@@ -180,6 +176,16 @@ async function gpuEntry({ plans, wgsl, weights, split }: BundleGpu): Promise<Web
     ...(split ? { split: { ...split, wasm: await wasmEntry(split.wasm) } } : {}),
   };
 }
+
+/** Of the memory of the module, and of buffers for what goes from parts on the device to others. */
+const splitBytes = ({ wasm, parts, outputs }: BundleSplit): number =>
+  parts
+    .flatMap((part) =>
+      part.run === undefined
+        ? part.outputTensors.filter((_, i) => !outputs.includes(part.outputs[i] ?? -1))
+        : [],
+    )
+    .reduce((sum, { shape }) => sum + WORD_BYTES * elementCount(shape), wasm.place.memoryBytes);
 
 const entryOf = async (bytes: Uint8Array): Promise<FileEntry> => ({
   bytes: bytes.byteLength,
@@ -202,8 +208,8 @@ const wasmUrls = (
 ): string => `  ${key}: {
     modules: {
 ${modules.map(({ file }) => url(file, file, 6)).join('')}    },
-${url('weights', weights)}${mostThreads > 1 ? url('worker', 'worker.js') : ''}${
-  stored ? url('expand', 'expand.js') : ''
+${url('weights', weights)}${mostThreads > 1 ? url('worker', WORKER_FILE) : ''}${
+  stored ? url('expand', EXPAND_FILE) : ''
 }  },
 `;
 

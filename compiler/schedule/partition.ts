@@ -35,7 +35,7 @@ export function partition(graph: Graph, onDevice: (node: Node) => boolean): Part
   if (!groups || apart) return undefined;
   const numbers = new Map(graph.inputs.map((value, k) => [value, k]));
   for (const { nodes } of groups) {
-    for (const value of nodes.flatMap(({ operands }) => operands)) {
+    for (const value of new Set(nodes.flatMap(({ operands }) => operands))) {
       const from = value && partOf.get(value);
       if (!value || from === undefined || numbers.has(value)) continue;
       if (value.uses.some(({ node }) => partOf.get(node.outputs[0] as Value) !== from))
@@ -43,12 +43,14 @@ export function partition(graph: Graph, onDevice: (node: Node) => boolean): Part
     }
   }
   const crossing = numbers.size;
-  const parts = groups.map(({ nodes, device }, k) => {
-    const leaving = graph.outputs.flatMap((output, i) =>
-      home(output) === k ? [{ output, number: crossing + i }] : [],
-    );
-    return { onDevice: device, ...partGraph(graph, nodes, numbers, leaving) };
+  const leaving: Leaving[][] = groups.map(() => []);
+  graph.outputs.forEach((output, i) => {
+    leaving[home(output)]?.push({ output, number: crossing + i });
   });
+  const parts = groups.map(({ nodes, device }, k) => ({
+    onDevice: device,
+    ...partGraph(graph.name, nodes, numbers, leaving[k] ?? []),
+  }));
   return { parts, outputs: graph.outputs.map((_, i) => crossing + i) };
 }
 
@@ -57,33 +59,52 @@ interface Group {
   readonly nodes: readonly Node[];
 }
 
+/** Every node is looked at once: it waits for as many nodes as it reads results of, and then for the turn of its target. */
 function groupsOf(graph: Graph, onDevice: (node: Node) => boolean, first: boolean): Group[] {
-  const groups: Group[] = [];
-  const done = new Set<Value>();
-  let left: readonly Node[] = graph.nodes;
-  for (let device = first; left.length > 0; device = !device) {
-    const later: Node[] = [];
-    const nodes: Node[] = [];
-    for (const node of left) {
-      const ready = node.operands.every((v) => v?.source.kind !== 'node' || done.has(v));
-      if (!ready || onDevice(node) !== device) {
-        later.push(node);
-        continue;
-      }
-      nodes.push(node);
-      for (const value of node.outputs) done.add(value);
+  const places = new Map(graph.nodes.map((node, place) => [node, place]));
+  const readers = new Map<Node, Node[]>();
+  const waitsFor = new Map<Node, number>();
+  const ready = { device: [] as Node[], other: [] as Node[] };
+  const readyOn = (device: boolean) => (device ? ready.device : ready.other);
+  for (const node of graph.nodes) {
+    const read = node.operands.flatMap((value) => (value?.source.kind === 'node' ? [value.source.node] : []));
+    waitsFor.set(node, read.length);
+    for (const from of read) {
+      const list = readers.get(from);
+      if (list) list.push(node);
+      else readers.set(from, [node]);
     }
+    if (read.length === 0) readyOn(onDevice(node)).push(node);
+  }
+  const groups: Group[] = [];
+  for (let device = first; ready.device.length + ready.other.length > 0; device = !device) {
+    const nodes: Node[] = [];
+    const queue = readyOn(device);
+    for (let node = queue.pop(); node; node = queue.pop()) {
+      nodes.push(node);
+      for (const reader of readers.get(node) ?? []) {
+        const left = (waitsFor.get(reader) ?? 0) - 1;
+        waitsFor.set(reader, left);
+        if (left === 0) readyOn(onDevice(reader)).push(reader);
+      }
+    }
+    nodes.sort((a, b) => (places.get(a) ?? 0) - (places.get(b) ?? 0));
     if (nodes.length > 0) groups.push({ device, nodes });
-    left = later;
   }
   return groups;
 }
 
+/** An output of the network, and which value it is. */
+interface Leaving {
+  readonly output: GraphOutput;
+  readonly number: number;
+}
+
 function partGraph(
-  { name, inputs }: Graph,
+  name: string,
   nodes: readonly Node[],
   numbers: ReadonlyMap<Value, number>,
-  leaving: readonly { readonly output: GraphOutput; readonly number: number }[],
+  leaving: readonly Leaving[],
 ): Omit<Part, 'onDevice'> {
   const graph = new Graph(name);
   const copies = new Map<Value, Value>();
@@ -103,7 +124,8 @@ function partGraph(
     ...leaving.flatMap(({ output }) => outputValues(output)),
   ]);
   // inputs of the network in their order
-  for (const value of inputs) if (read.has(value)) enter(value);
+  const inputs = [...read].filter(({ source }) => source.kind === 'input');
+  for (const value of inputs.sort((a, b) => (numbers.get(a) ?? 0) - (numbers.get(b) ?? 0))) enter(value);
   for (const value of read) if (!own.has(value)) enter(value);
   for (const node of nodes) {
     const copy = graph.addCopy(

@@ -13,6 +13,7 @@ import {
   complaintsInDeno,
   differenceInDeno,
   LAVAPIPE,
+  lossInDeno,
   onDeviceInDeno,
   type Shader,
   withDeno,
@@ -89,6 +90,15 @@ withModels.describe('bundles in Deno', () => {
     expect(Object.keys(others)).toHaveLength(5);
     for (const [name, outputs] of Object.entries(others)) expect(outputs, name).toEqual(bytes);
     expect(refusal).toContain('the device refuses this run, which reads "image" on the device');
+  });
+
+  withDeno().test('a device that is lost during a run is named and replaced', async () => {
+    const bundle = await compileGraph(smallNet(), { target: ['webgpu'] });
+    const { messages, results } = await lossInDeno(await write(bundle));
+    expect(messages).toHaveLength(2);
+    expect(messages[0]).toMatch(/^the device was lost during this run \(.+\); run again$/);
+    expect(messages[1]).toMatch(/the device was lost( during this run)? \(.+\)/);
+    for (const after of results) expect(after).toEqual(results[0]);
   });
 
   withDeno().test('accepts the kernels of every official case', async () => {

@@ -86,6 +86,31 @@ withModels.describe('bundles on WebGPU', () => {
       expect(worst / scale).toBeLessThan(1e-4);
     });
 
+    test('a device that is lost during a run is named and replaced', async () => {
+      const page = await openPage(['--enable-unsafe-webgpu']);
+      const { messages, before, after } = (await page.evaluate(`(async () => {
+        const { load } = await import('/mnist-vgg/index.js');
+        const model = await load({ backend: 'webgpu', warmup: false });
+        const image = new Float32Array(784).map((_, i) => Math.sin(i));
+        const run = async () => [...(await model.run({ image })).logits];
+        const before = await run();
+        const messages = [];
+        for (const kind of ['run', 'runOnDevice']) {
+          const running = model[kind]({ image });
+          model.device.destroy();
+          messages.push(await running.then(() => 'no error', (error) => error.message));
+          await run();
+        }
+        model.device.destroy();
+        messages.push(await model.runOnDevice({ image }).then(() => 'no error', (error) => error.message));
+        return { messages, before, after: await run() };
+      })()`)) as { messages: string[]; before: number[]; after: number[] };
+      for (const message of messages)
+        expect(message).toMatch(/^the device was lost during this run \(.+\); run again$/);
+      expect(messages).toHaveLength(3);
+      expect(after).toEqual(before);
+    });
+
     test('a page without an adapter falls back and says so', async () => {
       const page = await openPage([]);
       const model = await loadBundle(join(root, 'mnist-vgg'), { backend: 'wasm' });

@@ -2,16 +2,18 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { formatManifest, MANIFEST_FILE, sealManifest } from '#compiler/bundle/manifest.ts';
 import { verifyBundle } from '#compiler/bundle/verify.ts';
 import { compileGraph } from '#compiler/compile.ts';
 import type { CompiledBundle, CompileGraphOptions } from '#compiler/compile-options.ts';
 import { folderReader } from '#compiler/files/bundle.ts';
+import type { MachineProfile } from '#compiler/tune/profile.ts';
 import { Builder } from '#ir/builder.ts';
 import type { CompileError } from '#ir/diagnostics.ts';
 import { evaluateGraph, outputTensor } from '#ir/evaluate.ts';
 import type { Graph, Value } from '#ir/graph.ts';
 import { f32 } from '#ir/tensor.ts';
-import type { ManifestTensor } from '#runtime/abi.ts';
+import type { FileEntry, ManifestTensor } from '#runtime/abi.ts';
 import { expectAlike, loadFrom, smallNet, write } from '../support/bundles.ts';
 import { deviceOf, pretendGpu, provideGpu, withAdapter } from '../support/webgpu.ts';
 
@@ -102,10 +104,31 @@ describe('what is compiled', () => {
     expect((await verifyBundle((name) => files.get(name))).map((d) => d.subject)).toEqual(['kernels.wgsl']);
   });
 
+  test('a manifest that leaves out a file of the GPU, or says two things of it, is found', async () => {
+    const verified = async (listed: (files: Record<string, FileEntry>) => void): Promise<string[]> => {
+      const { digest, ...manifest } = structuredClone(bundle.manifest);
+      listed(manifest.files as Record<string, FileEntry>);
+      const text = formatManifest(await sealManifest(manifest));
+      const files = new Map([...bundle.files, [MANIFEST_FILE, new TextEncoder().encode(text)] as const]);
+      return (await verifyBundle((name) => files.get(name))).map(({ message }) => message);
+    };
+    expect(await verified(() => {})).toEqual([]);
+    for (const name of ['kernels.wgsl', 'webgpu.js', 'weights.webgpu.bin', 'selftest.bin', 'index.js']) {
+      expect(await verified((files) => Reflect.deleteProperty(files, name))).toEqual([
+        `it does not list ${name}, which the bundle needs`,
+      ]);
+    }
+    const [first] = await verified((files) => {
+      files['kernels.wgsl'] = { ...(files['kernels.wgsl'] as FileEntry), sha256: '0'.repeat(64) };
+    });
+    expect(first).toBe('it says two things of kernels.wgsl');
+  });
+
   test('refuses options of WebAssembly', async () => {
-    for (const options of [{ threads: 2 }, { weights: 'i8' }] as const)
+    const profile = {} as MachineProfile;
+    for (const options of [{ threads: 2 }, { weights: 'i8' }, { relaxed: false }, { profile }] as const)
       expect(await refusal(options)).toContain('this is for WebAssembly, of which the bundle has nothing');
-    expect(await refusal({ relaxed: false })).toBe('');
+    expect(await refusal({ relaxed: true, threads: 1, weights: 'f32' })).toBe('');
   });
 });
 
@@ -125,12 +148,31 @@ describe('load', () => {
     await expect(loadFrom(folder, { backend })).rejects.toThrow('WebGPU: there is no adapter; this bundle');
   });
 
+  withAdapter.test('what fails with a GPU is thrown as it is', async () => {
+    const device = await deviceOf('vulkan');
+    const enough = new TypeError('enough');
+    const onProgress = () => {
+      throw enough;
+    };
+    for (const backend of ['auto', 'webgpu'] as const)
+      expect(await loadFrom(folder, { backend, device, onProgress }).catch((error) => error)).toBe(enough);
+    const files = new Map([...bundle.files, ['kernels.wgsl', new Uint8Array(3)] as const]);
+    const error = await loadFrom(await write({ ...bundle, files }), { device }).catch(
+      ({ message }) => message,
+    );
+    expect(error).toMatch(
+      /^kernels.wgsl has 3 bytes; this bundle's has \d+: copy all files of the bundle again$/,
+    );
+  });
+
   withAdapter.test('auto takes a software adapter, and says so', async () => {
     undo = await provideGpu();
     const model = await loadFrom(folder, { relaxed: false, verify: true });
     expect(model.info).toMatchObject({
       backend: 'webgpu',
-      backendNote: expect.stringMatching(/^the adapter is software \(SwiftShader.*nothing for WebAssembly$/),
+      backendNote: expect.stringMatching(
+        /^the adapter is software \(google swiftshader.*nothing for WebAssembly$/,
+      ),
     });
     expectAlike(await model.run({ image }), reference());
     model.dispose();

@@ -3,6 +3,7 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { compileGraph } from '#compiler/compile.ts';
 import { Builder } from '#ir/builder.ts';
 import type { Graph, Value } from '#ir/graph.ts';
+import { deviceProblem, sourceOf } from '#runtime/gpu-inputs.ts';
 import type { DeviceTensor } from '#runtime/model-types.ts';
 import type { AnyModel, ShapedOutput } from '#runtime/session.ts';
 import { loadFrom, smallNet, write } from '../support/bundles.ts';
@@ -63,6 +64,16 @@ test('on WebAssembly it is refused, as are buffers', async () => {
   );
 });
 
+test('data is looked at without enumerating its elements', () => {
+  const ownKeys = () => expect.fail('all elements were enumerated');
+  const tensor = { name: 'image', dtype: 'f32', shape: [3] } as const;
+  for (const data of [Float32Array.of(1, 2, 3), [1, 2, 3]]) {
+    const watched = new Proxy(data, { ownKeys, get: (target, key) => Reflect.get(target, key) });
+    expect(sourceOf(watched)).toBeUndefined();
+    expect(deviceProblem(tensor, watched)).toBeUndefined();
+  }
+});
+
 withAdapter.describe('on a device', () => {
   test('two models in a row give what they give by arrays, and the caller owns what is between', async () => {
     const device = await deviceOf('vulkan');
@@ -111,6 +122,10 @@ withAdapter.describe('on a device', () => {
     const refused = (into: object) => expect(onDevice(one, { image }, into)).rejects;
     await refused({ other: features }).toThrow('into: there is no output "other"; there is "features"');
     await refused({ scores: 'x' }).toThrow('into "scores": what was given is no GPUBuffer');
+    await refused({ features: null }).toThrow('into "features": what was given is no GPUBuffer');
+    await refused({ features, scores: features }).toThrow(
+      'into "scores": what was given is also for the output "features"',
+    );
     const small = device.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_DST });
     await refused({ scores: small }).toThrow('has 16 bytes, and the output 20');
     const still = device.createBuffer({ size: 20, usage: GPUBufferUsage.COPY_SRC });
@@ -174,41 +189,6 @@ withAdapter.describe('on a device', () => {
     });
     expect(got?.buffer.size).toBe(52);
     expect(await got?.read()).toEqual(want.found);
-  });
-
-  test('two hundred runs leave no buffer behind', async () => {
-    const device = await deviceOf('vulkan');
-    const alive = new Set<GPUBuffer>();
-    const { createBuffer } = device;
-    device.createBuffer = (descriptor) => {
-      const buffer = createBuffer.call(device, descriptor);
-      alive.add(buffer);
-      const destroy = buffer.destroy.bind(buffer);
-      Object.assign(buffer, {
-        destroy: () => {
-          alive.delete(buffer);
-          return destroy();
-        },
-      });
-      return buffer;
-    };
-    try {
-      const model = await loaded(folders.first, device);
-      const atFirst = alive.size;
-      const scores = bufferOf(device, new Float32Array(5));
-      for (let i = 0; i < 200; i++) {
-        const outputs = await onDevice(model, { image }, { scores });
-        outputs.features?.destroy();
-        if (i % 50 === 0)
-          await Promise.all([model.run({ image }), model.run({ image }), outputs.scores?.read()]);
-        await expect(model.run({ image: scores })).rejects.toThrow('of 20 bytes');
-        expect(alive.size).toBe(atFirst + 1);
-      }
-      model.dispose();
-      expect(alive.size).toBe(1);
-    } finally {
-      device.createBuffer = createBuffer;
-    }
   });
 });
 

@@ -159,6 +159,15 @@ withAdapter.test('auto leaves a software adapter alone', async () => {
   expect(model.info.backendNote).toMatch(/^the adapter is software \(google swiftshader/);
 });
 
+test('what is no device is refused, whatever the backend', async () => {
+  const adapter = { features: new Set(), limits: {}, info: {}, requestDevice: async () => null };
+  for (const device of [{}, adapter, null, 'device', { queue: {}, limits: {} }])
+    for (const backend of ['auto', 'webgpu'] as const)
+      await expect(loadFrom(folder, { backend, device: device as never })).rejects.toThrow(
+        'device: expected a GPUDevice, for the backend "webgpu" or "auto"',
+      );
+});
+
 withAdapter.test('two models share a device of the caller, which stays theirs', async () => {
   const device = await deviceOf('vulkan');
   const [one, two] = await Promise.all([

@@ -50,6 +50,12 @@ export const onDeviceInDeno = async (
 ): Promise<{ results: Record<string, number[][]>; refusal: string }> =>
   JSON.parse(await scriptOutput('run-on-device.ts', [folder], SWIFTSHADER));
 
+/** What a bundle of `smallNet` says in Deno where its device is lost during a run, and what it gives before and after. */
+export const lossInDeno = async (
+  folder: string,
+): Promise<{ messages: string[]; results: readonly number[][] }> =>
+  JSON.parse(await scriptOutput('lose-device.ts', [folder], SWIFTSHADER));
+
 /** The text of a program, and its entry points. */
 export interface Shader {
   readonly name: string;

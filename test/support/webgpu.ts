@@ -45,9 +45,10 @@ export function deviceOf(backend: 'vulkan' | 'null', features: GPUFeatureName[] 
   return made;
 }
 
-async function makeDevice(
-  backend: 'vulkan' | 'null',
-  requiredFeatures: GPUFeatureName[],
+/** A device that the test may destroy. */
+export async function makeDevice(
+  backend: 'vulkan' | 'null' = 'vulkan',
+  requiredFeatures: GPUFeatureName[] = [],
 ): Promise<GPUDevice> {
   Object.assign(process.env, vulkanEnvironment(SWIFTSHADER));
   const { create, globals } = await import('webgpu');

@@ -53,11 +53,11 @@ export async function runCompile(
     gpuPrecision: options.gpuPrecision,
     ...(options.threads === undefined ? {} : { threads: wholeNumber(options.threads, '--threads') }),
   };
-  checkOptions(asked);
   const preprocess =
     options.preprocess === undefined ? undefined : await preprocessOption(options.preprocess);
   if (!options.force) await checkFolder(options.output);
   const profile = options.profile === undefined ? undefined : await readProfileOf('wasm', options.profile);
+  checkOptions({ ...asked, ...(profile && { profile }) });
   const known = await knownTuning(options);
   if (options.tune !== undefined) await requireOptimisedCode(signal);
   const source = inMemory(await openSource(path));

@@ -75,7 +75,7 @@ async function layersOn(
   if (!device.features.has('timestamp-query'))
     return 'the device has no timestamp-query: only the whole is timed';
   const program = await loadOn(device, network);
-  const words = program.wordsOf(dataOf(network, inputs));
+  const words = program.readInputs(dataOf(network, inputs));
   return GpuLayerTimer.load(network.program, program, () =>
     program.write(words, device.createCommandEncoder()),
   );

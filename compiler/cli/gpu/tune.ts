@@ -53,7 +53,7 @@ async function measured(
       const content = contentOf(program, emitProgram(program));
       const loaded = await loadOn(device, { program, content });
       const inputs = content.inputs.map((type, i) => seededInput(type, 1, i) as TensorArray);
-      loaded.write(loaded.wordsOf(inputs), device.createCommandEncoder());
+      loaded.write(loaded.readInputs(inputs), device.createCommandEncoder());
       return loaded;
     };
     return await tuneGpuGraph(graph, { key, limits: device.limits, known, load, signal, onProgress });

@@ -36,7 +36,7 @@ withAdapter.test('a pass through the layers is a run, of which each dispatch is 
   const loaded = await programOf(graph, await timedDevice());
   const inputs = [...randomInputs(graph, 3).values()].map(({ data }) => data as TensorArray);
   const want = await loaded.run(inputs);
-  const words = loaded.wordsOf(inputs);
+  const words = loaded.readInputs(inputs);
   const encoded: number[] = [];
   const timer = await GpuLayerTimer.load(
     program,

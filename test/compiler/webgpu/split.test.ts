@@ -1,51 +1,27 @@
 /** Networks of which some layers have no kernel on WebGPU. */
+
+import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { formatManifest, sealManifest } from '#compiler/bundle/manifest.ts';
 import { verifyBundle } from '#compiler/bundle/verify.ts';
-import { makeBundle } from '#compiler/bundle/writer.ts';
 import { compileGraph } from '#compiler/compile.ts';
-import { compiledForGpu } from '#compiler/compile-gpu.ts';
-import type { CompiledBundle } from '#compiler/compile-options.ts';
-import { optimised } from '#compiler/prepare.ts';
-import type { PreprocessOptions } from '#compiler/preprocess/options.ts';
+import type { CompiledBundle, CompileGraphOptions } from '#compiler/compile-options.ts';
 import { partition } from '#compiler/schedule/partition.ts';
-import { lowerGraph } from '#compiler/targets/wasm/index.ts';
-import { variantsOf } from '#compiler/variant.ts';
-import { outputsOf } from '#compiler/weights/rounding-error.ts';
 import { Builder } from '#ir/builder.ts';
+import type { CompileError } from '#ir/diagnostics.ts';
 import { evaluateGraph } from '#ir/evaluate.ts';
 import type { Graph, Node, Value } from '#ir/graph.ts';
 import { f32, type Tensor } from '#ir/tensor.ts';
-import type { TensorArray } from '#runtime/abi.ts';
+import type { SplitManifest } from '#runtime/abi.ts';
 import type { DeviceTensor } from '#runtime/model-types.ts';
 import type { AnyModel, ShapedOutput } from '#runtime/session.ts';
 import { expectAlike, loadFrom, smallNet, write } from '../../support/bundles.ts';
-import { randomInputs } from '../../support/graphs.ts';
+import { cutBundle, lowered } from '../../support/cut.ts';
+import { Random, randomInputs } from '../../support/graphs.ts';
 import { splitNetwork as network, UNITS } from '../../support/split-network.ts';
 import { deviceOf, withAdapter } from '../../support/webgpu.ts';
 
 const BOTH = ['wasm', 'webgpu'] as const;
-
-async function lowered(source: Graph, preprocess?: PreprocessOptions) {
-  const [variant] = variantsOf([source], [], preprocess);
-  if (!variant) throw new Error('one graph is one variant');
-  return { variant, graph: await optimised(variant, {}) };
-}
-
-/** A bundle whose parts are made as if only some layers had kernels on WebGPU. */
-async function cutBundle(
-  source: Graph,
-  onDevice: (node: Node) => boolean,
-  preprocess?: PreprocessOptions,
-): Promise<string> {
-  const { variant, graph } = await lowered(source, preprocess);
-  const { files: webgpu } = await compiledForGpu(graph, variant, {}, () => partition(graph, onDevice));
-  const { abi, name, generator, inputs, outputs, cost } = (
-    await compileGraph(source, preprocess ? { preprocess } : {})
-  ).manifest;
-  const program = { abi, name, generator, inputs, outputs, cost };
-  const seededOutputs = (await outputsOf(lowerGraph(graph))) as TensorArray[];
-  return write(await makeBundle({ program, webgpu, seededOutputs }));
-}
 
 let bundle: CompiledBundle;
 let folder: string;
@@ -86,14 +62,104 @@ test('it is verified as any other, and a changed part is found', async () => {
   expect(problem?.message).toBe('fields are missing or ill-typed');
 });
 
+test('a part that is no module, or has tensors beyond its memory, is found', async () => {
+  const { files, digest, ...rest } = structuredClone(bundle.manifest);
+  const sealed = async (change: (split: SplitManifest) => void, entries = files): Promise<Uint8Array> => {
+    const { webgpu } = structuredClone(rest);
+    change(webgpu?.split as SplitManifest);
+    const text = formatManifest(
+      await sealManifest({ ...rest, ...(webgpu ? { webgpu } : {}), files: entries }),
+    );
+    return new TextEncoder().encode(text);
+  };
+  const verified = async (changed: Readonly<Record<string, Uint8Array>>) =>
+    (await verifyBundle((name) => changed[name] ?? bundle.files.get(name))).map(({ message }) => message);
+  expect(await verified({ 'manifest.json': await sealed(() => {}) })).toEqual([]);
+  for (const change of [
+    ({ wasm }: SplitManifest) => Object.assign(wasm, { memoryBytes: 65536 }),
+    ({ wasm }: SplitManifest) => Object.assign(wasm, { weightsAddress: wasm.memoryBytes }),
+    ({ parts }: SplitManifest) => Object.assign(parts[1]?.outputTensors[0] ?? {}, { address: 2 ** 31 }),
+  ])
+    expect(await verified({ 'manifest.json': await sealed(change) })).toEqual([
+      'fields are missing or ill-typed',
+    ]);
+
+  const module = Uint8Array.from(bundle.files.get('split.wasm') ?? []);
+  module[module.length - 1] = 0;
+  const entry = { bytes: module.length, sha256: createHash('sha256').update(module).digest('hex') };
+  const manifest = await sealed(({ wasm }) => Object.assign(wasm.modules[0] ?? {}, entry), {
+    ...files,
+    'split.wasm': entry,
+  });
+  expect(await verified({ 'manifest.json': manifest, 'split.wasm': module })).toEqual([
+    'it is no module that this engine accepts',
+  ]);
+});
+
+const messageOf = (graph: Graph, options: CompileGraphOptions): Promise<string> =>
+  compileGraph(graph, options).then(
+    () => '',
+    (error: CompileError) => error.message,
+  );
+
 test('what would leave a GPU nothing to do is refused, as is a split without WebAssembly', async () => {
   const b = new Builder('units');
   const operands = [b.input('x', [1, 1, 1]), b.input('w', [1, 2000, 1]), b.input('r', [1, 2000, 2000])];
   b.output('y', b.op('RNN', operands, { direction: 'forward', activations: 'tanh(x0)' }));
-  await expect(compileGraph(b.graph as Graph, { target: BOTH })).rejects.toThrow('RNN of 2000 units');
-  await expect(compileGraph(network(), { target: ['webgpu'] })).rejects.toThrow(
+  expect(await messageOf(b.graph, { target: BOTH })).toContain('RNN of 2000 units');
+  expect(await messageOf(network(), { target: ['webgpu'] })).toMatch(
     /RNN on WebGPU.*give the target wasm,webgpu/s,
   );
+  // which would be refused as well
+  const alone = await messageOf(b.graph, { target: ['webgpu'] });
+  expect(alone).toContain('RNN of 2000 units');
+  expect(alone).not.toContain('give the target');
+});
+
+test('several sizes are refused with a way out that there is', async () => {
+  const pictures = { source: [8, 9].map((size) => ({ width: size, height: size })) };
+  const of = (target: CompileGraphOptions['target']) =>
+    messageOf(smallNet(), { ...(target ? { target } : {}), preprocess: pictures });
+  expect(await of(BOTH)).toContain('give one size, or leave out webgpu');
+  expect(await of(['webgpu'])).toContain('give one size, or compile for WebAssembly, which takes several');
+  expect(await of(['wasm'])).toBe('');
+});
+
+test('what no target has room for is refused before kernels are chosen, by the limit of its target', async () => {
+  const picture = (side: number, dtype: 'f32' | 'u8'): Graph => {
+    const b = new Builder('large');
+    const x = b.input('x', [1, 3, side, side], dtype);
+    b.output(
+      'y',
+      b.op('ReduceMean', [dtype === 'f32' ? x : b.op('Cast', [x], { to: 'f32' })], { axes: [2, 3] }),
+    );
+    return b.graph;
+  };
+  const wide = new Builder('wide');
+  const weights = wide.constant('w', new Random(1).tensor([8, 1, 1, 1], -1, 1));
+  const pixels = wide.op('Cast', [wide.input('x', [1, 1, 20000, 20000], 'u8')], { to: 'f32' });
+  wide.output(
+    'y',
+    wide.op('GlobalAveragePool', [wide.relu(wide.conv(pixels, weights, { name: 'layer' }))], {}),
+  );
+  for (const target of [['webgpu'], BOTH] as const) {
+    const stages: string[] = [];
+    const onProgress = (stage: string) => stages.push(stage);
+    const message = await messageOf(wide.graph, { target, onProgress });
+    expect(message).toMatch(/layer.*: its result takes 11.9 GiB; WebGPU binds less than 4 GiB/);
+    expect(stages).not.toContain('generate');
+  }
+  for (const [side, dtype, target, message] of [
+    [30000, 'f32', ['webgpu'], 'its inputs take 10.1 GiB; WebGPU binds less than 4 GiB'],
+    [30000, 'f32', ['wasm'], 'its inputs take 10.1 GiB; WebAssembly has at most 4 GiB'],
+    // a byte is a word on a GPU
+    [20000, 'u8', BOTH, 'its inputs take 4.5 GiB; WebGPU binds less than 4 GiB, a word for each element'],
+  ] as const) {
+    const stages: string[] = [];
+    const onProgress = (stage: string) => stages.push(stage);
+    expect(await messageOf(picture(side, dtype), { target, onProgress })).toContain(message);
+    expect(stages).toEqual([]);
+  }
 });
 
 withAdapter.describe('on a device', () => {
@@ -234,6 +300,25 @@ describe('partition', () => {
   };
   const onDevice = (node: Node) => node.op !== 'Tanh';
   const kinds = (graph: Graph) => partition(graph, onDevice)?.parts.map((part) => part.onDevice);
+
+  test('looks at each layer a few times, however many parts there are', () => {
+    const looks = (pairs: number): number => {
+      const graph = chain(Array.from({ length: 2 * pairs }, (_, i) => (i % 2 === 0 ? 'Relu' : 'Tanh')));
+      let count = 0;
+      for (const node of graph.nodes) {
+        const { operands } = node;
+        Object.defineProperty(node, 'operands', {
+          get: () => {
+            count++;
+            return operands;
+          },
+        });
+      }
+      expect(partition(graph, onDevice)?.parts).toHaveLength(2 * pairs);
+      return count;
+    };
+    expect(looks(200)).toBe(2 * looks(100));
+  });
 
   test('has as few parts as there can be', () => {
     expect(kinds(chain(['Relu', 'Relu']))).toEqual([true]);

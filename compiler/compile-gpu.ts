@@ -108,6 +108,16 @@ export function refuseSeveralOnGpu({ target }: CompileGraphOptions): never {
   return fail('usage-invalid', 'target', 'a bundle for WebGPU has one size', `give one size, or ${other}`);
 }
 
+/** @throws CompileError for a network that a GPU cannot run as a whole */
+export function checkForGpuAlone(graph: Graph, precision: GpuPrecision | undefined): void {
+  checkProducts(graph, precision);
+  const problems = unsupported(graph, precision);
+  const hint = 'give the target wasm,webgpu: such layers then run on WebAssembly, between the others';
+  throwAny(
+    problems.length > 0 && cut(graph, problems) ? problems.map((one) => ({ ...one, hint })) : problems,
+  );
+}
+
 /**
  * A bundle for WebGPU alone. No device is asked: what its outputs should be, which `load` can compare, comes from the same
  * layers on kernels for WebAssembly, each of them compared with the reference. These kernels are not kept.
@@ -118,12 +128,7 @@ export async function compileForGpuAlone(
   options: CompileGraphOptions,
 ): Promise<CompiledBundle> {
   const graph = await optimised(variant, options);
-  checkProducts(graph, options.gpuPrecision);
-  const problems = unsupported(graph, options.gpuPrecision);
-  const hint = 'give the target wasm,webgpu: such layers then run on WebAssembly, between the others';
-  throwAny(
-    problems.length > 0 && cut(graph, problems) ? problems.map((one) => ({ ...one, hint })) : problems,
-  );
+  checkForGpuAlone(graph, options.gpuPrecision);
   const generated = await stage('generate', options);
   const { programs, files: webgpu } = await compiledForGpu(graph, variant, options, undefined);
   const [program] = programs;

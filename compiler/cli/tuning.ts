@@ -1,10 +1,10 @@
 /** Tuning for a compile: what its file has, and what is measured for it. */
 import { fail } from '#ir/diagnostics.ts';
 import type { Graph } from '#ir/graph.ts';
-import { throwAny } from '../compile-options.ts';
+import { checkForGpuAlone } from '../compile-gpu.ts';
 import { partsForGpu } from '../compile-split.ts';
+import { checkProducts } from '../memory-limits.ts';
 import { counted, grouped } from '../report/format.ts';
-import { unsupported } from '../targets/webgpu/index.ts';
 import { type AdapterKey, tuningForAdapter } from '../tune/adapters.ts';
 import { graphToTune, type TuneCounts, type TuneOptions, tuneModel } from '../tune/index.ts';
 import { type Tuning, tuningFor } from '../tune/tuning.ts';
@@ -65,8 +65,11 @@ export async function tuned(
         throw underPath(source, error);
       })
     : undefined;
-  if (graph && onWasm) partsForGpu(graph, precision);
-  else if (graph) throwAny(unsupported(graph, precision));
+  if (graph && !onWasm) checkForGpuAlone(graph, precision);
+  else if (graph) {
+    checkProducts(graph, precision);
+    partsForGpu(graph, precision);
+  }
   const all = onWasm ? await tunedHere(known, tune, source, model, context) : known;
   if (!graph) return tuningFor(ofTargets(all), machine, tune, onSeveral('kernels'));
   const { tuning: found, key } = await tunedOnGpu(all, graph, options, context);

@@ -53,8 +53,7 @@ async function bundleText(entry) {
     target: 'es2022',
     // the same text runs in a browser and in Node, where files are read through a guarded dynamic import
     external: ['node:*'],
-    minifySyntax: true,
-    minifyWhitespace: true,
+    minify: true,
     legalComments: 'none',
     logLevel: 'warning',
   });

@@ -41,7 +41,7 @@ describe('the files of a bundle', () => {
     const { files } = await compileGraph(smallNet());
     const script = text(files.get('index.js'));
     // the manifest of this network, the loader, and what asks for a GPU where the bundle has code for one
-    expect(script.length).toBeLessThan(16_500);
+    expect(script.length).toBeLessThan(12_500);
     expect(script).not.toMatch(/\beval\b|new Function|https?:|\bprocess\b/);
     expect(text(files.get('demo.html'))).not.toMatch(/https?:|\beval\b|innerHTML/);
   });

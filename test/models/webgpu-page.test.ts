@@ -25,16 +25,18 @@ withModels.describe('bundles on WebGPU', () => {
     let root: string;
     let server: StaticServer;
     const browsers: Browser[] = [];
+    const codeBytes = new Map<string, (part: RegExp) => number>();
 
     beforeAll(async () => {
       root = await temporaryFolder();
       for (const [name] of NETWORKS) {
         const path =
           name === 'mnist-vgg' ? collectionFile(`models/${name}.onnx`) : (await zooModel(name)).model;
-        await writeBundle(
-          join(root, name),
-          (await compileFile(path, { name, target: ['wasm', 'webgpu'] })).files,
+        const { files } = await compileFile(path, { name, target: ['wasm', 'webgpu'] });
+        codeBytes.set(name, (part: RegExp) =>
+          [...files].reduce((sum, [file, bytes]) => sum + (part.test(file) ? bytes.length : 0), 0),
         );
+        await writeBundle(join(root, name), files);
       }
       const alone = await compileFile(collectionFile('models/mnist-vgg.onnx'), { target: ['webgpu'] });
       await writeBundle(join(root, 'gpu-alone'), alone.files);
@@ -109,6 +111,14 @@ withModels.describe('bundles on WebGPU', () => {
         expect(message).toMatch(/^the device was lost during this run \(.+\); run again$/);
       expect(messages).toHaveLength(3);
       expect(after).toEqual(before);
+    });
+
+    test('code is a hundred kilobytes, and twice that for both backends', () => {
+      const bytes = codeBytes.get('mobilenet_v2');
+      const [gpu, all] = [bytes?.(/\.(js|wgsl)$/), bytes?.(/\.(js|wgsl|wasm)$/)];
+      console.info(`mobilenet_v2: js and wgsl ${gpu} bytes, with every wasm ${all} bytes`);
+      expect(gpu).toBeLessThan(120_000);
+      expect(all).toBeLessThan(250_000);
     });
 
     test('a page without an adapter falls back and says so', async () => {

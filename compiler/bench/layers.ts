@@ -7,7 +7,7 @@ import type { EngineName } from '#runtime/engines.ts';
 import { Stepper } from '../check/stepper.ts';
 import type { KernelProgram, NodeStep } from '../schedule/program.ts';
 import { ENGINES, kernelLabel, type WasmKernel, type WasmProgram } from '../targets/wasm/index.ts';
-import { winogradTransform } from '../targets/winograd/transforms.ts';
+import { winogradTransform } from '../winograd/transforms.ts';
 import type { Clock } from './measure.ts';
 import { PeakProbe } from './peak.ts';
 

@@ -8,8 +8,8 @@ import { nodeCost } from '#passes/analysis/cost.ts';
 import type { EngineName } from '#runtime/engines.ts';
 import type { NodeStep } from '../schedule/program.ts';
 import type { WasmKernel, WasmProgram } from '../targets/wasm/index.ts';
-import { winogradTransform } from '../targets/winograd/transforms.ts';
 import type { MachineProfile } from '../tune/profile.ts';
+import { winogradTransform } from '../winograd/transforms.ts';
 import { arithmeticNs, productRows } from './kernels.ts';
 import { type Rates, ratesOf } from './rates.ts';
 

@@ -8,7 +8,7 @@ import type { WindowParams } from '../targets/wasm/kernels/window.ts';
 import type { WinogradParams } from '../targets/wasm/kernels/winograd/winograd.ts';
 import { logisticArgument } from '../targets/wasm/simd-expr.ts';
 import { type Tile, tileCost, tilesOfWidth } from '../targets/wasm/tiles.ts';
-import { winogradTransform } from '../targets/winograd/transforms.ts';
+import { winogradTransform } from '../winograd/transforms.ts';
 import type { Rates } from './rates.ts';
 
 /** Nanoseconds; undefined for kernels that only move, whose time is that of memory. */

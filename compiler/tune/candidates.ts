@@ -10,7 +10,7 @@ import {
   WINOGRAD_SIZES,
   type WinogradLayer,
 } from '../targets/wasm/lower/winograd-plan.ts';
-import { isExactEnough } from '../targets/winograd/error.ts';
+import { isExactEnough } from '../winograd/error.ts';
 import { TunedChoices } from './choices.ts';
 import type { LoneLayer } from './layer.ts';
 import { type LayerChoice, PANEL_WIDTHS } from './tuning.ts';

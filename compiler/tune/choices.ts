@@ -9,7 +9,7 @@ import {
   type WinogradLayer,
   type WinogradPlan,
 } from '../targets/wasm/lower/winograd-plan.ts';
-import { isExactEnough } from '../targets/winograd/error.ts';
+import { isExactEnough } from '../winograd/error.ts';
 import { layerKey } from './layer.ts';
 import type { LayerChoice, TunedLayer, Tuning } from './tuning.ts';
 

@@ -1,6 +1,6 @@
 /** What the times of kernels are estimated from. */
 import type { EngineName } from '#runtime/engines.ts';
-import type { TileSize } from '../winograd/transforms.ts';
+import type { TileSize } from '../../winograd/transforms.ts';
 import { ENGINES, type Engine } from './engines.ts';
 
 export interface CostProfile {

@@ -10,7 +10,7 @@ import { addressParams, pointers, vectorsOf } from '../../targets/wasm/kernels/f
 import { emitKernel, kernelArguments, kernelKey, kernelParts } from '../../targets/wasm/kernels/index.ts';
 import type { WinogradParams } from '../../targets/wasm/kernels/winograd/winograd.ts';
 import { ALONE } from '../../targets/wasm/team.ts';
-import type { TileSize } from '../../targets/winograd/transforms.ts';
+import type { TileSize } from '../../winograd/transforms.ts';
 import { TunedChoices } from '../choices.ts';
 import { loneLayer } from '../layer.ts';
 import { seeded } from './layers.ts';

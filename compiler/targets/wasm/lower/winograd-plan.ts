@@ -1,8 +1,8 @@
 /** Which convolutions are computed by minimal filtering: where it is faster than the direct way, and exact enough. */
 import { wholeAndRest } from '#compiler/schedule/loops.ts';
 import type { WindowAxis } from '#ir/window.ts';
-import { type Filters, isExactEnough, WINOGRAD_ERROR } from '../../winograd/error.ts';
-import { type TileSize, winogradTransform } from '../../winograd/transforms.ts';
+import { type Filters, isExactEnough, WINOGRAD_ERROR } from '../../../winograd/error.ts';
+import { type TileSize, winogradTransform } from '../../../winograd/transforms.ts';
 import { BUILT_IN_COSTS, type CostProfile } from '../costs.ts';
 import { cheapestCost, type Tile, tileCost, widthOf } from '../tiles.ts';
 

@@ -3,7 +3,7 @@ import { loopsOver, mergeLoops } from '#compiler/schedule/loops.ts';
 import { layoutStrides, type View } from '#compiler/schedule/view.ts';
 import type { Node } from '#ir/graph.ts';
 import { operand } from '#ir/graph.ts';
-import { winogradTransform } from '../../winograd/transforms.ts';
+import { winogradTransform } from '../../../winograd/transforms.ts';
 import type { LowerContext } from '../context.ts';
 import { packFilters } from '../kernels/winograd/filter.ts';
 import { type WinogradParams, winogradScratch } from '../kernels/winograd/winograd.ts';

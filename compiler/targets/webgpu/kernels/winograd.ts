@@ -3,7 +3,7 @@
  * of output channels. Its invocations transform the inputs of all tiles once, four channels each, into the memory of the
  * workgroup; then each multiplies those of its tile with the weights of its quad. Weights were transformed while compiling.
  */
-import { type Matrix, winogradTransform } from '../../winograd/transforms.ts';
+import { type Matrix, winogradTransform } from '../../../winograd/transforms.ts';
 import { MINIMAL_BYTES, type MinimalTile } from '../tiles.ts';
 import type { HelperName } from '../wgsl-expr.ts';
 import { type ConvAxis, type ConvParams, storeQuad } from './conv.ts';

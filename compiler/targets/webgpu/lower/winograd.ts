@@ -2,8 +2,8 @@
 import type { PackedConstant } from '#compiler/schedule/program.ts';
 import type { TensorData } from '#ir/tensor.ts';
 import { filterTransform } from '#runtime/stored-weights.ts';
-import { isExactEnough } from '../../winograd/error.ts';
-import { winogradTransform } from '../../winograd/transforms.ts';
+import { isExactEnough } from '../../../winograd/error.ts';
+import { winogradTransform } from '../../../winograd/transforms.ts';
 import type { ConvAxis } from '../kernels/conv.ts';
 import type { GpuKernel } from '../kernels/index.ts';
 import { TILE, type WinogradParams } from '../kernels/winograd.ts';

@@ -1,6 +1,6 @@
 /** Code for y = M x, where M is a small matrix of constants. */
 
-import type { Matrix } from '../../../winograd/transforms.ts';
+import type { Matrix } from '../../../../winograd/transforms.ts';
 import { type Ex, type Local, op, v128 } from '../../encoder/index.ts';
 import type { MultiplyAdd } from '../../engines.ts';
 import { addProduct, subProduct } from '../../simd-vector.ts';

@@ -1,8 +1,8 @@
 /** The filters of a Winograd convolution, transformed while compiling. */
 import type { PackedConstant } from '#compiler/schedule/program.ts';
 import { panelWidths, transformFilters } from '#runtime/stored-weights.ts';
-import type { Filters } from '../../../winograd/error.ts';
-import { type TileSize, winogradTransform } from '../../../winograd/transforms.ts';
+import type { Filters } from '../../../../winograd/error.ts';
+import { type TileSize, winogradTransform } from '../../../../winograd/transforms.ts';
 import { packed } from '../../pack.ts';
 
 /** Transformed filters, as `transformFilters` orders them in panels of `width` output channels. */

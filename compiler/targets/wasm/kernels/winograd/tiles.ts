@@ -1,6 +1,6 @@
 /** The two transforms around the products of a Winograd convolution, each for one tile and all channels. */
 
-import { type TileSize, winogradTransform } from '../../../winograd/transforms.ts';
+import { type TileSize, winogradTransform } from '../../../../winograd/transforms.ts';
 import { type Ex, i32, type Local, op, select } from '../../encoder/index.ts';
 import type { MultiplyAdd } from '../../engines.ts';
 import {

@@ -3,7 +3,7 @@
  * is made for each of the (m + 2)² elements of a tile, and the products are transformed back.
  */
 import { type Loop, wholeAndRest } from '#compiler/schedule/loops.ts';
-import { type TileSize, winogradTransform } from '../../../winograd/transforms.ts';
+import { type TileSize, winogradTransform } from '../../../../winograd/transforms.ts';
 import { type Ex, i32, type Local, op, select } from '../../encoder/index.ts';
 import { ALONE, type Share, type Team } from '../../team.ts';
 import {

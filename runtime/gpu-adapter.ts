@@ -10,7 +10,8 @@ export interface AdapterTraits {
 
 export function adapterTraits({ info }: GPUAdapter): AdapterTraits {
   const { description, vendor, device, architecture, isFallbackAdapter = false } = info ?? {};
-  // a description may be the driver's, which many devices have
-  const name = [vendor, device, architecture].filter(Boolean).join(' ') || description || 'unnamed adapter';
+  // a description may be the driver's, which many devices have; wgpu gives numbers for the rest
+  const words = [vendor, device, architecture].filter((text) => /[a-z]/i.test(text ?? ''));
+  const name = words.join(' ') || description || 'unnamed adapter';
   return { name, software: isFallbackAdapter || SOFTWARE.test(`${name} ${description}`) };
 }

@@ -27,6 +27,8 @@ test.each([
   // pages are told less
   [{ vendor: 'nvidia', architecture: 'ampere', device: '', description: '' }, 'nvidia ampere'],
   [{ vendor: '', architecture: '', device: '', description: 'Radeon' }, 'Radeon'],
+  // wgpu
+  [{ vendor: '4318', architecture: '', device: '9479', description: 'NVIDIA RTX A2000' }, 'NVIDIA RTX A2000'],
   [{ vendor: '', architecture: '', device: '', description: '' }, 'unnamed adapter'],
 ])('%j is named after the device', (info, name) => {
   expect(traits(info)).toEqual({ name, software: false });

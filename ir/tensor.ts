@@ -15,13 +15,13 @@ export type TensorData =
 export interface Tensor {
   readonly type: TensorType;
   readonly data: TensorData;
-  /** Where the data still lies in a file: elements `start` to `end`, without the others being read. */
-  readonly part?: ((start: number, end: number) => TensorData) | undefined;
+  /** Where the data still lies in a file: elements `start` to `end`, without the others being read. They may lie in `scratch`. */
+  readonly part?: ((start: number, end: number, scratch?: Uint8Array) => TensorData) | undefined;
 }
 
-/** Elements `start` to `end`, not to be written to; no more is read than has to be. */
-export const elementsOf = (tensor: Tensor, start: number, end: number): TensorData =>
-  tensor.part?.(start, end) ?? tensor.data.subarray(start, end);
+/** Elements `start` to `end`, not to be written to, and valid until `scratch` is used anew; no more is read than has to be. */
+export const elementsOf = (tensor: Tensor, start: number, end: number, scratch?: Uint8Array): TensorData =>
+  tensor.part?.(start, end, scratch) ?? tensor.data.subarray(start, end);
 
 /** A tensor whose values may be absent (a model without its weights): then `missing` says why. */
 export type Constant = Tensor | { readonly type: TensorType; readonly data: null; readonly missing: string };

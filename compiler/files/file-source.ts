@@ -14,9 +14,9 @@ export function openFile(path: string): FileBytes {
     if (!stats.isFile() || stats.size === 0) return new Uint8Array(readFileSync(file));
     return {
       size: stats.size,
-      read: (start, end) =>
+      read: (start, end, scratch) =>
         opened(path, (again, now) => {
-          if (isSame(now, stats)) return readPart(again, start, end);
+          if (isSame(now, stats)) return readPart(again, start, end, scratch);
           return fail('file-unreadable', path, 'it has changed since it was opened');
         }),
     };
@@ -45,8 +45,9 @@ function opened<T>(path: string, body: (file: number, stats: Stats) => T): T {
 
 const isSystemError = (error: unknown): boolean => error instanceof Error && 'syscall' in error;
 
-function readPart(file: number, start: number, end: number): Uint8Array {
-  const bytes = new Uint8Array(end - start);
+function readPart(file: number, start: number, end: number, scratch?: Uint8Array): Uint8Array {
+  const size = end - start;
+  const bytes = scratch && size <= scratch.length ? scratch.subarray(0, size) : new Uint8Array(size);
   let done = 0;
   while (done < bytes.length) {
     // a system reads at most so much at once

@@ -107,8 +107,11 @@ function constant(type: TensorType, element: ElementType, file: FileBytes, start
     },
     get part() {
       if (data || isInMemory(file)) return undefined;
-      return (from: number, to: number) =>
-        fromBytes(element, bytesAt(file, start + from * element.stored, start + to * element.stored));
+      return (from: number, to: number, scratch?: Uint8Array) =>
+        fromBytes(
+          element,
+          bytesAt(file, start + from * element.stored, start + to * element.stored, scratch),
+        );
     },
   };
 }

@@ -12,7 +12,7 @@ export interface Filters {
   readonly depth: number;
   /** Elements of a filter. */
   readonly size: number;
-  /** The values of each filter in turn, [depth, k…]. */
+  /** The values of each filter in turn, [depth, k…], valid until the next is asked for. */
   values(): Iterable<Float32Array>;
 }
 
@@ -32,9 +32,11 @@ export function filtersOf(node: Node): Filters | undefined {
 
 function* filtersIn(tensor: Tensor, count: number, size: number): Iterable<Float32Array> {
   const atOnce = Math.max(1, Math.floor(READ_AHEAD / size));
+  // new memory for each run would cost more than reading
+  const scratch = new Uint8Array(Math.min(atOnce, count) * size * Float32Array.BYTES_PER_ELEMENT);
   for (let first = 0; first < count; first += atOnce) {
     const filters = Math.min(atOnce, count - first);
-    const run = elementsOf(tensor, first * size, (first + filters) * size) as Float32Array;
+    const run = elementsOf(tensor, first * size, (first + filters) * size, scratch) as Float32Array;
     for (let i = 0; i < filters; i++) yield run.subarray(i * size, (i + 1) * size);
   }
 }

@@ -46,6 +46,15 @@ withAdapter.test('convolutions of any sizes, groups, strides and batches', async
   );
 });
 
+withAdapter.test('rows of a product that are channels of one pixel each', async () => {
+  const random = new Random(7);
+  const b = new Builder('pixels');
+  const x = b.conv(b.input('x', [2, 4, 3, 4]), b.constant('w', random.tensor([8, 4, 1, 1])), {});
+  const pixel = b.op('ReduceL2', [x], { axes: [2, 3], keepDims: true });
+  b.output('y', b.op('MatMul', [pixel, b.constant('m', random.tensor([1, 5]))], {}));
+  expect(await differenceOnGpu(b.graph)).toBeLessThan(BOUND);
+});
+
 withAdapter.test('a depthwise layer reads a residual that lies channels first', async () => {
   const random = new Random(5);
   const b = new Builder('residual');

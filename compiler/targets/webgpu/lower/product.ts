@@ -136,9 +136,11 @@ export function lowerMatMul(node: Node, context: LowerContext): void {
   const own = node.epilogue ?? arg(0);
   const operands = epilogueOperands(node).flatMap((v) => (v ? [v] : []));
   const asMatrix = (view: View): View => {
-    const [rowsStep, step] = [view.strides.at(-2) ?? 0, view.strides.at(-1) ?? 0];
-    const rows = view.shape.slice(0, -1).reduce((x, y) => x * y, 1);
-    return { ...view, shape: [rows, view.shape.at(-1) ?? 1], strides: [rowsStep, step] };
+    const sizes = view.shape.slice(0, -1);
+    const rows = sizes.reduce((x, y) => x * y, 1);
+    // an axis of one position may have any step: it is never taken
+    const rowsStep = view.strides[sizes.findLastIndex((size) => size > 1)] ?? 0;
+    return { ...view, shape: [rows, view.shape.at(-1) ?? 1], strides: [rowsStep, view.strides.at(-1) ?? 0] };
   };
   if (
     weight instanceof Float32Array &&

@@ -13,6 +13,7 @@ import {
   rendered,
   splitIndex,
   totalOf,
+  weightedArguments,
 } from './family.ts';
 
 export interface ConvAxis {
@@ -49,13 +50,7 @@ export interface ConvParams {
 }
 
 export const conv: KernelFamily<ConvParams> = {
-  arguments: ({ bias, epilogue }) => [
-    'x',
-    'w',
-    ...(bias ? ['b'] : []),
-    'y',
-    ...(epilogue?.strides ?? []).map((_, k) => `e${k}`),
-  ],
+  arguments: weightedArguments,
   label({ axes, groups, perGroup, channels, transposed, vectors, tile }) {
     const kernel = axes.map((a) => a.kernel).join('x') || '1';
     const stride = axes.map((a) => a.stride).join('x') || '1';

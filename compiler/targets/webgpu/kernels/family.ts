@@ -183,3 +183,12 @@ export function rendered(
 /** Infinities, which WGSL has no literal for: a word of the call, which is 0, hides the bits from constant folding. */
 export const INFINITY = 'bitcast<f32>(at[15].w | 0x7f800000u)';
 export const MINUS_INFINITY = 'bitcast<f32>(at[15].w | 0xff800000u)';
+
+/** Arguments of a kernel with weights. */
+export const weightedArguments = ({
+  bias,
+  epilogue,
+}: {
+  readonly bias: boolean;
+  readonly epilogue: KernelEpilogue | null;
+}): string[] => ['x', 'w', ...(bias ? ['b'] : []), 'y', ...(epilogue?.strides ?? []).map((_, k) => `e${k}`)];

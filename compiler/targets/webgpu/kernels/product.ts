@@ -12,6 +12,7 @@ import {
   stepsOf,
   totalOf,
   WORKGROUP,
+  weightedArguments,
 } from './family.ts';
 
 export interface MatMulParams {
@@ -65,13 +66,7 @@ export interface DenseParams {
 
 /** Few rows: a workgroup for four columns of one, whose invocations divide the depth. */
 export const dense: KernelFamily<DenseParams> = {
-  arguments: ({ bias, epilogue }) => [
-    'x',
-    'w',
-    ...(bias ? ['b'] : []),
-    'y',
-    ...(epilogue?.strides ?? []).map((_, k) => `e${k}`),
-  ],
+  arguments: weightedArguments,
   label: ({ rows, depth, columns }) => `dense_${rows}x${columns}_k${depth}_wg`,
   emit({ rows, rowSteps, depth, inputStep, columns, outputStep, bias, epilogue }, regions) {
     const memory = new Memory('f32', regions);

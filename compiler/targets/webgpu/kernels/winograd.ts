@@ -7,7 +7,15 @@ import { type Matrix, winogradTransform } from '../../../winograd/transforms.ts'
 import { MINIMAL_BYTES, type MinimalTile } from '../tiles.ts';
 import type { HelperName } from '../wgsl-expr.ts';
 import { type ConvAxis, type ConvParams, storeQuad } from './conv.ts';
-import { type KernelFamily, Memory, offsetOf, splitIndex, totalOf, WORKGROUP } from './family.ts';
+import {
+  type KernelFamily,
+  Memory,
+  offsetOf,
+  splitIndex,
+  totalOf,
+  WORKGROUP,
+  weightedArguments,
+} from './family.ts';
 
 /** Outputs of a tile along an axis, and inputs that it takes. */
 export const TILE = 2;
@@ -22,13 +30,7 @@ export interface WinogradParams extends Omit<ConvParams, 'transposed' | 'tile'> 
 }
 
 export const winograd: KernelFamily<WinogradParams> = {
-  arguments: ({ bias, epilogue }) => [
-    'x',
-    'w',
-    ...(bias ? ['b'] : []),
-    'y',
-    ...(epilogue?.strides ?? []).map((_, k) => `e${k}`),
-  ],
+  arguments: weightedArguments,
   label({ axes, groups, perGroup, channels, tile }) {
     const group = groups > 1 ? `_g${groups}` : '';
     const size = axes.map((a) => a.output).join('x');

@@ -9,23 +9,11 @@ import { parseNpy } from '#compiler/files/npy.ts';
 import { parseProfileOf } from '#compiler/tune/profile.ts';
 import { parseTuning } from '#compiler/tune/tuning.ts';
 import { useCli } from '../support/cli.ts';
-import { info, node, onnxModel, stored } from '../support/onnx.ts';
+import { info, node, onnxModel, small, stored } from '../support/onnx.ts';
 import { SWIFTSHADER, vulkanEnvironment, withAdapter } from '../support/webgpu.ts';
 
 const cli = useCli();
 const env = vulkanEnvironment(SWIFTSHADER);
-
-const small = onnxModel({
-  inputs: [info('x', [1, 4, 8, 8])],
-  nodes: [node('Conv', ['x', 'w'], ['c'], {}, { name: 'stem' }), node('Relu', ['c'], ['y'])],
-  initializers: [
-    stored(
-      'w',
-      [8, 4, 3, 3],
-      Float32Array.from({ length: 288 }, (_, i) => Math.sin(i)),
-    ),
-  ],
-});
 
 const ran = async (args: readonly string[]) => {
   await cli.write('small.onnx', small);

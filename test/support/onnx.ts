@@ -133,3 +133,16 @@ export function onnxModel(model: TestModel): Uint8Array<ArrayBuffer> {
     functions: model.functions ?? [],
   });
 }
+
+/** A convolution and its Relu. */
+export const small = onnxModel({
+  inputs: [info('x', [1, 4, 8, 8])],
+  nodes: [node('Conv', ['x', 'w'], ['c'], {}, { name: 'stem' }), node('Relu', ['c'], ['y'])],
+  initializers: [
+    stored(
+      'w',
+      [8, 4, 3, 3],
+      Float32Array.from({ length: 288 }, (_, i) => Math.sin(i)),
+    ),
+  ],
+});

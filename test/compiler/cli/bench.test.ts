@@ -1,21 +1,9 @@
 import { expect, test } from 'vitest';
 import { benchSchema } from '#compiler/bench/report-schema.ts';
 import { useCli } from '../../support/cli.ts';
-import { info, node, onnxModel, stored } from '../../support/onnx.ts';
+import { small } from '../../support/onnx.ts';
 
 const cli = useCli();
-
-const small = onnxModel({
-  inputs: [info('x', [1, 4, 8, 8])],
-  nodes: [node('Conv', ['x', 'w'], ['c'], {}, { name: 'stem' }), node('Relu', ['c'], ['y'])],
-  initializers: [
-    stored(
-      'w',
-      [8, 4, 3, 3],
-      Float32Array.from({ length: 288 }, (_, i) => Math.sin(i)),
-    ),
-  ],
-});
 
 test('--format json is the documented report, and adds up', async () => {
   await cli.write('small.onnx', small);
